@@ -1,2 +1,28 @@
-//! placeholder
+//! What Legionella's kernels call.
+//!
+//! Everything here is ordinary `no_std` Rust with a meaning on the host, so a kernel can be called
+//! and tested as the plain function that it is. On a device the functions in [`intrinsic`] are
+//! bound to the machine's own operations.
+//!
+//! * [`Item`]: which work-item runs, and in which grid;
+//! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs that each work-item has a part of its own in;
+//! * [`DeviceData`]: values that cross between host and device as they are;
+//! * [`Atomic`]: elements that all work-items share.
+
 #![no_std]
+
+#[cfg(test)]
+extern crate alloc;
+
+mod data;
+pub mod host;
+pub mod intrinsic;
+mod item;
+mod output;
+mod panic;
+mod shared;
+
+pub use data::DeviceData;
+pub use item::{Index, Item};
+pub use output::{Disjoint, Rows, Tiles};
+pub use shared::Atomic;

@@ -1,0 +1,104 @@
+//! Panics on the device: the compiled panic machinery is cut where it would enter `std`, and led
+//! to the functions here, which format the message and hand it to the target.
+
+use core::fmt::Write;
+use core::panic::{Location, PanicInfo};
+
+use legionella_abi::cpu::Panic;
+
+use crate::intrinsic;
+
+/// Longest panic message in bytes; what is longer is cut.
+const MESSAGE: usize = 1024;
+
+/// Text of bounded length: what doesn't fit is dropped at a character boundary.
+struct Text {
+    bytes: [u8; MESSAGE],
+    len: usize,
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        let mut fits = text.len().min(MESSAGE - self.len);
+        while !text.is_char_boundary(fits) {
+            fits -= 1;
+        }
+        let end = self.len + fits;
+        self.bytes[self.len..end].copy_from_slice(&text.as_bytes()[..fits]);
+        self.len = end;
+        if fits == text.len() {
+            Ok(())
+        } else {
+            Err(core::fmt::Error)
+        }
+    }
+}
+
+fn report(message: &str, location: Option<&Location<'_>>) -> ! {
+    let (file, line, column) = match location {
+        Some(location) => (location.file(), location.line(), location.column()),
+        None => ("", 0, 0),
+    };
+    intrinsic::panic(&Panic {
+        message: message.as_ptr(),
+        message_len: message.len(),
+        file: file.as_ptr(),
+        file_len: file.len(),
+        line,
+        column,
+    })
+}
+
+/// Stands in for the `#[panic_handler]` of `std`.
+#[unsafe(export_name = "legionella.panic_handler")]
+#[inline(never)]
+extern "C" fn panic_handler(info: &PanicInfo<'_>) -> ! {
+    let message = info.message();
+    if let Some(text) = message.as_str() {
+        report(text, info.location());
+    }
+    let mut text = Text {
+        bytes: [0; MESSAGE],
+        len: 0,
+    };
+    // An error means that the text is full: what is there is the message.
+    let _ = write!(text, "{message}");
+    let text = core::str::from_utf8(&text.bytes[..text.len]).unwrap_or_default();
+    report(text, info.location())
+}
+
+/// Stands in for `std::panicking::begin_panic::<&str>`, the panic of editions before 2021.
+#[unsafe(export_name = "legionella.panic_str")]
+#[inline(never)]
+extern "C" fn panic_str(message: *const u8, len: usize, location: &Location<'_>) -> ! {
+    // SAFETY: the arguments are the halves of the `&'static str` that `begin_panic` was given.
+    let message = unsafe { core::slice::from_raw_parts(message, len) };
+    report(
+        core::str::from_utf8(message).unwrap_or_default(),
+        Some(location),
+    )
+}
+
+/// Stands in for `std::alloc::handle_alloc_error`.
+#[unsafe(export_name = "legionella.alloc_error")]
+#[inline(never)]
+extern "C" fn alloc_error(_align: usize, size: usize) -> ! {
+    panic!("memory allocation of {size} bytes failed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_cut_at_a_character() {
+        let mut text = Text {
+            bytes: [0; MESSAGE],
+            len: MESSAGE - 1,
+        };
+        assert!(text.write_str("ü").is_err());
+        assert_eq!(text.len, MESSAGE - 1);
+        assert!(text.write_str("u").is_ok());
+        assert_eq!(text.len, MESSAGE);
+    }
+}
