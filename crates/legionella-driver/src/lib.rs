@@ -1,1 +1,7 @@
-//! x
+//! Legionella's compiler: from the bitcode of a program's crates to code for an accelerator.
+//!
+//! The stages follow each other, each taking what the one before gave. LLVM is not linked: the
+//! `libLLVM` of a Rust toolchain is loaded at run time ([`llvm`]).
+
+pub mod error;
+pub mod llvm;
