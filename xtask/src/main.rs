@@ -1,1 +1,116 @@
-fn main() {}
+//! What people do in this repository, as `cargo xtask COMMAND`.
+//!
+//! Takes a command, builds `cargo-legionella` and what the command needs through it, and runs
+//! that. Knows nothing of how kernels are compiled: it uses the tools as a user would.
+
+mod suite;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use tools::Tools;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "What people do in Legionella's repository"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Repaint the photograph in examples/data with its 12 best colours, on an accelerator.
+    Demo {
+        /// Name of the accelerator; without it the best that there is.
+        #[arg(short, long)]
+        accelerator: Option<String>,
+        /// Where to write the result, as PNG.
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+    },
+    /// Run every test there is, in order, up to the first step that fails.
+    Test,
+    /// Run the conformance suite on one accelerator.
+    Conformance {
+        /// Name of the accelerator; without it the best that there is.
+        #[arg(short, long)]
+        accelerator: Option<String>,
+        /// What the suite itself is given, after `--`.
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
+    /// Measure speed, side by side with peers.
+    Bench {
+        /// Which benchmarks; without a name all of them. `--list` names them.
+        names: Vec<String>,
+        /// Print one JSON object a line instead of a table.
+        #[arg(long)]
+        json: bool,
+        /// Only list the benchmarks' names.
+        #[arg(long)]
+        list: bool,
+    },
+    /// List the accelerators of this machine.
+    Accelerators,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let tools = Tools::locate();
+    tools.build()?;
+    match command {
+        Command::Demo {
+            accelerator,
+            output,
+        } => {
+            let output = output.unwrap_or_else(|| tools.target().join("demo.png"));
+            let mut demo = tools.program("examples", Some("kmeans"));
+            demo.arg(tools.root().join("examples/data/coffee.jpg"));
+            demo.arg("--output").arg(output);
+            if let Some(name) = accelerator {
+                demo.args(["--accelerator", &name]);
+            }
+            tools::succeed(&mut demo)
+        }
+        Command::Test => suite::run(&tools),
+        Command::Conformance { accelerator, rest } => {
+            let mut suite = tools.program("conformance", None);
+            if let Some(name) = accelerator {
+                suite.args(["--accelerator", &name]);
+            }
+            tools::succeed(suite.args(rest))
+        }
+        Command::Bench { names, json, list } => {
+            let peer = tools.peer()?;
+            let mut benches = tools.program("benches", None);
+            benches.arg("--peer").arg(peer);
+            benches
+                .arg("--cargo-legionella")
+                .arg(tools.cargo_legionella());
+            benches.args(json.then_some("--json"));
+            benches.args(list.then_some("--list"));
+            tools::succeed(benches.args(names))
+        }
+        Command::Accelerators => {
+            for name in tools.accelerators()? {
+                println!("{name}");
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! `cargo xtask test`: every test of the repository, cheapest first. Takes the tools, prints what
+//! the tests print, and at the end what passed and what was left out.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use crate::tools::{Tools, succeed};
+
+/// Packages that are tested in steps of their own, or that only run under the wrapper.
+const APART: [&str; 6] = [
+    "benches",
+    "cargo-legionella",
+    "conformance",
+    "examples",
+    "legionella",
+    "peer",
+];
+
+/// Kinds of accelerators that there are backends for, by the first part of their names.
+const KINDS: [&str; 1] = ["cpu"];
+
+/// What has been run so far.
+#[derive(Default)]
+struct Summary {
+    passed: Vec<(String, Duration)>,
+    skipped: Vec<String>,
+}
+
+impl Summary {
+    /// Runs a step, unless it fails.
+    fn step(
+        &mut self,
+        name: impl Into<String>,
+        step: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let name = name.into();
+        println!("\n== {name}");
+        let start = Instant::now();
+        let result = step();
+        let time = start.elapsed();
+        match result {
+            Ok(()) => {
+                self.passed.push((name, time));
+                Ok(())
+            }
+            Err(error) => {
+                self.print();
+                println!("FAILED  {name} ({:.0} s)", time.as_secs_f32());
+                Err(error.context(name))
+            }
+        }
+    }
+
+    fn print(&self) {
+        println!("\n== summary");
+        for (name, time) in &self.passed {
+            println!("passed  {name} ({:.0} s)", time.as_secs_f32());
+        }
+        for name in &self.skipped {
+            println!("skipped {name}");
+        }
+    }
+}
+
+/// Runs everything.
+pub fn run(tools: &Tools) -> anyhow::Result<()> {
+    let mut summary = Summary::default();
+
+    summary.step("unit tests", || {
+        let mut tests = tools.cargo();
+        tests.args(["test", "--workspace", "--lib", "--bins", "--tests"]);
+        succeed(tests.args(APART.map(|package| format!("--exclude={package}"))))
+    })?;
+    summary.step("tests of legionella, through the wrapper", || {
+        let mut tests = tools.legionella("test");
+        succeed(tests.args(["--package", "legionella", "--lib", "--tests"]))
+    })?;
+    summary.step("tests of cargo-legionella", || {
+        succeed(
+            tools
+                .cargo()
+                .args(["test", "--package", "cargo-legionella"]),
+        )
+    })?;
+
+    let accelerators = tools.accelerators()?;
+    ensure!(!accelerators.is_empty(), "no accelerator, not even the CPU");
+    for kind in KINDS {
+        if !accelerators.iter().any(|name| name.starts_with(kind)) {
+            summary.skipped.push(format!(
+                "all of accelerator `{kind}`: not found on this machine"
+            ));
+        }
+    }
+    for name in &accelerators {
+        summary.step(format!("conformance on {name}"), || {
+            let mut suite = tools.program("conformance", None);
+            succeed(suite.args(["--accelerator", name]))
+        })?;
+    }
+    for name in &accelerators {
+        summary.step(format!("examples on {name}"), || examples(tools, name))?;
+    }
+
+    summary.step("documentation tests", || {
+        let mut tests = tools.cargo();
+        tests.args(["test", "--doc", "--workspace"]);
+        succeed(tests.args(["--exclude", "peer"]))
+    })?;
+    summary.print();
+    Ok(())
+}
+
+/// Each example in a size that takes no time; its picture must be one.
+fn examples(tools: &Tools, accelerator: &str) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let photo = tools
+        .root()
+        .join("examples/data/coffee.jpg")
+        .display()
+        .to_string();
+    let runs: [(&str, &[&str]); 3] = [
+        ("kmeans", &[&photo, "-k", "5", "--iterations", "3"]),
+        ("mandelbrot", &["--width", "201", "--height", "133"]),
+        ("heat", &["--size", "65", "--steps", "50"]),
+    ];
+    for (example, arguments) in runs {
+        let picture = folder.path().join(example).with_extension("png");
+        let mut program = tools.program("examples", Some(example));
+        program.args(arguments).args(["--accelerator", accelerator]);
+        succeed(program.arg("--output").arg(&picture))?;
+        check_picture(&picture)?;
+    }
+    Ok(())
+}
+
+/// A PNG that holds more than one colour compresses to more than its headers.
+fn check_picture(path: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(path).with_context(|| format!("{}", path.display()))?;
+    ensure!(
+        bytes.starts_with(b"\x89PNG"),
+        "{} is no PNG",
+        path.display()
+    );
+    ensure!(bytes.len() > 500, "{} is empty", path.display());
+    Ok(())
+}
