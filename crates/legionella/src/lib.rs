@@ -1,1 +1,4 @@
-//! x
+//! Ordinary Rust functions on accelerators.
+
+#[doc(hidden)]
+pub mod code;
