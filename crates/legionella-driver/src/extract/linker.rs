@@ -1,0 +1,342 @@
+//! The module into which a closure is gathered.
+//!
+//! LLVM's linker does the work. Of a source module it takes over what has external linkage, and of
+//! the rest only what is referred to. A source is therefore read lazily, everything in it is made
+//! `linkonce_odr`, and linking then reads, copies and keeps the bodies of those functions alone that
+//! the gathered module refers to, and of what these refer to in turn.
+
+use std::collections::HashSet;
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::ptr::NonNull;
+
+use llvm_sys::bit_reader::LLVMGetBitcodeModuleInContext2;
+use llvm_sys::bit_writer::LLVMWriteBitcodeToMemoryBuffer;
+use llvm_sys::comdat::LLVMSetComdat;
+use llvm_sys::core::*;
+use llvm_sys::linker::LLVMLinkModules2;
+use llvm_sys::prelude::*;
+use llvm_sys::{LLVMAttributeFunctionIndex, LLVMDiagnosticSeverity, LLVMLinkage, LLVMVisibility};
+
+use super::cuts;
+use crate::error::Error;
+
+/// The gathered module, with the LLVM context that it lives in.
+pub(super) struct Gathered {
+    context: LLVMContextRef,
+    module: LLVMModuleRef,
+    /// Errors that LLVM reported since they were last taken. Boxed: the context points to them.
+    errors: Box<Vec<String>>,
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        // SAFETY: both were made in `new`, and nothing refers to them any more.
+        unsafe {
+            LLVMDisposeModule(self.module);
+            LLVMContextDispose(self.context);
+        }
+    }
+}
+
+/// Takes LLVM's diagnostics: linking warns of module flags that differ, which is no matter here.
+extern "C" fn diagnose(info: LLVMDiagnosticInfoRef, errors: *mut c_void) {
+    // SAFETY: LLVM passes a valid diagnostic and the pointer that `new` registered, which points to
+    // the `errors` of a live `Gathered` to which no reference exists during a call of LLVM.
+    unsafe {
+        if LLVMGetDiagInfoSeverity(info) != LLVMDiagnosticSeverity::LLVMDSError {
+            return;
+        }
+        let text = LLVMGetDiagInfoDescription(info);
+        let errors = &mut *errors.cast::<Vec<String>>();
+        errors.push(CStr::from_ptr(text).to_string_lossy().into_owned());
+        LLVMDisposeMessage(text);
+    }
+}
+
+impl Gathered {
+    /// An empty module. LLVM must be loaded.
+    pub(super) fn new() -> Self {
+        // SAFETY: LLVM is loaded; the diagnostics handler's pointer lives as long as the context.
+        unsafe {
+            let context = LLVMContextCreate();
+            let mut errors = Box::<Vec<String>>::default();
+            let handle: *mut Vec<String> = &mut *errors;
+            LLVMContextSetDiagnosticHandler(context, Some(diagnose), handle.cast());
+            let module = LLVMModuleCreateWithNameInContext(c"legionella".as_ptr(), context);
+            Gathered {
+                context,
+                module,
+                errors,
+            }
+        }
+    }
+
+    pub(super) fn module(&self) -> LLVMModuleRef {
+        self.module
+    }
+
+    /// Links what is needed of a module: definitions of symbols that are declared but not defined
+    /// here, of `roots`, and of what they refer to.
+    pub(super) fn link(
+        &mut self,
+        origin: &str,
+        bitcode: &[u8],
+        roots: &HashSet<String>,
+    ) -> Result<(), Error> {
+        // SAFETY: the buffer refers to `bitcode`, which outlives the module read from it: linking
+        // consumes that module. All values belong to this context.
+        unsafe {
+            let buffer = LLVMCreateMemoryBufferWithMemoryRange(
+                bitcode.as_ptr().cast(),
+                bitcode.len(),
+                c"bitcode".as_ptr(),
+                0,
+            );
+            let mut source = std::ptr::null_mut();
+            if LLVMGetBitcodeModuleInContext2(self.context, buffer, &mut source) != 0 {
+                return Err(self.failed(origin));
+            }
+            self.prepare(source, roots);
+            if LLVMLinkModules2(self.module, source) != 0 {
+                return Err(self.failed(origin));
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, origin: &str) -> Error {
+        Error::Bitcode {
+            origin: origin.to_owned(),
+            reason: std::mem::take(&mut *self.errors).join("; "),
+        }
+    }
+
+    /// Makes everything in a source module available but nothing compulsory, except `roots`.
+    ///
+    /// # Safety
+    /// `source` must be a module of this context.
+    unsafe fn prepare(&self, source: LLVMModuleRef, roots: &HashSet<String>) {
+        // SAFETY: as the caller says.
+        unsafe {
+            LLVMSetModuleInlineAsm2(source, c"".as_ptr(), 0);
+            for global in globals(source) {
+                if LLVMGetLinkage(global) == LLVMLinkage::LLVMAppendingLinkage {
+                    // Lists such as `llvm.used`, which would take over all that they mention.
+                    LLVMDeleteGlobal(global);
+                } else {
+                    self.release(global, roots);
+                }
+            }
+            for alias in values(LLVMGetFirstGlobalAlias(source), LLVMGetNextGlobalAlias) {
+                self.release(alias, roots);
+            }
+            for function in functions(source) {
+                if LLVMIsDeclaration(function) == 0 && cuts::cut(name(function)).is_some() {
+                    hollow(source, function);
+                } else {
+                    self.release(function, roots);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// `global` must be a global value of this context.
+    unsafe fn release(&self, global: LLVMValueRef, roots: &HashSet<String>) {
+        // SAFETY: as the caller says.
+        unsafe {
+            let name = name(global);
+            if LLVMIsDeclaration(global) != 0 || (is_local(global) && !roots.contains(name)) {
+                return;
+            }
+            if LLVMIsAGlobalAlias(global).is_null() {
+                LLVMSetComdat(global, std::ptr::null_mut());
+            }
+            let linkage = if roots.contains(name) && !self.defines(name) {
+                LLVMLinkage::LLVMExternalLinkage
+            } else {
+                LLVMLinkage::LLVMLinkOnceODRLinkage
+            };
+            LLVMSetLinkage(global, linkage);
+            LLVMSetVisibility(global, LLVMVisibility::LLVMDefaultVisibility);
+        }
+    }
+
+    /// Whether a symbol is defined here.
+    pub(super) fn defines(&self, symbol: &str) -> bool {
+        let Ok(symbol) = CString::new(symbol) else {
+            return false;
+        };
+        // SAFETY: the name is terminated and the values belong to this module.
+        unsafe {
+            let function = LLVMGetNamedFunction(self.module, symbol.as_ptr());
+            let global = LLVMGetNamedGlobal(self.module, symbol.as_ptr());
+            let value = NonNull::new(function).or(NonNull::new(global));
+            value.is_some_and(|value| LLVMIsDeclaration(value.as_ptr()) == 0)
+        }
+    }
+
+    /// Symbols that are declared and not defined here, LLVM's own left out, in the module's order.
+    pub(super) fn undefined(&self) -> Vec<String> {
+        self.declared(|name| !name.starts_with("llvm."))
+    }
+
+    /// Names of LLVM's intrinsics that are called here.
+    pub(super) fn intrinsics(&self) -> Vec<String> {
+        self.declared(|name| name.starts_with("llvm."))
+    }
+
+    fn declared(&self, choose: impl Fn(&str) -> bool) -> Vec<String> {
+        // SAFETY: the module belongs to this.
+        let all = unsafe { functions(self.module).chain(globals(self.module)) };
+        all.filter_map(|value| {
+            // SAFETY: as above.
+            let (declared, name) = unsafe { (LLVMIsDeclaration(value) != 0, name(value)) };
+            (declared && choose(name)).then(|| name.to_owned())
+        })
+        .collect()
+    }
+
+    /// Makes all but `roots` internal, once everything is linked.
+    pub(super) fn close(&mut self, roots: &HashSet<String>) {
+        // SAFETY: the module belongs to this.
+        unsafe {
+            let aliases = values(LLVMGetFirstGlobalAlias(self.module), LLVMGetNextGlobalAlias);
+            let all = functions(self.module).chain(globals(self.module));
+            for value in all.chain(aliases) {
+                if LLVMIsDeclaration(value) != 0 || is_local(value) {
+                    continue;
+                }
+                let linkage = if roots.contains(name(value)) {
+                    LLVMLinkage::LLVMExternalLinkage
+                } else {
+                    LLVMLinkage::LLVMInternalLinkage
+                };
+                LLVMSetLinkage(value, linkage);
+            }
+        }
+    }
+
+    /// The module's bitcode.
+    pub(super) fn bitcode(&self) -> Vec<u8> {
+        // SAFETY: the module belongs to this, and the buffer to this function.
+        unsafe {
+            let buffer = LLVMWriteBitcodeToMemoryBuffer(self.module);
+            let start = LLVMGetBufferStart(buffer).cast::<u8>();
+            let bytes = std::slice::from_raw_parts(start, LLVMGetBufferSize(buffer)).to_vec();
+            LLVMDisposeMemoryBuffer(buffer);
+            bytes
+        }
+    }
+
+    /// The module as text.
+    pub(super) fn text(&self) -> String {
+        // SAFETY: the module belongs to this, and the message to this function.
+        unsafe {
+            let message = LLVMPrintModuleToString(self.module);
+            let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+            LLVMDisposeMessage(message);
+            text
+        }
+    }
+}
+
+/// Puts a declaration in the place of a function whose body has not been read yet. Bodies that are
+/// read later refer to the declaration as well.
+///
+/// # Safety
+/// `function` must be a function of `module`.
+unsafe fn hollow(module: LLVMModuleRef, function: LLVMValueRef) {
+    // SAFETY: as the caller says; attributes are copied within one context.
+    unsafe {
+        let symbol = name(function).to_owned();
+        LLVMSetValueName2(function, c"".as_ptr(), 0);
+        LLVMSetLinkage(function, LLVMLinkage::LLVMInternalLinkage);
+        let Ok(symbol) = CString::new(symbol) else {
+            return;
+        };
+        let declaration =
+            LLVMAddFunction(module, symbol.as_ptr(), LLVMGlobalGetValueType(function));
+        LLVMSetFunctionCallConv(declaration, LLVMGetFunctionCallConv(function));
+        let last = LLVMCountParams(function);
+        for index in (0..=last).chain([LLVMAttributeFunctionIndex]) {
+            let count = LLVMGetAttributeCountAtIndex(function, index) as usize;
+            let mut attributes = vec![std::ptr::null_mut(); count];
+            LLVMGetAttributesAtIndex(function, index, attributes.as_mut_ptr());
+            for attribute in attributes {
+                LLVMAddAttributeAtIndex(declaration, index, attribute);
+            }
+        }
+        LLVMReplaceAllUsesWith(function, declaration);
+    }
+}
+
+/// The name of a value, which lives as long as the value does and is not renamed.
+///
+/// # Safety
+/// `value` must be valid for as long as the result is used.
+pub(super) unsafe fn name<'value>(value: LLVMValueRef) -> &'value str {
+    let mut len = 0;
+    // SAFETY: LLVM gives that many bytes.
+    let bytes = unsafe {
+        let start = LLVMGetValueName2(value, &mut len);
+        std::slice::from_raw_parts(start.cast::<u8>(), len)
+    };
+    str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// # Safety
+/// `global` must be a valid global value.
+unsafe fn is_local(global: LLVMValueRef) -> bool {
+    // SAFETY: as the caller says.
+    let linkage = unsafe { LLVMGetLinkage(global) };
+    matches!(
+        linkage,
+        LLVMLinkage::LLVMInternalLinkage | LLVMLinkage::LLVMPrivateLinkage
+    )
+}
+
+/// # Safety
+/// `module` must be valid for as long as the iterator is used.
+pub(super) unsafe fn functions(module: LLVMModuleRef) -> impl Iterator<Item = LLVMValueRef> {
+    // SAFETY: as the caller says.
+    unsafe { values(LLVMGetFirstFunction(module), LLVMGetNextFunction) }
+}
+
+/// # Safety
+/// As for [`functions`].
+pub(super) unsafe fn globals(module: LLVMModuleRef) -> impl Iterator<Item = LLVMValueRef> {
+    // SAFETY: as the caller says.
+    unsafe { values(LLVMGetFirstGlobal(module), LLVMGetNextGlobal) }
+}
+
+/// The elements of one of LLVM's lists. The next one is looked up before an element is given out,
+/// so that element may be deleted.
+///
+/// # Safety
+/// `first` must be null or what `next` takes, and the list must stay valid.
+pub(super) unsafe fn values<T>(
+    first: *mut T,
+    next: unsafe extern "C" fn(*mut T) -> *mut T,
+) -> impl Iterator<Item = *mut T> {
+    let mut following = first;
+    std::iter::from_fn(move || {
+        let value = NonNull::new(following)?.as_ptr();
+        // SAFETY: as the caller says.
+        following = unsafe { next(value) };
+        Some(value)
+    })
+}
+
+/// The bytes of a string that LLVM owns.
+///
+/// # Safety
+/// `start` must be valid for `len` bytes, or `len` be 0.
+pub(super) unsafe fn text<'value>(start: *const c_char, len: usize) -> &'value str {
+    if start.is_null() || len == 0 {
+        return "";
+    }
+    // SAFETY: as the caller says.
+    let bytes = unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) };
+    str::from_utf8(bytes).unwrap_or_default()
+}

@@ -1,0 +1,154 @@
+//! Extraction: from the bitcode of all crates of a program to one module with everything that its
+//! kernels reach.
+//!
+//! Takes the entry symbols, the bitcode stores of the crates and the archives of the sysroot; gives a
+//! [`Closure`]. Follows references until nothing is missing that any of them has, loading only the
+//! modules that have something that is missing, and stops at the functions of [`cuts`]. Knows no
+//! target: what a device can't do is still in there.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use legionella_abi::intrinsic;
+use legionella_abi::protocol::Source;
+
+use crate::error::Error;
+use crate::llvm::Llvm;
+
+pub mod cuts;
+mod library;
+mod linker;
+mod names;
+mod summary;
+
+pub use names::kernel_name;
+
+use cuts::Cut;
+use library::Library;
+use linker::Gathered;
+
+/// All that a set of kernels reaches, in one module.
+#[derive(Clone, Debug)]
+pub struct Closure {
+    /// LLVM bitcode. The entries, [`legionella_abi::intrinsic::ROOTS`] and the mathematical functions
+    /// are external, other definitions internal.
+    pub bitcode: Vec<u8>,
+    /// What is known of each entry, in the order that they were asked for.
+    pub entries: Vec<Entry>,
+    /// Symbols that the module refers to and no crate defines, sorted.
+    pub undefined: Vec<String>,
+    /// Symbols at which extraction stopped, sorted by name.
+    pub cuts: Vec<(String, Cut)>,
+}
+
+/// What is known of an entry and of what it reaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its symbol.
+    pub symbol: String,
+    /// Path of the kernel that it calls.
+    pub kernel: String,
+    /// Where the kernel is defined, if its crate was compiled with line information.
+    pub source: Option<Source>,
+    /// Number of LLVM instructions in all functions that it reaches.
+    pub instructions: u64,
+}
+
+/// Extracts the closure of entry symbols.
+///
+/// # Errors
+/// If an entry is in no store, or bitcode cannot be read.
+pub fn closure(
+    _: &Llvm,
+    entries: &[&str],
+    stores: &[PathBuf],
+    sysroot_archives: &[PathBuf],
+) -> Result<Closure, Error> {
+    let library = Library::open(stores, sysroot_archives)?;
+    let missing = entries.iter().find(|entry| library.find(entry).is_none());
+    if let Some(entry) = missing {
+        return Err(Error::MissingKernel {
+            kernel: kernel_name(entry),
+        });
+    }
+    let mut roots: HashSet<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
+    roots.extend(known(&library, intrinsic::ROOTS.iter().copied()));
+
+    let mut gathered = Gathered::new();
+    let mut undefined = HashSet::new();
+    loop {
+        gather(&library, &mut gathered, &roots, &mut undefined)?;
+        let maths = gathered.intrinsics().into_iter().filter_map(|name| {
+            let name = name.strip_prefix("llvm.")?;
+            Some(format!("{}{name}", intrinsic::MATHS_PREFIX))
+        });
+        let before = roots.len();
+        roots.extend(known(&library, maths));
+        if roots.len() == before {
+            break;
+        }
+    }
+    gathered.close(&roots);
+
+    let mut cuts = Vec::new();
+    let mut undefined = Vec::new();
+    for symbol in gathered.undefined() {
+        match cuts::cut(&symbol) {
+            Some(cut) => cuts.push((symbol, cut)),
+            None => undefined.push(symbol),
+        }
+    }
+    cuts.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    undefined.sort_unstable();
+    Ok(Closure {
+        entries: summary::entries(&gathered, entries),
+        bitcode: gathered.bitcode(),
+        undefined,
+        cuts,
+    })
+}
+
+/// Those of some symbols that the library defines.
+fn known<Name: Into<String> + AsRef<str>>(
+    library: &Library,
+    symbols: impl Iterator<Item = Name>,
+) -> impl Iterator<Item = String> {
+    symbols
+        .filter(|symbol| library.find(symbol.as_ref()).is_some())
+        .map(Into::into)
+}
+
+/// Links modules until all that is missing is missing everywhere. `undefined` are the symbols for
+/// which nothing more can be done.
+fn gather(
+    library: &Library,
+    gathered: &mut Gathered,
+    roots: &HashSet<String>,
+    undefined: &mut HashSet<String>,
+) -> Result<(), Error> {
+    loop {
+        let roots_missing = roots.iter().filter(|root| !gathered.defines(root)).cloned();
+        let mut wanted: Vec<_> = Vec::new();
+        for symbol in gathered.undefined().into_iter().chain(roots_missing) {
+            if undefined.contains(&symbol) {
+                continue;
+            }
+            match library.find(&symbol) {
+                Some(module) if cuts::cut(&symbol).is_none() => wanted.push((module, symbol)),
+                _ => {
+                    undefined.insert(symbol);
+                }
+            }
+        }
+        let Some(&(module, _)) = wanted.iter().min_by_key(|(module, _)| *module) else {
+            return Ok(());
+        };
+        let origin = library.origin(module);
+        gathered.link(&origin, library.bytes(module)?.as_slice(), roots)?;
+        for (_, symbol) in wanted.into_iter().filter(|(found, _)| *found == module) {
+            if !gathered.defines(&symbol) {
+                undefined.insert(symbol);
+            }
+        }
+    }
+}

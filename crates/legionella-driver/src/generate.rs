@@ -1,0 +1,143 @@
+//! The whole compiler for one kernel: bitcode in, code out, with every stage to look at.
+
+use std::path::PathBuf;
+
+use inkwell::context::Context;
+use inkwell::module::Module;
+use legionella_abi::protocol::{Code, Diagnostic, Options, TargetSpec};
+
+use crate::error::Error;
+use crate::ir::Pipeline;
+use crate::target::{self, Toolbox};
+use crate::{lower, validate};
+
+/// Why there is no code.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The kernel does what the target can't, for all these reasons.
+    #[error("the kernel does what the target can't do, in {} places", .0.len())]
+    Refused(Vec<Diagnostic>),
+    /// The driver failed.
+    #[error(transparent)]
+    Error(#[from] Error),
+}
+
+/// The stages of a kernel on its way, in order, for those who want to see them.
+pub const STAGES: [&str; 5] = ["ir", "lowered", "simplified", "items", "optimized"];
+
+/// Receives the IR of every stage.
+pub struct Stages<'a> {
+    see: Option<&'a mut dyn FnMut(&str, &str)>,
+}
+
+impl<'a> Stages<'a> {
+    /// Stages that nobody looks at.
+    pub fn unseen() -> Self {
+        Stages { see: None }
+    }
+
+    /// Stages whose name and text go to a function.
+    pub fn seen_by(see: &'a mut dyn FnMut(&str, &str)) -> Self {
+        Stages { see: Some(see) }
+    }
+
+    pub(crate) fn show(&mut self, stage: &str, module: &Module<'_>) -> Result<(), Error> {
+        if cfg!(debug_assertions) || self.see.is_some() {
+            module.verify().map_err(|error| Error::Internal {
+                stage: "verification of the IR",
+                reason: format!("after {stage}: {error}"),
+            })?;
+        }
+        if let Some(see) = &mut self.see {
+            see(stage, &module.print_to_string().to_string());
+        }
+        Ok(())
+    }
+}
+
+/// Full optimisation of a kernel by itself: nothing that commits to a vector width, so that the
+/// target decides what becomes of its loops.
+const SIMPLIFY: Pipeline<'static> = Pipeline {
+    text: "default<O3>,function(loop-mssa(loop-rotate),loop-simplify,lcssa,loop(loop-unroll-full),\
+           sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,gvn,\
+           instcombine<no-verify-fixpoint>,simplifycfg),globaldce",
+    vectorise: false,
+    unroll: false,
+    inline_threshold: 2000,
+};
+
+/// Generates the code of one kernel.
+///
+/// # Errors
+/// If the kernel does what the target can't, or the driver fails.
+pub fn generate(
+    bitcode: &[u8],
+    entry: &str,
+    spec: &TargetSpec,
+    options: &Options,
+    toolbox: &Toolbox,
+) -> Result<Code, Failure> {
+    let mut write = |stage: &str, text: &str| {
+        if let Some(folder) = &options.dump {
+            dump(folder, entry, spec, stage, text);
+        }
+    };
+    let mut stages = if options.dump.is_some() {
+        Stages::seen_by(&mut write)
+    } else {
+        Stages::unseen()
+    };
+    generate_seen(bitcode, entry, spec, toolbox, &mut stages)
+}
+
+/// The same, with each stage shown.
+///
+/// # Errors
+/// If the kernel does what the target can't, or the driver fails.
+pub fn generate_seen(
+    bitcode: &[u8],
+    entry: &str,
+    spec: &TargetSpec,
+    toolbox: &Toolbox,
+    stages: &mut Stages<'_>,
+) -> Result<Code, Failure> {
+    let span = tracing::info_span!("generate", kernel = %crate::link::kernel_name(entry), target = %spec.kind);
+    let _guard = span.enter();
+    let target = target::find(spec)?;
+    let machine = (target.machine)(spec)?;
+    let context = Context::create();
+    let kernel = lower::kernel(&context, bitcode, entry, &machine)?;
+    stages.show("ir", &kernel.module)?;
+    let kernel = lower::lower(kernel, &machine)?;
+    kernel.module.set_triple(&machine.get_triple());
+    kernel
+        .module
+        .set_data_layout(&machine.get_target_data().get_data_layout());
+    stages.show("lowered", &kernel.module)?;
+    let mut problems = validate::statics(&kernel);
+    SIMPLIFY.run(&kernel.module, &machine)?;
+    stages.show("simplified", &kernel.module)?;
+    problems.extend(validate::calls(&kernel));
+    if !problems.is_empty() {
+        return Err(Failure::Refused(problems));
+    }
+    kernel.module.strip_debug_info();
+    (target.optimise)(&kernel, &machine, stages)?;
+    stages.show("optimized", &kernel.module)?;
+    Ok((target.emit)(&kernel, &machine, toolbox)?)
+}
+
+/// Writes a stage's IR; dumps are for people, so a failure to write is only logged.
+fn dump(folder: &str, entry: &str, spec: &TargetSpec, stage: &str, text: &str) {
+    let place = STAGES.iter().position(|name| *name == stage).unwrap_or(STAGES.len());
+    let mut name: String = crate::link::kernel_name(entry)
+        .chars()
+        .map(|c| if c.is_alphanumeric() { c } else { '_' })
+        .collect();
+    name.truncate(100);
+    let path = PathBuf::from(folder).join(format!("{name}.{}.{place}-{stage}.ll", spec.kind));
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
+    if let Err(error) = written {
+        tracing::warn!(path = %path.display(), %error, "cannot write IR");
+    }
+}

@@ -1,0 +1,219 @@
+//! Building instructions.
+
+use std::marker::PhantomData;
+
+use llvm_sys::core as c;
+use llvm_sys::prelude::LLVMBuilderRef;
+use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
+
+use super::{Block, Function, Type, Value, llvm};
+
+const UNNAMED: *const std::ffi::c_char = c"".as_ptr();
+
+/// Inserts instructions at one place.
+pub(crate) struct Builder<'m>(LLVMBuilderRef, PhantomData<&'m ()>);
+
+impl Drop for Builder<'_> {
+    fn drop(&mut self) {
+        llvm!(c::LLVMDisposeBuilder(self.0));
+    }
+}
+
+impl<'m> Builder<'m> {
+    /// Inserts at the end of a block.
+    pub(crate) fn at_end(block: Block<'m>) -> Self {
+        let function = llvm!(c::LLVMGetBasicBlockParent(block.raw()));
+        let context = llvm!(c::LLVMGetTypeContext(c::LLVMTypeOf(function)));
+        let builder = llvm!(c::LLVMCreateBuilderInContext(context));
+        llvm!(c::LLVMPositionBuilderAtEnd(builder, block.raw()));
+        Builder(builder, PhantomData)
+    }
+
+    /// Inserts before an instruction.
+    pub(crate) fn before(instruction: Value<'m>) -> Self {
+        let builder = Builder::at_end(instruction.block());
+        llvm!(c::LLVMPositionBuilderBefore(builder.0, instruction.raw()));
+        builder
+    }
+
+    fn value(raw: llvm_sys::prelude::LLVMValueRef) -> Value<'m> {
+        Value::from_raw(raw)
+    }
+
+    /// Puts an instruction here that is in no block yet.
+    pub(crate) fn insert(&self, instruction: Value<'m>) {
+        llvm!(c::LLVMInsertIntoBuilder(self.0, instruction.raw()));
+    }
+
+    pub(crate) fn binary(&self, opcode: LLVMOpcode, a: Value<'m>, b: Value<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildBinOp(
+            self.0,
+            opcode,
+            a.raw(),
+            b.raw(),
+            UNNAMED
+        )))
+    }
+
+    pub(crate) fn add(&self, a: Value<'m>, b: Value<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildNUWAdd(self.0, a.raw(), b.raw(), UNNAMED)))
+    }
+
+    pub(crate) fn sub(&self, a: Value<'m>, b: Value<'m>) -> Value<'m> {
+        self.binary(LLVMOpcode::LLVMSub, a, b)
+    }
+
+    pub(crate) fn mul(&self, a: Value<'m>, b: Value<'m>) -> Value<'m> {
+        self.binary(LLVMOpcode::LLVMMul, a, b)
+    }
+
+    pub(crate) fn compare(
+        &self,
+        predicate: LLVMIntPredicate,
+        a: Value<'m>,
+        b: Value<'m>,
+    ) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildICmp(
+            self.0,
+            predicate,
+            a.raw(),
+            b.raw(),
+            UNNAMED
+        )))
+    }
+
+    pub(crate) fn select(&self, test: Value<'m>, yes: Value<'m>, no: Value<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildSelect(
+            self.0,
+            test.raw(),
+            yes.raw(),
+            no.raw(),
+            UNNAMED
+        )))
+    }
+
+    /// The smaller of two unsigned integers.
+    pub(crate) fn minimum(&self, a: Value<'m>, b: Value<'m>) -> Value<'m> {
+        let less = self.compare(LLVMIntPredicate::LLVMIntULT, a, b);
+        self.select(less, a, b)
+    }
+
+    pub(crate) fn load(&self, ty: Type<'m>, from: Value<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildLoad2(
+            self.0,
+            ty.raw(),
+            from.raw(),
+            UNNAMED
+        )))
+    }
+
+    pub(crate) fn store(&self, value: Value<'m>, to: Value<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildStore(self.0, value.raw(), to.raw())))
+    }
+
+    /// The address of element `index` of an array of `ty` at `base`.
+    pub(crate) fn element(&self, ty: Type<'m>, base: Value<'m>, index: Value<'m>) -> Value<'m> {
+        let mut indices = [index.raw()];
+        Self::value(llvm!(c::LLVMBuildInBoundsGEP2(
+            self.0,
+            ty.raw(),
+            base.raw(),
+            indices.as_mut_ptr(),
+            1,
+            UNNAMED
+        )))
+    }
+
+    pub(crate) fn alloca(&self, ty: Type<'m>, align: u32) -> Value<'m> {
+        let slot = llvm!(c::LLVMBuildAlloca(self.0, ty.raw(), UNNAMED));
+        llvm!(c::LLVMSetAlignment(slot, align));
+        Self::value(slot)
+    }
+
+    pub(crate) fn call(&self, function: Function<'m>, arguments: &[Value<'m>]) -> Value<'m> {
+        self.call_pointer(function.signature(), function.value(), arguments)
+    }
+
+    pub(crate) fn call_pointer(
+        &self,
+        signature: Type<'m>,
+        pointer: Value<'m>,
+        arguments: &[Value<'m>],
+    ) -> Value<'m> {
+        let mut raw: Vec<_> = arguments.iter().map(|argument| argument.raw()).collect();
+        Self::value(llvm!(c::LLVMBuildCall2(
+            self.0,
+            signature.raw(),
+            pointer.raw(),
+            raw.as_mut_ptr(),
+            raw.len() as u32,
+            UNNAMED
+        )))
+    }
+
+    pub(crate) fn phi(&self, ty: Type<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildPhi(self.0, ty.raw(), UNNAMED)))
+    }
+
+    pub(crate) fn extract(&self, aggregate: Value<'m>, index: u32) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildExtractValue(
+            self.0,
+            aggregate.raw(),
+            index,
+            UNNAMED
+        )))
+    }
+
+    pub(crate) fn with(&self, aggregate: Value<'m>, index: u32, value: Value<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildInsertValue(
+            self.0,
+            aggregate.raw(),
+            value.raw(),
+            index,
+            UNNAMED
+        )))
+    }
+
+    pub(crate) fn branch(&self, to: Block<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildBr(self.0, to.raw())))
+    }
+
+    pub(crate) fn branch_if(&self, test: Value<'m>, yes: Block<'m>, no: Block<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildCondBr(
+            self.0,
+            test.raw(),
+            yes.raw(),
+            no.raw()
+        )))
+    }
+
+    /// Branches by the value of an integer; what is in no case goes to `default`.
+    pub(crate) fn switch(
+        &self,
+        on: Value<'m>,
+        default: Block<'m>,
+        cases: &[(Value<'m>, Block<'m>)],
+    ) -> Value<'m> {
+        let switch = llvm!(c::LLVMBuildSwitch(
+            self.0,
+            on.raw(),
+            default.raw(),
+            cases.len() as u32
+        ));
+        for (value, block) in cases {
+            llvm!(c::LLVMAddCase(switch, value.raw(), block.raw()));
+        }
+        Self::value(switch)
+    }
+
+    pub(crate) fn ret(&self, value: Option<Value<'m>>) -> Value<'m> {
+        Self::value(match value {
+            Some(value) => llvm!(c::LLVMBuildRet(self.0, value.raw())),
+            None => llvm!(c::LLVMBuildRetVoid(self.0)),
+        })
+    }
+
+    pub(crate) fn unreachable(&self) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildUnreachable(self.0)))
+    }
+}

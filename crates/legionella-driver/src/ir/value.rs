@@ -1,0 +1,500 @@
+//! Handles of values, blocks, functions and types.
+
+use std::ffi::CStr;
+use std::fmt;
+use std::marker::PhantomData;
+
+use llvm_sys::core as c;
+use llvm_sys::prelude::{LLVMBasicBlockRef, LLVMTypeRef, LLVMValueRef};
+use llvm_sys::{LLVMAttributeFunctionIndex, LLVMLinkage, LLVMOpcode, LLVMTypeKind};
+
+use super::{c_name, llvm};
+
+/// A type.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Type<'m>(LLVMTypeRef, PhantomData<&'m ()>);
+
+impl<'m> Type<'m> {
+    pub(crate) fn from_raw(raw: LLVMTypeRef) -> Self {
+        Type(raw, PhantomData)
+    }
+
+    pub(crate) fn raw(self) -> LLVMTypeRef {
+        self.0
+    }
+
+    pub(crate) fn kind(self) -> LLVMTypeKind {
+        llvm!(c::LLVMGetTypeKind(self.0))
+    }
+
+    /// The type of functions with this result.
+    pub(crate) fn function(self, parameters: &[Type<'m>]) -> Type<'m> {
+        let mut raw: Vec<_> = parameters.iter().map(|ty| ty.0).collect();
+        Type::from_raw(llvm!(c::LLVMFunctionType(
+            self.0,
+            raw.as_mut_ptr(),
+            raw.len() as u32,
+            0
+        )))
+    }
+
+    /// The array type of `len` such elements.
+    pub(crate) fn array(self, len: u64) -> Type<'m> {
+        Type::from_raw(llvm!(c::LLVMArrayType2(self.0, len)))
+    }
+
+    /// The struct type of these fields.
+    pub(crate) fn structure(fields: &[Type<'m>], any: Type<'m>) -> Type<'m> {
+        let context = llvm!(c::LLVMGetTypeContext(any.0));
+        let mut raw: Vec<_> = fields.iter().map(|ty| ty.0).collect();
+        Type::from_raw(llvm!(c::LLVMStructTypeInContext(
+            context,
+            raw.as_mut_ptr(),
+            raw.len() as u32,
+            0
+        )))
+    }
+
+    pub(crate) fn constant(self, value: u64) -> Value<'m> {
+        Value::from_raw(llvm!(c::LLVMConstInt(self.0, value, 0)))
+    }
+
+    pub(crate) fn zero(self) -> Value<'m> {
+        Value::from_raw(llvm!(c::LLVMConstNull(self.0)))
+    }
+
+    pub(crate) fn poison(self) -> Value<'m> {
+        Value::from_raw(llvm!(c::LLVMGetPoison(self.0)))
+    }
+
+    /// Bits of an integer type; 0 for others.
+    pub(crate) fn integer_width(self) -> u32 {
+        if self.kind() == LLVMTypeKind::LLVMIntegerTypeKind {
+            llvm!(c::LLVMGetIntTypeWidth(self.0))
+        } else {
+            0
+        }
+    }
+}
+
+/// Any value: a constant, a parameter, an instruction, a global.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Value<'m>(LLVMValueRef, PhantomData<&'m ()>);
+
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = llvm!(c::LLVMPrintValueToString(self.0));
+        let shown = llvm!(CStr::from_ptr(text)).to_string_lossy().into_owned();
+        llvm!(c::LLVMDisposeMessage(text));
+        f.write_str(&shown)
+    }
+}
+
+impl<'m> Value<'m> {
+    pub(crate) fn from_raw(raw: LLVMValueRef) -> Self {
+        Value(raw, PhantomData)
+    }
+
+    pub(crate) fn raw(self) -> LLVMValueRef {
+        self.0
+    }
+
+    pub(crate) fn ty(self) -> Type<'m> {
+        Type::from_raw(llvm!(c::LLVMTypeOf(self.0)))
+    }
+
+    pub(crate) fn name(self) -> String {
+        let mut len = 0;
+        let start = llvm!(c::LLVMGetValueName2(self.0, &mut len));
+        let bytes = llvm!(std::slice::from_raw_parts(start.cast::<u8>(), len));
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    pub(crate) fn set_name(self, name: &str) {
+        llvm!(c::LLVMSetValueName2(
+            self.0,
+            name.as_ptr().cast(),
+            name.len()
+        ));
+    }
+
+    pub(crate) fn is_instruction(self) -> bool {
+        !llvm!(c::LLVMIsAInstruction(self.0)).is_null()
+    }
+
+    pub(crate) fn is_constant(self) -> bool {
+        llvm!(c::LLVMIsConstant(self.0)) != 0
+    }
+
+    pub(crate) fn is_argument(self) -> bool {
+        !llvm!(c::LLVMIsAArgument(self.0)).is_null()
+    }
+
+    pub(crate) fn is_inline_assembly(self) -> bool {
+        !llvm!(c::LLVMIsAInlineAsm(self.0)).is_null()
+    }
+
+    pub(crate) fn is_global_variable(self) -> bool {
+        !llvm!(c::LLVMIsAGlobalVariable(self.0)).is_null()
+    }
+
+    pub(crate) fn as_function(self) -> Option<Function<'m>> {
+        (!llvm!(c::LLVMIsAFunction(self.0)).is_null()).then(|| Function::from_raw(self.0))
+    }
+
+    /// The opcode of an instruction or constant expression.
+    pub(crate) fn opcode(self) -> Option<LLVMOpcode> {
+        if self.is_instruction() {
+            Some(llvm!(c::LLVMGetInstructionOpcode(self.0)))
+        } else if !llvm!(c::LLVMIsAConstantExpr(self.0)).is_null() {
+            Some(llvm!(c::LLVMGetConstOpcode(self.0)))
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn is(self, opcode: LLVMOpcode) -> bool {
+        self.opcode() == Some(opcode)
+    }
+
+    /// A call, with or without exception handling.
+    pub(crate) fn is_call(self) -> bool {
+        matches!(
+            self.opcode(),
+            Some(LLVMOpcode::LLVMCall | LLVMOpcode::LLVMInvoke)
+        ) && self.is_instruction()
+    }
+
+    /// What a call calls.
+    pub(crate) fn callee(self) -> Option<Value<'m>> {
+        self.is_call()
+            .then(|| Value::from_raw(llvm!(c::LLVMGetCalledValue(self.0))))
+    }
+
+    /// The function that a call calls, if it is known.
+    pub(crate) fn called_function(self) -> Option<Function<'m>> {
+        self.callee()?.as_function()
+    }
+
+    /// The arguments of a call.
+    pub(crate) fn arguments(self) -> Vec<Value<'m>> {
+        let count = llvm!(c::LLVMGetNumArgOperands(self.0));
+        (0..count).map(|index| self.operand(index)).collect()
+    }
+
+    pub(crate) fn operand(self, index: u32) -> Value<'m> {
+        Value::from_raw(llvm!(c::LLVMGetOperand(self.0, index)))
+    }
+
+    pub(crate) fn set_operand(self, index: u32, value: Value<'m>) {
+        llvm!(c::LLVMSetOperand(self.0, index, value.0));
+    }
+
+    /// Operands of an instruction, constant expression or aggregate; none for other values.
+    pub(crate) fn operands(self) -> Vec<Value<'m>> {
+        if llvm!(c::LLVMIsAUser(self.0)).is_null() {
+            return Vec::new();
+        }
+        let count = llvm!(c::LLVMGetNumOperands(self.0)).max(0) as u32;
+        (0..count)
+            .map(|index| self.operand(index))
+            .filter(|operand| !operand.0.is_null())
+            .collect()
+    }
+
+    /// Everything that has this value as an operand, once for each time.
+    pub(crate) fn users(self) -> Vec<Value<'m>> {
+        let mut all = Vec::new();
+        let mut next = llvm!(c::LLVMGetFirstUse(self.0));
+        while !next.is_null() {
+            all.push(Value::from_raw(llvm!(c::LLVMGetUser(next))));
+            next = llvm!(c::LLVMGetNextUse(next));
+        }
+        all
+    }
+
+    pub(crate) fn replace_all_uses_with(self, other: Value<'m>) {
+        llvm!(c::LLVMReplaceAllUsesWith(self.0, other.0));
+    }
+
+    /// Removes an instruction. It must have no users left.
+    pub(crate) fn erase(self) {
+        llvm!(c::LLVMInstructionEraseFromParent(self.0));
+    }
+
+    /// The block of an instruction.
+    pub(crate) fn block(self) -> Block<'m> {
+        Block::from_raw(llvm!(c::LLVMGetInstructionParent(self.0)))
+    }
+
+    /// The value of an integer constant of at most 64 bits.
+    pub(crate) fn constant_integer(self) -> Option<u64> {
+        (!llvm!(c::LLVMIsAConstantInt(self.0)).is_null() && self.ty().integer_width() <= 64)
+            .then(|| llvm!(c::LLVMConstIntGetZExtValue(self.0)))
+    }
+
+    /// Whether a global variable, or a function, has no definition here.
+    pub(crate) fn is_declaration(self) -> bool {
+        llvm!(c::LLVMIsDeclaration(self.0)) != 0
+    }
+
+    /// Successors of a terminator.
+    pub(crate) fn successors(self) -> Vec<Block<'m>> {
+        let count = llvm!(c::LLVMGetNumSuccessors(self.0));
+        (0..count)
+            .map(|index| Block::from_raw(llvm!(c::LLVMGetSuccessor(self.0, index))))
+            .collect()
+    }
+
+    pub(crate) fn set_successor(self, index: u32, block: Block<'m>) {
+        llvm!(c::LLVMSetSuccessor(self.0, index, block.0));
+    }
+
+    /// Incoming values of a phi, with the blocks they come from.
+    pub(crate) fn incoming(self) -> Vec<(Value<'m>, Block<'m>)> {
+        let count = llvm!(c::LLVMCountIncoming(self.0));
+        (0..count)
+            .map(|index| {
+                (
+                    Value::from_raw(llvm!(c::LLVMGetIncomingValue(self.0, index))),
+                    Block::from_raw(llvm!(c::LLVMGetIncomingBlock(self.0, index))),
+                )
+            })
+            .collect()
+    }
+
+    pub(crate) fn add_incoming(self, value: Value<'m>, block: Block<'m>) {
+        let mut values = [value.0];
+        let mut blocks = [block.0];
+        llvm!(c::LLVMAddIncoming(
+            self.0,
+            values.as_mut_ptr(),
+            blocks.as_mut_ptr(),
+            1
+        ));
+    }
+
+    /// A copy of an instruction that is in no block yet.
+    pub(crate) fn clone_instruction(self) -> Value<'m> {
+        Value::from_raw(llvm!(c::LLVMInstructionClone(self.0)))
+    }
+}
+
+/// A basic block.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Block<'m>(LLVMBasicBlockRef, PhantomData<&'m ()>);
+
+impl<'m> Block<'m> {
+    pub(crate) fn from_raw(raw: LLVMBasicBlockRef) -> Self {
+        Block(raw, PhantomData)
+    }
+
+    pub(crate) fn raw(self) -> LLVMBasicBlockRef {
+        self.0
+    }
+
+    pub(crate) fn instructions(self) -> Vec<Value<'m>> {
+        let mut all = Vec::new();
+        let mut next = llvm!(c::LLVMGetFirstInstruction(self.0));
+        while !next.is_null() {
+            all.push(Value::from_raw(next));
+            next = llvm!(c::LLVMGetNextInstruction(next));
+        }
+        all
+    }
+
+    pub(crate) fn phis(self) -> Vec<Value<'m>> {
+        self.instructions()
+            .into_iter()
+            .take_while(|instruction| instruction.is(LLVMOpcode::LLVMPHI))
+            .collect()
+    }
+
+    pub(crate) fn terminator(self) -> Value<'m> {
+        Value::from_raw(llvm!(c::LLVMGetBasicBlockTerminator(self.0)))
+    }
+
+    pub(crate) fn successors(self) -> Vec<Block<'m>> {
+        self.terminator().successors()
+    }
+
+    /// Moves the block behind another, which may be in another function.
+    pub(crate) fn move_after(self, other: Block<'m>) {
+        llvm!(c::LLVMMoveBasicBlockAfter(self.0, other.0));
+    }
+
+    /// Removes a block. Nothing may refer to it any more.
+    pub(crate) fn delete(self) {
+        llvm!(c::LLVMDeleteBasicBlock(self.0));
+    }
+}
+
+/// A function, defined or declared.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Function<'m>(Value<'m>);
+
+impl<'m> Function<'m> {
+    pub(crate) fn from_raw(raw: LLVMValueRef) -> Self {
+        Function(Value::from_raw(raw))
+    }
+
+    pub(crate) fn value(self) -> Value<'m> {
+        self.0
+    }
+
+    pub(crate) fn raw(self) -> LLVMValueRef {
+        self.0.0
+    }
+
+    pub(crate) fn name(self) -> String {
+        self.0.name()
+    }
+
+    pub(crate) fn is_declaration(self) -> bool {
+        self.0.is_declaration()
+    }
+
+    /// The function's own type.
+    pub(crate) fn signature(self) -> Type<'m> {
+        Type::from_raw(llvm!(c::LLVMGlobalGetValueType(self.raw())))
+    }
+
+    pub(crate) fn parameters(self) -> Vec<Value<'m>> {
+        let count = llvm!(c::LLVMCountParams(self.raw()));
+        (0..count)
+            .map(|index| Value::from_raw(llvm!(c::LLVMGetParam(self.raw(), index))))
+            .collect()
+    }
+
+    pub(crate) fn blocks(self) -> Vec<Block<'m>> {
+        let mut all = Vec::new();
+        let mut next = llvm!(c::LLVMGetFirstBasicBlock(self.raw()));
+        while !next.is_null() {
+            all.push(Block::from_raw(next));
+            next = llvm!(c::LLVMGetNextBasicBlock(next));
+        }
+        all
+    }
+
+    /// All instructions, block by block.
+    pub(crate) fn instructions(self) -> Vec<Value<'m>> {
+        self.blocks()
+            .into_iter()
+            .flat_map(Block::instructions)
+            .collect()
+    }
+
+    pub(crate) fn append_block(self, name: &str) -> Block<'m> {
+        let context = llvm!(c::LLVMGetTypeContext(self.0.ty().raw()));
+        let name = c_name(name);
+        Block::from_raw(llvm!(c::LLVMAppendBasicBlockInContext(
+            context,
+            self.raw(),
+            name.as_ptr()
+        )))
+    }
+
+    pub(crate) fn set_linkage(self, linkage: LLVMLinkage) {
+        llvm!(c::LLVMSetLinkage(self.raw(), linkage));
+    }
+
+    /// Removes all blocks, so that the function is a declaration.
+    pub(crate) fn drop_body(self) {
+        for block in self.blocks() {
+            for instruction in block.instructions() {
+                if instruction.ty().kind() != LLVMTypeKind::LLVMVoidTypeKind {
+                    instruction.replace_all_uses_with(instruction.ty().poison());
+                }
+            }
+        }
+        for block in self.blocks() {
+            for instruction in block.instructions().into_iter().rev() {
+                instruction.erase();
+            }
+        }
+        for block in self.blocks() {
+            block.delete();
+        }
+        self.set_linkage(LLVMLinkage::LLVMExternalLinkage);
+        llvm!(c::LLVMSetPersonalityFn(self.raw(), std::ptr::null_mut()));
+    }
+
+    pub(crate) fn delete(self) {
+        llvm!(c::LLVMDeleteFunction(self.raw()));
+    }
+
+    pub(crate) fn remove_personality(self) {
+        llvm!(c::LLVMSetPersonalityFn(self.raw(), std::ptr::null_mut()));
+    }
+
+    /// Adds an attribute without a value, such as `nounwind`, to the function.
+    pub(crate) fn add_attribute(self, name: &str) {
+        self.add_valued_attribute(LLVMAttributeFunctionIndex, name, 0);
+    }
+
+    /// Adds an attribute to a parameter, counted from 0.
+    pub(crate) fn add_parameter_attribute(self, parameter: u32, name: &str, value: u64) {
+        self.add_valued_attribute(parameter + 1, name, value);
+    }
+
+    fn add_valued_attribute(self, index: u32, name: &str, value: u64) {
+        let context = llvm!(c::LLVMGetTypeContext(self.0.ty().raw()));
+        let kind = llvm!(c::LLVMGetEnumAttributeKindForName(
+            name.as_ptr().cast(),
+            name.len()
+        ));
+        let attribute = llvm!(c::LLVMCreateEnumAttribute(context, kind, value));
+        llvm!(c::LLVMAddAttributeAtIndex(self.raw(), index, attribute));
+    }
+
+    pub(crate) fn has_attribute(self, name: &str) -> bool {
+        let kind = llvm!(c::LLVMGetEnumAttributeKindForName(
+            name.as_ptr().cast(),
+            name.len()
+        ));
+        !llvm!(c::LLVMGetEnumAttributeAtIndex(
+            self.raw(),
+            LLVMAttributeFunctionIndex,
+            kind
+        ))
+        .is_null()
+    }
+
+    pub(crate) fn remove_attribute(self, name: &str) {
+        let kind = llvm!(c::LLVMGetEnumAttributeKindForName(
+            name.as_ptr().cast(),
+            name.len()
+        ));
+        llvm!(c::LLVMRemoveEnumAttributeAtIndex(
+            self.raw(),
+            LLVMAttributeFunctionIndex,
+            kind
+        ));
+    }
+
+    /// Sets an attribute that LLVM knows by text only, such as `"target-cpu"`.
+    pub(crate) fn set_text_attribute(self, name: &str, value: &str) {
+        let context = llvm!(c::LLVMGetTypeContext(self.0.ty().raw()));
+        let attribute = llvm!(c::LLVMCreateStringAttribute(
+            context,
+            name.as_ptr().cast(),
+            name.len() as u32,
+            value.as_ptr().cast(),
+            value.len() as u32
+        ));
+        llvm!(c::LLVMAddAttributeAtIndex(
+            self.raw(),
+            LLVMAttributeFunctionIndex,
+            attribute
+        ));
+    }
+
+    pub(crate) fn remove_text_attribute(self, name: &str) {
+        llvm!(c::LLVMRemoveStringAttributeAtIndex(
+            self.raw(),
+            LLVMAttributeFunctionIndex,
+            name.as_ptr().cast(),
+            name.len() as u32
+        ));
+    }
+}

@@ -1,0 +1,125 @@
+//! From a kernel's closure to a module that means the same without a host: no unwinding, no panic
+//! machinery of `std`, no feature detection, all machine operations as declared intrinsics.
+//!
+//! Takes the bitcode of an image and the entry shim's symbol, gives [`Lowered`]. Knows no target.
+
+mod attributes;
+mod detection;
+mod intrinsics;
+mod maths;
+mod panics;
+
+use inkwell::context::Context;
+use inkwell::memory_buffer::MemoryBuffer;
+use inkwell::module::Module;
+use inkwell::targets::TargetMachine;
+use llvm_sys::LLVMLinkage;
+use llvm_sys::core as c;
+
+use crate::error::Error;
+use crate::ir::{self, Function, Pipeline, llvm};
+
+/// One kernel's closure in device form.
+pub(crate) struct Lowered<'ctx> {
+    pub(crate) module: Module<'ctx>,
+    /// Symbol of the entry shim, the only function that is visible from outside.
+    pub(crate) entry: String,
+}
+
+/// Reads an image's bitcode and keeps what one kernel reaches.
+pub(crate) fn kernel<'ctx>(
+    context: &'ctx Context,
+    bitcode: &[u8],
+    entry: &str,
+    machine: &TargetMachine,
+) -> Result<Lowered<'ctx>, Error> {
+    let failed = |reason: String| Error::Bitcode {
+        origin: "the program's bundle".to_owned(),
+        reason,
+    };
+    let buffer = MemoryBuffer::create_from_memory_range_copy(bitcode, "bundle");
+    let module = Module::parse_bitcode_from_buffer(&buffer, context)
+        .map_err(|error| failed(error.to_string()))?;
+    if ir::function(&module, entry).is_none_or(Function::is_declaration) {
+        return Err(Error::MissingKernel {
+            kernel: crate::link::kernel_name(entry),
+        });
+    }
+    hide_all_but(&module, entry);
+    Pipeline {
+        text: "globaldce",
+        ..PLAIN
+    }
+    .run(&module, machine)?;
+    Ok(Lowered {
+        module,
+        entry: entry.to_owned(),
+    })
+}
+
+/// Passes that neither vectorise nor unroll.
+pub(crate) const PLAIN: Pipeline<'static> = Pipeline {
+    text: "",
+    vectorise: false,
+    unroll: false,
+    inline_threshold: 0,
+};
+
+/// Gives everything internal linkage except the entry shim, so that what it doesn't reach goes.
+fn hide_all_but(module: &Module<'_>, entry: &str) {
+    for function in ir::functions(module) {
+        if !function.is_declaration() {
+            let visible = function.name() == entry
+                || legionella_abi::intrinsic::ROOTS.contains(&function.name().as_str())
+                || function
+                    .name()
+                    .starts_with(legionella_abi::intrinsic::MATHS_PREFIX);
+            function.set_linkage(if visible {
+                LLVMLinkage::LLVMExternalLinkage
+            } else {
+                LLVMLinkage::LLVMInternalLinkage
+            });
+        }
+    }
+    for global in ir::globals(module) {
+        if !global.is_declaration() {
+            llvm!(c::LLVMSetLinkage(
+                global.raw(),
+                LLVMLinkage::LLVMInternalLinkage
+            ));
+        }
+    }
+}
+
+/// Lowers a kernel.
+pub(crate) fn lower<'ctx>(
+    kernel: Lowered<'ctx>,
+    machine: &TargetMachine,
+) -> Result<Lowered<'ctx>, Error> {
+    let Lowered { module, entry } = kernel;
+    attributes::strip(&module);
+    Pipeline {
+        text: "function(lower-invoke,simplifycfg)",
+        ..PLAIN
+    }
+    .run(&module, machine)?;
+    for function in ir::functions(&module) {
+        function.remove_personality();
+    }
+    intrinsics::declare(&module);
+    panics::redirect(&module);
+    detection::never(&module);
+    maths::bind(&module);
+    // What only the redirected calls and the bound operations needed is now unreachable or reached.
+    for function in ir::functions(&module) {
+        if !function.is_declaration() && function.name() != entry {
+            function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
+        }
+    }
+    Pipeline {
+        text: "globaldce",
+        ..PLAIN
+    }
+    .run(&module, machine)?;
+    Ok(Lowered { module, entry })
+}

@@ -1,0 +1,138 @@
+//! The CPU target: the work-items of a group run as a loop that LLVM vectorises across them, and
+//! the code is a shared object.
+//!
+//! [`cold`] takes panics out of the kernel's way, [`items`] builds the loops, [`host`] binds the
+//! allocator, [`shared_object`] links.
+
+mod cold;
+mod host;
+mod items;
+mod shared_object;
+
+use inkwell::OptimizationLevel;
+use inkwell::targets::{
+    CodeModel, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple,
+};
+use legionella_abi::protocol::{Code, TargetSpec};
+
+use super::{Target, Toolbox};
+use crate::error::Error;
+use crate::generate::Stages;
+use crate::ir::{self, Pipeline};
+use crate::lower::Lowered;
+
+pub(super) const TARGET: Target = Target {
+    name: "cpu",
+    machine,
+    optimise,
+    emit,
+};
+
+fn machine(spec: &TargetSpec) -> Result<TargetMachine, Error> {
+    let config = InitializationConfig::default();
+    if cfg!(target_arch = "x86_64") {
+        LlvmTarget::initialize_x86(&config);
+    } else {
+        LlvmTarget::initialize_aarch64(&config);
+    }
+    let triple = TargetTriple::create(concat_triple());
+    let target = LlvmTarget::from_triple(&triple).map_err(|error| internal(error.to_string()))?;
+    let (cpu, features) = if spec.cpu.is_empty() {
+        (
+            TargetMachine::get_host_cpu_name().to_string(),
+            TargetMachine::get_host_cpu_features().to_string(),
+        )
+    } else {
+        (spec.cpu.clone(), String::new())
+    };
+    target
+        .create_target_machine(
+            &triple,
+            &cpu,
+            &features,
+            OptimizationLevel::Aggressive,
+            RelocMode::PIC,
+            CodeModel::Small,
+        )
+        .ok_or_else(|| Error::UnknownCpu {
+            target: TARGET.name,
+            cpu,
+        })
+}
+
+fn concat_triple() -> &'static str {
+    if cfg!(target_arch = "x86_64") {
+        "x86_64-unknown-linux-gnu"
+    } else {
+        "aarch64-unknown-linux-gnu"
+    }
+}
+
+fn internal(reason: String) -> Error {
+    Error::Internal {
+        stage: "cpu target",
+        reason,
+    }
+}
+
+/// The passes between the item loop and the general optimiser: LLVM's vectoriser must see the loop
+/// over the work-items before O3's unroller does.
+const VECTORISE: &str = "function(mem2reg,instcombine<no-verify-fixpoint>,simplifycfg,\
+    loop-simplify,lcssa,loop-mssa(licm),loop-vectorize,simplifycfg,\
+    instcombine<no-verify-fixpoint>,sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg),\
+    default<O3>";
+
+fn optimise(
+    kernel: &Lowered<'_>,
+    machine: &TargetMachine,
+    stages: &mut Stages<'_>,
+) -> Result<(), Error> {
+    let module = &kernel.module;
+    let run = items::build(module, &kernel.entry)?;
+    stages.show("items", module)?;
+    Pipeline {
+        text: "always-inline",
+        ..crate::lower::PLAIN
+    }
+    .run(module, machine)?;
+    items::bind_ids(module, run);
+    host::bind(module);
+    set_machine(kernel, machine);
+    Pipeline {
+        text: VECTORISE,
+        vectorise: true,
+        unroll: true,
+        inline_threshold: 275,
+    }
+    .run(module, machine)
+}
+
+fn set_machine(kernel: &Lowered<'_>, machine: &TargetMachine) {
+    let cpu = machine.get_cpu().to_string();
+    let features = machine.get_feature_string().to_string_lossy().into_owned();
+    for function in ir::functions(&kernel.module) {
+        if !function.is_declaration() {
+            function.set_text_attribute("target-cpu", &cpu);
+            if !features.is_empty() {
+                function.set_text_attribute("target-features", &features);
+            }
+        }
+    }
+}
+
+fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, toolbox: &Toolbox) -> Result<Code, Error> {
+    let object = machine
+        .write_to_memory_buffer(&kernel.module, inkwell::targets::FileType::Object)
+        .map_err(|error| internal(error.to_string()))?;
+    let bytes = shared_object::link(object.as_slice(), toolbox)?;
+    Ok(Code {
+        bytes,
+        requires: required_features(machine),
+    })
+}
+
+/// The features that the code may use, in LLVM's names.
+fn required_features(machine: &TargetMachine) -> Vec<String> {
+    let _ = machine;
+    Vec::new()
+}

@@ -1,0 +1,49 @@
+//! The targets: one module each, one line in [`TARGETS`] each.
+
+pub(crate) mod cpu;
+
+use inkwell::targets::TargetMachine;
+use legionella_abi::protocol::{Code, TargetSpec};
+
+use crate::error::Error;
+use crate::generate::Stages;
+use crate::lower::Lowered;
+
+/// What every target module offers, in the order in which it is used.
+pub(crate) struct Target {
+    /// As in [`TargetSpec::kind`].
+    pub(crate) name: &'static str,
+    /// LLVM's machine for a specification.
+    pub(crate) machine: fn(&TargetSpec) -> Result<TargetMachine, Error>,
+    /// Gives a lowered kernel the target's form and optimises it.
+    pub(crate) optimise: fn(&Lowered<'_>, &TargetMachine, &mut Stages<'_>) -> Result<(), Error>,
+    /// Emits the code that the application loads.
+    pub(crate) emit: fn(&Lowered<'_>, &TargetMachine, &Toolbox) -> Result<Code, Error>,
+}
+
+/// Where the tools beside LLVM are that a target may need.
+#[derive(Clone, Debug, Default)]
+pub struct Toolbox {
+    /// Sysroot of the toolchain that built the program.
+    pub sysroot: Option<std::path::PathBuf>,
+}
+
+/// All targets.
+pub(crate) static TARGETS: &[Target] = &[cpu::TARGET];
+
+/// The target of a specification.
+pub(crate) fn find(spec: &TargetSpec) -> Result<&'static Target, Error> {
+    TARGETS
+        .iter()
+        .find(|target| target.name == spec.kind)
+        .ok_or_else(|| Error::UnknownTarget {
+            name: spec.kind.clone(),
+            known: names(),
+        })
+}
+
+/// Names of all targets, for messages.
+pub fn names() -> String {
+    let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+    names.join(", ")
+}
