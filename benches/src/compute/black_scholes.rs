@@ -1,0 +1,129 @@
+//! Prices of 4 Mi European options: an option a work-item, `exp`, `ln` and `sqrt` in each.
+
+use anyhow::ensure;
+use legionella::prelude::*;
+
+use super::{numbers, row};
+use crate::Bench;
+use crate::measure::side_by_side;
+use crate::report::Row;
+
+/// What all options have in common.
+#[derive(Clone, Copy, DeviceData)]
+struct Market {
+    rate: f32,
+    volatility: f32,
+}
+
+/// Standard normal distribution (Abramowitz and Stegun 26.2.17).
+fn normal(x: f32) -> f32 {
+    let k = 1.0 / (1.0 + 0.231_641_9 * x.abs());
+    let series = k
+        * (0.319_381_54
+            + k * (-0.356_563_78 + k * (1.781_477_9 + k * (-1.821_255_9 + k * 1.330_274_5))));
+    let tail = 0.398_942_3 * (-0.5 * x * x).exp() * series;
+    if x < 0.0 { tail } else { 1.0 - tail }
+}
+
+fn price(
+    at: Item,
+    market: Market,
+    spot: &[f32],
+    strike: &[f32],
+    years: &[f32],
+    mut call: Disjoint<f32>,
+    mut put: Disjoint<f32>,
+) {
+    let (Some(call), Some(put)) = (call.at(&at), put.at(&at)) else {
+        return;
+    };
+    let Market { rate, volatility } = market;
+    let i = at.global();
+    let (spot, strike, years) = (spot[i], strike[i], years[i]);
+    let spread = volatility * years.sqrt();
+    let d1 = ((spot / strike).ln() + (rate + 0.5 * volatility * volatility) * years) / spread;
+    let d2 = d1 - spread;
+    let discounted = strike * (-rate * years).exp();
+    *call = spot * normal(d1) - discounted * normal(d2);
+    *put = discounted * normal(-d2) - spot * normal(-d1);
+}
+
+/// `exp` and `ln` of device and host may differ in the last place, and prices are differences.
+fn agree(ours: &[f32], peer: &[f32]) -> anyhow::Result<()> {
+    let worst = ours
+        .iter()
+        .zip(peer)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
+    let numbers = ours.iter().all(|price| price.is_finite());
+    ensure!(
+        numbers && worst < 1e-3,
+        "prices differ from the peer's by up to {worst}"
+    );
+    Ok(())
+}
+
+/// The benchmark.
+pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let len = 1 << 22;
+    let market = Market {
+        rate: 0.02,
+        volatility: 0.3,
+    };
+    let between = |seed, low: f32, high: f32| -> Vec<f32> {
+        numbers(seed, len)
+            .into_iter()
+            .map(|t| low + t * (high - low))
+            .collect()
+    };
+    let (spot, strike, years) = (
+        between(1, 5.0, 30.0),
+        between(2, 1.0, 100.0),
+        between(3, 0.25, 10.0),
+    );
+    let mut ours = [vec![0.0; len], vec![0.0; len]];
+    let mut peers = ours.clone();
+    let accelerator = &bench.accelerator;
+    let device_spot = accelerator.upload(&spot)?;
+    let device_strike = accelerator.upload(&strike)?;
+    let device_years = accelerator.upload(&years)?;
+    let mut call = accelerator.upload(&ours[0])?;
+    let mut put = accelerator.upload(&ours[1])?;
+
+    let times = side_by_side(
+        || {
+            let arguments = (
+                market,
+                &device_spot,
+                &device_strike,
+                &device_years,
+                &mut call,
+                &mut put,
+            );
+            Ok(accelerator
+                .launch(price, Grid::over(len), arguments)?
+                .wait()?)
+        },
+        || {
+            let [call, put] = &mut peers;
+            // SAFETY: all have `len` elements.
+            unsafe {
+                (bench.peer.black_scholes)(
+                    market.rate,
+                    market.volatility,
+                    spot.as_ptr(),
+                    strike.as_ptr(),
+                    years.as_ptr(),
+                    call.as_mut_ptr(),
+                    put.as_mut_ptr(),
+                    len,
+                );
+            }
+        },
+    )?;
+    call.download(&mut ours[0])?;
+    put.download(&mut ours[1])?;
+    agree(&ours[0], &peers[0])?;
+    agree(&ours[1], &peers[1])?;
+    Ok(row(bench, "black-scholes", times))
+}

@@ -1,0 +1,52 @@
+//! Kernels beside `rayon` code of the same algorithm: inputs on the accelerator, both sides
+//! checked to agree, then timed from the launch to its completion.
+
+pub mod black_scholes;
+pub mod convolution;
+pub mod dot;
+pub mod mandelbrot;
+pub mod n_body;
+pub mod triad;
+
+use anyhow::ensure;
+
+use crate::Bench;
+use crate::report::Row;
+
+/// Numbers between 0 and 1 that are the same in every run.
+fn numbers(seed: u64, len: usize) -> Vec<f32> {
+    let mut state = seed;
+    let next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u32 << 24) as f32
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
+/// Fails unless both sides computed the same, bit for bit.
+fn same<T: PartialEq>(ours: &[T], peer: &[T]) -> anyhow::Result<()> {
+    let differing = ours
+        .iter()
+        .zip(peer)
+        .filter(|(ours, peer)| ours != peer)
+        .count();
+    ensure!(
+        ours.len() == peer.len() && differing == 0,
+        "{differing} of {} results differ from the peer's",
+        peer.len()
+    );
+    Ok(())
+}
+
+/// The row of a benchmark timed in seconds.
+fn row(bench: &Bench, name: &str, (ours, peer): (f64, f64)) -> Vec<Row> {
+    vec![Row {
+        bench: name.to_owned(),
+        target: bench.accelerator.name().to_owned(),
+        ours: ours * 1e3,
+        peer: peer * 1e3,
+        unit: "ms",
+    }]
+}

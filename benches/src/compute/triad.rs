@@ -1,0 +1,40 @@
+//! `a = b + s * c` on 16 Mi numbers: bound by memory.
+
+use legionella::prelude::*;
+
+use super::{numbers, row, same};
+use crate::Bench;
+use crate::measure::side_by_side;
+use crate::report::Row;
+
+fn triad(at: Item, s: f32, b: &[f32], c: &[f32], mut a: Disjoint<f32>) {
+    if let Some(a) = a.at(&at) {
+        *a = b[at.global()] + s * c[at.global()];
+    }
+}
+
+/// The benchmark.
+pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let (len, s) = (1 << 24, 3.0);
+    let (b, c) = (numbers(1, len), numbers(2, len));
+    let (mut ours, mut peers) = (vec![0.0; len], vec![0.0; len]);
+    let accelerator = &bench.accelerator;
+    let (device_b, device_c) = (accelerator.upload(&b)?, accelerator.upload(&c)?);
+    let mut device_a = accelerator.upload(&ours)?;
+
+    let times = side_by_side(
+        || {
+            let arguments = (s, &device_b, &device_c, &mut device_a);
+            Ok(accelerator
+                .launch(triad, Grid::over(len), arguments)?
+                .wait()?)
+        },
+        || {
+            // SAFETY: all three have `len` elements.
+            unsafe { (bench.peer.triad)(s, b.as_ptr(), c.as_ptr(), peers.as_mut_ptr(), len) }
+        },
+    )?;
+    device_a.download(&mut ours)?;
+    same(&ours, &peers)?;
+    Ok(row(bench, "triad", times))
+}

@@ -1,0 +1,48 @@
+//! The peers, from the library that is compiled for the machine at hand (package `peer`).
+
+use std::path::Path;
+use std::sync::atomic::AtomicU32;
+
+use anyhow::Context;
+use libloading::Library;
+
+/// The peers' functions. Their meaning and what they ask of the caller stand in package `peer`.
+pub struct Peer {
+    pub triad: unsafe extern "C" fn(f32, *const f32, *const f32, *mut f32, usize),
+    pub dot: unsafe extern "C" fn(*const f32, *const f32, usize, usize) -> f32,
+    pub n_body: unsafe extern "C" fn(f32, *const [f32; 4], *mut [f32; 4], usize),
+    pub mandelbrot: unsafe extern "C" fn(f32, f32, f32, u32, *mut u32, usize, usize),
+    pub convolution: unsafe extern "C" fn(*const [f32; 9], *const f32, *mut f32, usize, usize),
+    pub black_scholes: BlackScholes,
+    pub empty: extern "C" fn(),
+    pub store: unsafe extern "C" fn(*const AtomicU32, u32),
+    /// Keeps the functions where they are.
+    _library: Library,
+}
+
+type BlackScholes =
+    unsafe extern "C" fn(f32, f32, *const f32, *const f32, *const f32, *mut f32, *mut f32, usize);
+
+impl Peer {
+    /// Opens the library.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        // SAFETY: a Rust library of this workspace, without initialisers.
+        let library =
+            unsafe { Library::new(path) }.with_context(|| format!("{}", path.display()))?;
+        // SAFETY: the signatures are those of package `peer`, which is built from the same source
+        // tree right before this program; the library outlives the functions.
+        unsafe {
+            Ok(Peer {
+                triad: *library.get(b"peer_triad")?,
+                dot: *library.get(b"peer_dot")?,
+                n_body: *library.get(b"peer_n_body")?,
+                mandelbrot: *library.get(b"peer_mandelbrot")?,
+                convolution: *library.get(b"peer_convolution")?,
+                black_scholes: *library.get(b"peer_black_scholes")?,
+                empty: *library.get(b"peer_empty")?,
+                store: *library.get(b"peer_store")?,
+                _library: library,
+            })
+        }
+    }
+}
