@@ -39,13 +39,7 @@ impl Tools {
     /// Builds `cargo-legionella` and the driver beside it.
     pub fn build(&self) -> anyhow::Result<()> {
         let mut build = self.cargo();
-        build.args([
-            "build",
-            "--release",
-            "--quiet",
-            "--package",
-            "cargo-legionella",
-        ]);
+        build.args(["build", "--release", "--package", "cargo-legionella"]);
         succeed(&mut build)
     }
 
@@ -77,7 +71,7 @@ impl Tools {
     /// Builds and runs a program of the workspace; what is added to the command are its arguments.
     pub fn program(&self, package: &str, binary: Option<&str>) -> Command {
         let mut command = self.legionella("run");
-        command.args(["--release", "--quiet", "--package", package]);
+        command.args(["--release", "--package", package]);
         if let Some(binary) = binary {
             command.args(["--bin", binary]);
         }
@@ -89,7 +83,7 @@ impl Tools {
     pub fn peer(&self) -> anyhow::Result<PathBuf> {
         let target = self.target.join("peer");
         let mut build = self.cargo();
-        build.args(["build", "--release", "--quiet", "--package", "peer"]);
+        build.args(["build", "--release", "--package", "peer"]);
         build.env("CARGO_TARGET_DIR", &target);
         build.env("RUSTFLAGS", "-Ctarget-cpu=native");
         succeed(&mut build)?;
