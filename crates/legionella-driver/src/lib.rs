@@ -6,4 +6,13 @@
 pub mod bitcode;
 pub mod error;
 pub mod extract;
+pub mod generate;
+mod ir;
+pub mod link;
 pub mod llvm;
+mod lower;
+mod serve;
+pub mod target;
+mod validate;
+
+pub use serve::serve;

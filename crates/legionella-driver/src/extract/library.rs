@@ -107,6 +107,11 @@ impl Library {
         self.symbols.get(symbol).copied()
     }
 
+    /// Whether a module is one of a bitcode store, and not of the sysroot.
+    pub(super) fn is_in_store(&self, module: ModuleId) -> bool {
+        matches!(self.modules[module as usize], Module::File(_))
+    }
+
     /// Where a module comes from, for people.
     pub(super) fn origin(&self, module: ModuleId) -> String {
         match &self.modules[module as usize] {

@@ -6,10 +6,10 @@
 //! the gathered module refers to, and of what these refer to in turn.
 
 use std::collections::HashSet;
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::ptr::NonNull;
 
-use llvm_sys::bit_reader::LLVMGetBitcodeModuleInContext2;
+use llvm_sys::bit_reader::{LLVMGetBitcodeModuleInContext2, LLVMParseBitcodeInContext2};
 use llvm_sys::bit_writer::LLVMWriteBitcodeToMemoryBuffer;
 use llvm_sys::comdat::LLVMSetComdat;
 use llvm_sys::core::*;
@@ -18,6 +18,7 @@ use llvm_sys::prelude::*;
 use llvm_sys::{LLVMAttributeFunctionIndex, LLVMDiagnosticSeverity, LLVMLinkage, LLVMVisibility};
 
 use super::cuts;
+use super::ir::{functions, globals, is_local, name, values};
 use crate::error::Error;
 
 /// The gathered module, with the LLVM context that it lives in.
@@ -75,28 +76,53 @@ impl Gathered {
         self.module
     }
 
-    /// Links what is needed of a module: definitions of symbols that are declared but not defined
-    /// here, of `roots`, and of what they refer to.
-    pub(super) fn link(
+    /// Reads a module of bitcode into this context, whole or, if `lazy`, as needed.
+    ///
+    /// # Safety
+    /// If `lazy`, `bitcode` must outlive the module.
+    pub(super) unsafe fn read(
         &mut self,
         origin: &str,
         bitcode: &[u8],
-        roots: &HashSet<String>,
-    ) -> Result<(), Error> {
-        // SAFETY: the buffer refers to `bitcode`, which outlives the module read from it: linking
-        // consumes that module. All values belong to this context.
-        unsafe {
+        lazy: bool,
+    ) -> Result<LLVMModuleRef, Error> {
+        let mut source = std::ptr::null_mut();
+        // SAFETY: the buffer refers to `bitcode`. Reading lazily takes it over; see above.
+        let failed = unsafe {
             let buffer = LLVMCreateMemoryBufferWithMemoryRange(
                 bitcode.as_ptr().cast(),
                 bitcode.len(),
                 c"bitcode".as_ptr(),
                 0,
             );
-            let mut source = std::ptr::null_mut();
-            if LLVMGetBitcodeModuleInContext2(self.context, buffer, &mut source) != 0 {
-                return Err(self.failed(origin));
+            if lazy {
+                LLVMGetBitcodeModuleInContext2(self.context, buffer, &mut source)
+            } else {
+                let failed = LLVMParseBitcodeInContext2(self.context, buffer, &mut source);
+                LLVMDisposeMemoryBuffer(buffer);
+                failed
             }
-            self.prepare(source, roots);
+        };
+        if failed != 0 {
+            return Err(self.failed(origin));
+        }
+        Ok(source)
+    }
+
+    /// Links what is needed of a module: the definitions that are `chosen`, those of symbols that are
+    /// declared but not defined here, and what they refer to. Consumes the module.
+    ///
+    /// # Safety
+    /// `source` must be a module of this context.
+    pub(super) unsafe fn link(
+        &mut self,
+        origin: &str,
+        source: LLVMModuleRef,
+        chosen: &HashSet<String>,
+    ) -> Result<(), Error> {
+        // SAFETY: as the caller says.
+        unsafe {
+            self.prepare(source, chosen);
             if LLVMLinkModules2(self.module, source) != 0 {
                 return Err(self.failed(origin));
             }
@@ -111,11 +137,12 @@ impl Gathered {
         }
     }
 
-    /// Makes everything in a source module available but nothing compulsory, except `roots`.
+    /// Makes everything in a source module available but nothing compulsory, except what is
+    /// `chosen`.
     ///
     /// # Safety
     /// `source` must be a module of this context.
-    unsafe fn prepare(&self, source: LLVMModuleRef, roots: &HashSet<String>) {
+    unsafe fn prepare(&self, source: LLVMModuleRef, chosen: &HashSet<String>) {
         // SAFETY: as the caller says.
         unsafe {
             LLVMSetModuleInlineAsm2(source, c"".as_ptr(), 0);
@@ -124,17 +151,17 @@ impl Gathered {
                     // Lists such as `llvm.used`, which would take over all that they mention.
                     LLVMDeleteGlobal(global);
                 } else {
-                    self.release(global, roots);
+                    self.release(global, chosen);
                 }
             }
             for alias in values(LLVMGetFirstGlobalAlias(source), LLVMGetNextGlobalAlias) {
-                self.release(alias, roots);
+                self.release(alias, chosen);
             }
             for function in functions(source) {
                 if LLVMIsDeclaration(function) == 0 && cuts::cut(name(function)).is_some() {
                     hollow(source, function);
                 } else {
-                    self.release(function, roots);
+                    self.release(function, chosen);
                 }
             }
         }
@@ -142,17 +169,17 @@ impl Gathered {
 
     /// # Safety
     /// `global` must be a global value of this context.
-    unsafe fn release(&self, global: LLVMValueRef, roots: &HashSet<String>) {
+    unsafe fn release(&self, global: LLVMValueRef, chosen: &HashSet<String>) {
         // SAFETY: as the caller says.
         unsafe {
             let name = name(global);
-            if LLVMIsDeclaration(global) != 0 || (is_local(global) && !roots.contains(name)) {
+            if LLVMIsDeclaration(global) != 0 || (is_local(global) && !chosen.contains(name)) {
                 return;
             }
             if LLVMIsAGlobalAlias(global).is_null() {
                 LLVMSetComdat(global, std::ptr::null_mut());
             }
-            let linkage = if roots.contains(name) && !self.defines(name) {
+            let linkage = if chosen.contains(name) && !self.defines(name) {
                 LLVMLinkage::LLVMExternalLinkage
             } else {
                 LLVMLinkage::LLVMLinkOnceODRLinkage
@@ -269,74 +296,4 @@ unsafe fn hollow(module: LLVMModuleRef, function: LLVMValueRef) {
         }
         LLVMReplaceAllUsesWith(function, declaration);
     }
-}
-
-/// The name of a value, which lives as long as the value does and is not renamed.
-///
-/// # Safety
-/// `value` must be valid for as long as the result is used.
-pub(super) unsafe fn name<'value>(value: LLVMValueRef) -> &'value str {
-    let mut len = 0;
-    // SAFETY: LLVM gives that many bytes.
-    let bytes = unsafe {
-        let start = LLVMGetValueName2(value, &mut len);
-        std::slice::from_raw_parts(start.cast::<u8>(), len)
-    };
-    str::from_utf8(bytes).unwrap_or_default()
-}
-
-/// # Safety
-/// `global` must be a valid global value.
-unsafe fn is_local(global: LLVMValueRef) -> bool {
-    // SAFETY: as the caller says.
-    let linkage = unsafe { LLVMGetLinkage(global) };
-    matches!(
-        linkage,
-        LLVMLinkage::LLVMInternalLinkage | LLVMLinkage::LLVMPrivateLinkage
-    )
-}
-
-/// # Safety
-/// `module` must be valid for as long as the iterator is used.
-pub(super) unsafe fn functions(module: LLVMModuleRef) -> impl Iterator<Item = LLVMValueRef> {
-    // SAFETY: as the caller says.
-    unsafe { values(LLVMGetFirstFunction(module), LLVMGetNextFunction) }
-}
-
-/// # Safety
-/// As for [`functions`].
-pub(super) unsafe fn globals(module: LLVMModuleRef) -> impl Iterator<Item = LLVMValueRef> {
-    // SAFETY: as the caller says.
-    unsafe { values(LLVMGetFirstGlobal(module), LLVMGetNextGlobal) }
-}
-
-/// The elements of one of LLVM's lists. The next one is looked up before an element is given out,
-/// so that element may be deleted.
-///
-/// # Safety
-/// `first` must be null or what `next` takes, and the list must stay valid.
-pub(super) unsafe fn values<T>(
-    first: *mut T,
-    next: unsafe extern "C" fn(*mut T) -> *mut T,
-) -> impl Iterator<Item = *mut T> {
-    let mut following = first;
-    std::iter::from_fn(move || {
-        let value = NonNull::new(following)?.as_ptr();
-        // SAFETY: as the caller says.
-        following = unsafe { next(value) };
-        Some(value)
-    })
-}
-
-/// The bytes of a string that LLVM owns.
-///
-/// # Safety
-/// `start` must be valid for `len` bytes, or `len` be 0.
-pub(super) unsafe fn text<'value>(start: *const c_char, len: usize) -> &'value str {
-    if start.is_null() || len == 0 {
-        return "";
-    }
-    // SAFETY: as the caller says.
-    let bytes = unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) };
-    str::from_utf8(bytes).unwrap_or_default()
 }

@@ -16,16 +16,19 @@ use crate::error::Error;
 use crate::llvm::Llvm;
 
 pub mod cuts;
+mod ir;
 mod library;
 mod linker;
 mod names;
 mod summary;
+mod walk;
 
 pub use names::kernel_name;
 
 use cuts::Cut;
 use library::Library;
 use linker::Gathered;
+use walk::Walk;
 
 /// All that a set of kernels reaches, in one module.
 #[derive(Clone, Debug)]
@@ -71,16 +74,18 @@ pub fn closure(
             kernel: kernel_name(entry),
         });
     }
-    let mut roots: HashSet<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
+    let roots = entries.iter().map(|entry| (*entry).to_owned());
+    let mut roots: HashSet<String> = roots.collect();
     roots.extend(known(&library, intrinsic::ROOTS.iter().copied()));
 
     let mut gathered = Gathered::new();
-    let mut undefined = HashSet::new();
+    let mut walk = Walk::new(&library);
+    let mut hopeless = HashSet::new();
     loop {
-        gather(&library, &mut gathered, &roots, &mut undefined)?;
+        gather(&library, &mut gathered, &mut walk, &roots, &mut hopeless)?;
         let maths = gathered.intrinsics().into_iter().filter_map(|name| {
-            let name = name.strip_prefix("llvm.")?;
-            Some(format!("{}{name}", intrinsic::MATHS_PREFIX))
+            let operation = name.strip_prefix("llvm.")?;
+            Some(format!("{}{operation}", intrinsic::MATHS_PREFIX))
         });
         let before = roots.len();
         roots.extend(known(&library, maths));
@@ -118,37 +123,46 @@ fn known<Name: Into<String> + AsRef<str>>(
         .map(Into::into)
 }
 
-/// Links modules until all that is missing is missing everywhere. `undefined` are the symbols for
+/// Links modules until all that is missing is missing everywhere: first what stores have, then the
+/// archives of the sysroot, each time the one that stands highest. `hopeless` are the symbols for
 /// which nothing more can be done.
 fn gather(
     library: &Library,
     gathered: &mut Gathered,
+    walk: &mut Walk<'_>,
     roots: &HashSet<String>,
-    undefined: &mut HashSet<String>,
+    hopeless: &mut HashSet<String>,
 ) -> Result<(), Error> {
     loop {
         let roots_missing = roots.iter().filter(|root| !gathered.defines(root)).cloned();
-        let mut wanted: Vec<_> = Vec::new();
+        let mut wanted = Vec::new();
         for symbol in gathered.undefined().into_iter().chain(roots_missing) {
-            if undefined.contains(&symbol) {
+            if hopeless.contains(&symbol) {
                 continue;
             }
             match library.find(&symbol) {
                 Some(module) if cuts::cut(&symbol).is_none() => wanted.push((module, symbol)),
                 _ => {
-                    undefined.insert(symbol);
+                    hopeless.insert(symbol);
                 }
             }
         }
-        let Some(&(module, _)) = wanted.iter().min_by_key(|(module, _)| *module) else {
+        let Some(&(first, _)) = wanted.iter().min_by_key(|(module, _)| *module) else {
             return Ok(());
         };
-        let origin = library.origin(module);
-        gathered.link(&origin, library.bytes(module)?.as_slice(), roots)?;
-        for (_, symbol) in wanted.into_iter().filter(|(found, _)| *found == module) {
-            if !gathered.defines(&symbol) {
-                undefined.insert(symbol);
+        if library.is_in_store(first) {
+            wanted.retain(|&(module, _)| library.is_in_store(module));
+            walk.link(gathered, wanted.iter().map(|(_, symbol)| symbol.clone()))?;
+        } else {
+            wanted.retain(|&(module, _)| module == first);
+            let bytes = library.bytes(first)?;
+            let origin = library.origin(first);
+            // SAFETY: the module is consumed at once, before the bitcode that it refers to goes.
+            unsafe {
+                let source = gathered.read(&origin, bytes.as_slice(), true)?;
+                gathered.link(&origin, source, roots)?;
             }
         }
+        hopeless.extend(wanted.into_iter().map(|(_, symbol)| symbol));
     }
 }

@@ -8,7 +8,8 @@ use llvm_sys::core::*;
 use llvm_sys::debuginfo::*;
 use llvm_sys::prelude::*;
 
-use super::linker::{Gathered, functions, name, text, values};
+use super::ir::{body, constants, functions, name, text};
+use super::linker::Gathered;
 use super::{Entry, kernel_name};
 
 /// Describes entries of a gathered module.
@@ -50,32 +51,6 @@ fn instructions(root: LLVMValueRef) -> u64 {
         }
     }
     count
-}
-
-/// # Safety
-/// `function` must be a valid function, unchanged while the iterator is used.
-unsafe fn body(function: LLVMValueRef) -> impl Iterator<Item = LLVMValueRef> {
-    // SAFETY: as the caller says.
-    let blocks = unsafe { values(LLVMGetFirstBasicBlock(function), LLVMGetNextBasicBlock) };
-    blocks.flat_map(|block| {
-        // SAFETY: as above.
-        unsafe { values(LLVMGetFirstInstruction(block), LLVMGetNextInstruction) }
-    })
-}
-
-/// The operands of a value that are constants: functions, variables, expressions of them.
-///
-/// # Safety
-/// `user` must be a valid instruction or constant.
-unsafe fn constants(user: LLVMValueRef) -> impl Iterator<Item = LLVMValueRef> {
-    // SAFETY: as the caller says; a negative count does not occur.
-    let count = unsafe { LLVMGetNumOperands(user) }.max(0) as u32;
-    (0..count).filter_map(move |index| {
-        // SAFETY: the index is below the number of operands.
-        let operand = unsafe { LLVMGetOperand(user, index) };
-        // SAFETY: an operand is a valid value, or null.
-        (!operand.is_null() && unsafe { LLVMIsConstant(operand) } != 0).then_some(operand)
-    })
 }
 
 /// Where the function of a demangled path is defined. If it was inlined into the shim before there

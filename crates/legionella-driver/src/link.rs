@@ -1,0 +1,109 @@
+//! Assembly of the bundle that the linker step embeds into an image.
+//!
+//! Takes what the linker step found in the object files, a [`Plan`]; gives the bytes of a
+//! [`legionella_abi::bundle`]: the closure of all kernels, what is known of each of them, and the
+//! code that was asked for ahead of time.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use legionella_abi::bundle::{Header, Kernel, Manifest, Toolchain};
+use legionella_abi::frame;
+use legionella_abi::protocol::TargetSpec;
+use legionella_abi::record::ArgumentLayout;
+
+use crate::error::Error;
+use crate::extract::{self, Closure};
+use crate::llvm::Llvm;
+
+pub use crate::extract::kernel_name;
+
+/// How hard the module is compressed: higher levels take far longer and save little.
+const COMPRESSION: u32 = 3;
+
+/// A kernel that launch sites of an image ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Symbol of the entry shim.
+    pub entry: String,
+    /// Size of the argument block in bytes.
+    pub block_size: u32,
+    /// Alignment of the argument block in bytes.
+    pub block_align: u32,
+    /// Layout of each argument in the block.
+    pub arguments: Vec<ArgumentLayout>,
+}
+
+/// What a bundle is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The kernels, each once, in the order that cells count.
+    pub records: Vec<Record>,
+    /// Bitcode stores of all crates of the image.
+    pub stores: Vec<PathBuf>,
+    /// Archives of the toolchain's own crates.
+    pub sysroot_archives: Vec<PathBuf>,
+    /// The compiler that builds the image.
+    pub toolchain: Toolchain,
+    /// Path of the driver, for the application to find.
+    pub driver: String,
+    /// What to generate code for ahead of time.
+    pub prebuild: Vec<TargetSpec>,
+}
+
+/// Makes the bundle of an image.
+///
+/// # Errors
+/// If a kernel's bitcode is missing or cannot be read.
+pub fn bundle(llvm: &Llvm, plan: &Plan) -> Result<Vec<u8>, Error> {
+    let entries: Vec<&str> = plan.records.iter().map(|record| &*record.entry).collect();
+    let closure = extract::closure(llvm, &entries, &plan.stores, &plan.sysroot_archives)?;
+    let manifest = Manifest {
+        toolchain: plan.toolchain.clone(),
+        driver: plan.driver.clone(),
+        kernels: kernels(plan, &closure),
+        prebuilt: Vec::new(),
+    };
+    encode(&manifest, &closure.bitcode, &[])
+}
+
+fn kernels(plan: &Plan, closure: &Closure) -> Vec<Kernel> {
+    let described = plan.records.iter().zip(&closure.entries);
+    let kernel = |(record, entry): (&Record, &extract::Entry)| Kernel {
+        entry: record.entry.clone(),
+        name: entry.kernel.clone(),
+        source: entry.source.clone(),
+        block_size: record.block_size,
+        block_align: record.block_align,
+        arguments: record.arguments.clone(),
+        instructions: entry.instructions,
+    };
+    described.map(kernel).collect()
+}
+
+/// Puts the parts of a bundle together. `code` is all prebuilt code, as the manifest counts it.
+fn encode(manifest: &Manifest, bitcode: &[u8], code: &[u8]) -> Result<Vec<u8>, Error> {
+    let module = compress(bitcode)?;
+    let frame = frame::encode(manifest);
+    let manifest = frame.get(frame::HEADER..).unwrap_or_default();
+    let header = Header {
+        version: legionella_abi::VERSION,
+        manifest_len: manifest.len() as u64,
+        module_len: module.len() as u64,
+        bitcode_len: bitcode.len() as u64,
+        module_hash: *blake3::hash(bitcode).as_bytes(),
+    };
+    Ok([&header.encode()[..], manifest, &module, code].concat())
+}
+
+fn compress(bitcode: &[u8]) -> Result<Vec<u8>, Error> {
+    let failed = |error: std::io::Error| Error::Internal {
+        stage: "compression",
+        reason: error.to_string(),
+    };
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(COMPRESSION));
+    encoder.write_all(bitcode).map_err(failed)?;
+    encoder.finish().map_err(failed)
+}
