@@ -58,7 +58,7 @@ pub enum Error {
     },
 
     /// The driver was found and could not be started.
-    #[error("the driver {} could not be started: {reason}", .driver.display())]
+    #[error("the driver {} could not be started: {reason}{}", .driver.display(), log_text(.log))]
     NotStarted {
         /// The driver's executable.
         driver: PathBuf,

@@ -4,6 +4,7 @@
 //! loader through an anonymous file in memory, so nothing is left on disk and no `noexec` mount
 //! or full disk is in the way; where the kernel refuses those, through a temporary file.
 
+use std::error::Error as _;
 use std::ffi::c_void;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -53,11 +54,11 @@ impl SharedObject {
             .map_err(refused)?;
         // SAFETY: the caller's promise on the symbol's type.
         let run = unsafe { library.get::<cpu::Run>(cpu::RUN.as_bytes()) }
-            .map_err(|error| refused(error.to_string()))?;
+            .map_err(|error| refused(explain(&error)))?;
         let run = *run;
         // SAFETY: as above; the symbol is the address of the pointer.
         let slot = unsafe { library.get::<*mut c_void>(cpu::HOST.as_bytes()) }
-            .map_err(|error| refused(error.to_string()))?
+            .map_err(|error| refused(explain(&error)))?
             .into_raw()
             .cast::<*const cpu::Host>();
         if slot.is_null() {
@@ -138,5 +139,13 @@ unsafe fn open_on_disk(code: &[u8]) -> Result<Library, String> {
 /// As for [`SharedObject::load`].
 unsafe fn open(path: &Path) -> Result<Library, String> {
     // SAFETY: the caller's promise.
-    unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| error.to_string())
+    unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| explain(&error))
+}
+
+/// What the loader said, which the error itself leaves to its source.
+fn explain(error: &libloading::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
 }

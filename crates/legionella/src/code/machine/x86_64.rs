@@ -6,7 +6,7 @@
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv, CpuidResult};
 
 use Register::{Eax, Ebx, Ecx, Edx};
-use Saved::{Always, Amx, Avx, Avx512, Xsave};
+use Saved::{Always, Amx, Apx, Avx, Avx512, Xsave};
 
 /// Vendor, brand, family, model and stepping.
 pub fn model() -> String {
@@ -35,7 +35,7 @@ pub fn features() -> Vec<&'static str> {
     let saved = SavedState::read();
     let mut leaf = (u32::MAX, 0);
     let mut value = EMPTY;
-    FEATURES
+    let mut features: Vec<&str> = FEATURES
         .iter()
         .filter(|feature| {
             if feature.leaf != leaf {
@@ -51,7 +51,19 @@ pub fn features() -> Vec<&'static str> {
             register >> feature.bit & 1 == 1 && saved.covers(feature.saved)
         })
         .map(|feature| feature.name)
-        .collect()
+        .collect();
+    // The one feature that has a version instead of bits.
+    if read(EXTENDED_1).edx >> 19 & 1 == 1 && saved.covers(Avx512) {
+        let version = read((0x24, 0)).ebx & 0xff;
+        let names = [(1, "avx10.1"), (2, "avx10.2")];
+        features.extend(
+            names
+                .iter()
+                .filter(|(since, _)| version >= *since)
+                .map(|(_, name)| *name),
+        );
+    }
+    features
 }
 
 const EMPTY: CpuidResult = CpuidResult {
@@ -92,6 +104,7 @@ impl SavedState {
             Avx => has(0x6),
             Avx512 => has(0xe6),
             Amx => has(0x6_0000),
+            Apx => has(0x8_0000),
         }
     }
 }
@@ -120,6 +133,7 @@ enum Saved {
     Avx,
     Avx512,
     Amx,
+    Apx,
 }
 
 struct Feature {
@@ -152,6 +166,7 @@ const EXTENDED_1: (u32, u32) = (7, 1);
 const XSAVE: (u32, u32) = (0xd, 1);
 const TRACE: (u32, u32) = (0x14, 0);
 const KEY_LOCKER: (u32, u32) = (0x19, 0);
+const TILES: (u32, u32) = (0x1e, 1);
 const AMD: (u32, u32) = (0x8000_0001, 0);
 const AMD_8: (u32, u32) = (0x8000_0008, 0);
 
@@ -241,11 +256,23 @@ const FEATURES: &[Feature] = &[
     feature("avxneconvert", EXTENDED_1, Edx, 5, Avx),
     feature("avxvnniint16", EXTENDED_1, Edx, 10, Avx),
     feature("amx-complex", EXTENDED_1, Edx, 8, Amx),
+    feature("egpr", EXTENDED_1, Edx, 21, Apx),
+    feature("push2pop2", EXTENDED_1, Edx, 21, Apx),
+    feature("ppx", EXTENDED_1, Edx, 21, Apx),
+    feature("ndd", EXTENDED_1, Edx, 21, Apx),
+    feature("ccmp", EXTENDED_1, Edx, 21, Apx),
+    feature("nf", EXTENDED_1, Edx, 21, Apx),
+    feature("cf", EXTENDED_1, Edx, 21, Apx),
+    feature("zu", EXTENDED_1, Edx, 21, Apx),
     feature("xsaveopt", XSAVE, Eax, 0, Xsave),
     feature("xsavec", XSAVE, Eax, 1, Xsave),
     feature("xsaves", XSAVE, Eax, 3, Xsave),
     feature("ptwrite", TRACE, Ebx, 4, Always),
     feature("widekl", KEY_LOCKER, Ebx, 2, Always),
+    feature("amx-fp8", TILES, Eax, 4, Amx),
+    feature("amx-tf32", TILES, Eax, 6, Amx),
+    feature("amx-avx512", TILES, Eax, 7, Amx),
+    feature("amx-movrs", TILES, Eax, 8, Amx),
     feature("sahf", AMD, Ecx, 0, Always),
     feature("lzcnt", AMD, Ecx, 5, Always),
     feature("sse4a", AMD, Ecx, 6, Always),
@@ -260,3 +287,40 @@ const FEATURES: &[Feature] = &[
     feature("rdpru", AMD_8, Ebx, 4, Always),
     feature("wbnoinvd", AMD_8, Ebx, 9, Always),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::process::Command;
+
+    #[test]
+    fn llvm_finds_the_same_features() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, output) = (folder.path().join("f.rs"), folder.path().join("f.ll"));
+        std::fs::write(&source, "#[unsafe(no_mangle)] pub fn f() {}").unwrap();
+        let status = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+            .args([
+                "--crate-type=lib",
+                "--edition=2024",
+                "--emit=llvm-ir",
+                "-Ctarget-cpu=native",
+            ])
+            .arg("-o")
+            .args([&output, &source])
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let text = std::fs::read_to_string(output).unwrap();
+        let (_, list) = text.split_once("\"target-features\"=\"").unwrap();
+        let (list, _) = list.split_once('"').unwrap();
+        let theirs: BTreeSet<&str> = list
+            .split(',')
+            .filter_map(|feature| feature.strip_prefix('+'))
+            .collect();
+        let mut ours: BTreeSet<&str> = super::features().into_iter().collect();
+        // Part of every x86-64 machine, and not in LLVM's list for one.
+        ours.remove("x87");
+        assert!(theirs.contains("sse2"), "{list}");
+        assert_eq!(ours, theirs);
+    }
+}
