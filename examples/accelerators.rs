@@ -3,7 +3,7 @@
 use legionella::prelude::*;
 
 fn main() -> anyhow::Result<()> {
-    for accelerator in Accelerator::all()? {
+    for accelerator in Accelerator::list()? {
         println!("{}", accelerator.name());
     }
     Ok(())

@@ -68,23 +68,23 @@ fn mean(cells: &[f32]) -> f64 {
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let accelerator = match &options.accelerator {
-        Some(name) => Accelerator::named(name)?,
+        Some(name) => Accelerator::by_name(name)?,
         None => Accelerator::best()?,
     };
     let size = options.size;
-    let mut cells = initial(size);
+    let cells = initial(size);
     println!("accelerator  {}", accelerator.name());
     println!("plate        {size} × {size}, {} steps", options.steps);
     println!("mean before  {:.6}", mean(&cells));
 
     let start = Instant::now();
     let mut now = accelerator.upload(&cells)?;
-    let mut next = accelerator.upload(&cells)?;
+    let mut next = accelerator.zeroed(cells.len())?;
     for _ in 0..options.steps {
-        accelerator.launch(step, Grid::over([size, size]), (0.2, &now, &mut next))?;
+        accelerator.launch(step, [size, size], (0.2, &now, &mut next))?;
         std::mem::swap(&mut now, &mut next);
     }
-    now.download(&mut cells)?;
+    let cells = now.to_vec()?;
     let time = start.elapsed();
 
     println!("mean after   {:.6}", mean(&cells));

@@ -46,7 +46,9 @@ fn distance(a: Rgb, b: Rgb) -> u32 {
 
 /// Finds the nearest colour of a pixel.
 fn assign(at: Item, pixels: &[Rgb], colours: &[Rgb], mut nearest: Disjoint<u32>) {
-    let Some(nearest) = nearest.at(&at) else { return };
+    let Some(nearest) = nearest.at(&at) else {
+        return;
+    };
     let pixel = pixels[at.global()];
     let mut best = u32::MAX;
     for (index, &colour) in colours.iter().enumerate() {
@@ -100,7 +102,7 @@ fn main() -> anyhow::Result<()> {
     ensure!(!pixels.is_empty(), "the photograph is empty");
 
     let accelerator = match &options.accelerator {
-        Some(name) => Accelerator::named(name)?,
+        Some(name) => Accelerator::by_name(name)?,
         None => Accelerator::best()?,
     };
 
@@ -113,13 +115,12 @@ fn main() -> anyhow::Result<()> {
 
     let run = 1024;
     let runs = pixels.len().div_ceil(run);
-    let mut sums = vec![Sum::default(); runs * options.k];
 
     let start = Instant::now();
     let device_pixels = accelerator.upload(pixels)?;
     let mut device_colours = accelerator.upload(&colours)?;
-    let mut nearest = accelerator.upload(&vec![0; pixels.len()])?;
-    let mut device_sums = accelerator.upload(&sums)?;
+    let mut nearest = accelerator.zeroed(pixels.len())?;
+    let mut device_sums = accelerator.filled(runs * options.k, Sum::default())?;
     let mut launches = 0;
     let mut error = 0;
     for _ in 0..options.iterations {
@@ -131,10 +132,16 @@ fn main() -> anyhow::Result<()> {
         accelerator.launch(
             accumulate,
             Grid::over(runs),
-            (run, &device_pixels, &device_colours, &nearest, device_sums.rows(options.k)),
+            (
+                run,
+                &device_pixels,
+                &device_colours,
+                &nearest,
+                device_sums.rows(options.k),
+            ),
         )?;
         launches += 2;
-        device_sums.download(&mut sums)?;
+        let sums = device_sums.to_vec()?;
 
         let before = colours.clone();
         error = 0;
@@ -154,15 +161,14 @@ fn main() -> anyhow::Result<()> {
             break;
         }
     }
-    let mut picture = vec![[0; 3]; pixels.len()];
-    let mut device_picture = accelerator.upload(&picture)?;
+    let mut picture = accelerator.zeroed(pixels.len())?;
     accelerator.launch(
         repaint,
         Grid::over(pixels.len()),
-        (&device_colours, &nearest, &mut device_picture),
+        (&device_colours, &nearest, &mut picture),
     )?;
     launches += 1;
-    device_picture.download(&mut picture)?;
+    let picture = picture.to_vec()?;
     let time = start.elapsed();
 
     RgbImage::from_raw(width, height, picture.into_flattened())
@@ -171,11 +177,17 @@ fn main() -> anyhow::Result<()> {
         .with_context(|| format!("{}", options.output.display()))?;
 
     println!("accelerator  {}", accelerator.name());
-    println!("photograph   {}, {width} × {height}", options.photo.display());
+    println!(
+        "photograph   {}, {width} × {height}",
+        options.photo.display()
+    );
     println!("colours      {}", options.k);
     println!("launches     {launches} of 3 kernels");
     println!("time         {time:.1?}, the generation of code included");
-    println!("error        {:.2} of 255, root mean square", (error as f64 / (3 * pixels.len()) as f64).sqrt());
+    println!(
+        "error        {:.2} of 255, root mean square",
+        (error as f64 / (3 * pixels.len()) as f64).sqrt()
+    );
     println!("written to   {}", options.output.display());
     Ok(())
 }

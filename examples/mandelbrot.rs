@@ -66,7 +66,7 @@ fn colour(steps: u32, limit: u32) -> [u8; 3] {
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let accelerator = match &options.accelerator {
-        Some(name) => Accelerator::named(name)?,
+        Some(name) => Accelerator::by_name(name)?,
         None => Accelerator::best()?,
     };
     let (width, height) = (options.width, options.height);
@@ -78,16 +78,13 @@ fn main() -> anyhow::Result<()> {
     };
 
     let start = Instant::now();
-    let mut steps = vec![0; width * height];
-    let mut device_steps = accelerator.upload(&steps)?;
-    accelerator
-        .launch(
-            escape,
-            Grid::over([width, height]),
-            (view, options.iterations, &mut device_steps),
-        )?
-        .wait()?;
-    device_steps.download(&mut steps)?;
+    let mut steps = accelerator.zeroed(width * height)?;
+    accelerator.launch(
+        escape,
+        [width, height],
+        (view, options.iterations, &mut steps),
+    )?;
+    let steps = steps.to_vec()?;
     let time = start.elapsed();
 
     let picture = ImageBuffer::from_fn(width as u32, height as u32, |x, y| {

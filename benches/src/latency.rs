@@ -41,7 +41,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 
     let (ours, peer) = side_by_side(
         || Ok(accelerator.launch(empty, one_group, ())?.wait()?),
-        bench.peer.empty,
+        || (bench.peer.empty)(),
     )?;
     let mut rows = vec![row("launch-and-wait", ours, peer)];
     if accelerator.name().starts_with("cpu") {

@@ -75,7 +75,7 @@ fn main() -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    let accelerator = Accelerator::named(&options.accelerator)?;
+    let accelerator = Accelerator::by_name(&options.accelerator)?;
     if let Some(driver) = options.first_launch {
         return first_launch::child(&accelerator, driver);
     }
