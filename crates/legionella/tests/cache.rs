@@ -156,7 +156,7 @@ fn a_process_that_waits_for_one_that_stopped_loses_patience() {
     // SAFETY: a process of this test.
     unsafe { libc::kill(pid, libc::SIGSTOP) };
     let mut settings = world.settings();
-    settings.timeout = Duration::from_millis(900);
+    settings.timeout = Duration::from_secs(2);
     let kernel = world.kernel("slow.x");
     assert_eq!(
         obtain(&Client::new(settings), &kernel).unwrap(),

@@ -118,11 +118,7 @@ impl Client {
             return code;
         }
         let options = Options {
-            dump: self
-                .settings
-                .dump
-                .as_ref()
-                .map(|folder| folder.to_string_lossy().into_owned()),
+            dump: self.settings.dump.clone(),
         };
         let code = self.drivers.generate(
             &driver,

@@ -34,7 +34,7 @@ pub struct Settings {
     /// How long the driver may take for one request.
     pub timeout: Duration,
     /// Folder for the IR of every stage.
-    pub dump: Option<PathBuf>,
+    pub dump: Option<String>,
 }
 
 impl Settings {
@@ -97,7 +97,16 @@ impl Settings {
                 120_000,
                 "a positive number of seconds",
             )?),
-            dump: variable("LEGIONELLA_DUMP").map(|value| folder(&value)),
+            dump: variable("LEGIONELLA_DUMP")
+                .map(|value| {
+                    let folder = folder(&value).into_os_string();
+                    folder.into_string().map_err(|folder| Error::Setting {
+                        variable: "LEGIONELLA_DUMP",
+                        value: folder.to_string_lossy().into_owned(),
+                        expected: "a path in UTF-8",
+                    })
+                })
+                .transpose()?,
         })
     }
 }
@@ -158,6 +167,20 @@ mod tests {
         );
         let relative = cache(&[("LEGIONELLA_CACHE", "here")]).unwrap();
         assert!(relative.is_absolute());
+    }
+
+    #[test]
+    fn a_dump_goes_to_an_absolute_path_that_a_message_can_carry() {
+        use std::os::unix::ffi::OsStringExt;
+        let dump = settings(&[("LEGIONELLA_DUMP", "ir")])
+            .unwrap()
+            .dump
+            .unwrap();
+        assert!(dump.starts_with('/') && dump.ends_with("/ir"), "{dump}");
+        let error = Settings::from_variables(|name| {
+            (name == "LEGIONELLA_DUMP").then(|| OsString::from_vec(vec![b'/', 0xff]))
+        });
+        assert!(error.is_err());
     }
 
     #[test]

@@ -43,14 +43,13 @@ pub fn features() -> Vec<String> {
 }
 
 /// The kernel's names that differ from LLVM's.
-const LLVM_NAMES: [(&str, &str); 22] = [
+const LLVM_NAMES: [(&str, &str); 21] = [
     ("asimd", "neon"),
     ("asimddp", "dotprod"),
     ("asimdfhm", "fp16fml"),
     ("asimdhp", "fullfp16"),
     ("asimdrdm", "rdm"),
     ("atomics", "lse"),
-    ("cpuid", "cpuid"),
     ("crc32", "crc"),
     ("dcpodp", "ccdp"),
     ("dcpop", "ccpp"),
