@@ -1,4 +1,70 @@
 //! Ordinary Rust functions on accelerators.
+//!
+//! ```no_run
+//! use legionella::prelude::*;
+//!
+//! fn saxpy(at: Item, a: f32, x: &[f32], mut y: Disjoint<f32>) {
+//!     if let Some(y) = y.at(&at) {
+//!         *y += a * x[at.global()];
+//!     }
+//! }
+//!
+//! fn main() -> legionella::Result<()> {
+//!     let xs: Vec<f32> = (0..1_000_000).map(|i| i as f32).collect();
+//!     let mut ys = vec![1.0; xs.len()];
+//!
+//!     let accel = Accelerator::best()?; // a GPU if there is one, else the CPU
+//!     let x = accel.upload(&xs)?;
+//!     let mut y = accel.upload(&ys)?;
+//!     accel.launch(saxpy, Grid::over(y.len()), (3.0, &x, &mut y))?.wait()?;
+//!     y.download(&mut ys)?;
+//!     assert_eq!(ys[10], 31.0);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Build and run it with `cargo legionella run`, or `cargo run` after `cargo legionella init`: a
+//! compiler wrapper keeps the device code of the functions that are launched.
+//!
+//! * [`Accelerator`]: a device; it makes buffers and launches kernels;
+//! * [`Buffer`]: elements in the memory of a device, which knows what is in flight on it;
+//! * [`Grid`]: how many work-items a launch has; [`Item`]: one of them, in the kernel;
+//! * [`PassAs`]: what can be passed, and what the kernel receives for it;
+//! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs in which each work-item has a part of its own;
+//! * [`Completion`]: the end of a launch, to wait for or to await; [`Queue`]: launches in order;
+//! * [`DeviceData`]: values that cross between host and device, with a derive;
+//! * [`host`]: kernels as plain functions, for tests.
+//!
+//! A launch that type-checks can't race: what each kind of argument gives to a work-item is
+//! disjoint, read-only or atomic; launches that conflict run one after the other; and access by
+//! the host waits for them. A kernel that panics is an [`Error`], and so is everything else that
+//! goes wrong.
 
+mod accelerator;
+mod backend;
+mod buffer;
 #[doc(hidden)]
 pub mod code;
+mod error;
+mod grid;
+pub mod launch;
+mod queue;
+mod schedule;
+
+pub use accelerator::{Accelerator, Ordered};
+pub use buffer::{
+    AtomicArgument, Buffer, DevicePtr, RowsArgument, Slice, SliceMut, TilesArgument, Zeroable,
+};
+pub use error::{Error, Result};
+pub use grid::{Extent, Grid};
+pub use launch::{Function, Kernel, Launch, Pass, PassAs, function};
+pub use legionella_device::{Atomic, DeviceData, Disjoint, Index, Item, Rows, Tiles};
+pub use queue::Queue;
+pub use schedule::completion::Completion;
+
+/// What most programs use.
+pub mod prelude {
+    pub use crate::{
+        Accelerator, Buffer, Completion, DeviceData, Disjoint, Grid, Item, Rows, Tiles, function,
+    };
+}

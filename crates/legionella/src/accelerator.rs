@@ -1,0 +1,279 @@
+//! Accelerators: what there is, and what one does with them.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use legionella_device::DeviceData;
+
+use crate::backend::{self, Backend};
+use crate::buffer::{Buffer, Zeroable};
+use crate::error::{Error, Result};
+use crate::grid::Grid;
+use crate::launch::{self, After, Kernel, Launch};
+use crate::queue::Queue;
+use crate::schedule::completion::Completion;
+use crate::schedule::slot::Ticket;
+
+/// Variable with the name of the accelerator that [`Accelerator::best`] gives.
+const CHOICE: &str = "LEGIONELLA_ACCELERATOR";
+
+/// A device that runs kernels. Cheap to clone; clones are the same device.
+#[derive(Clone)]
+pub struct Accelerator(Arc<Device>);
+
+struct Device {
+    id: u64,
+    backend: Arc<dyn Backend>,
+}
+
+impl Accelerator {
+    pub(crate) fn new(backend: Arc<dyn Backend>) -> Self {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        Accelerator(Arc::new(Device {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            backend,
+        }))
+    }
+
+    /// All accelerators of this machine, the fastest first. The CPU is always one.
+    ///
+    /// # Errors
+    /// If the environment configures an accelerator in a way that has no meaning.
+    pub fn list() -> Result<&'static [Accelerator]> {
+        static ALL: OnceLock<Result<Vec<Accelerator>>> = OnceLock::new();
+        let all = ALL.get_or_init(|| {
+            let devices = backend::devices()?;
+            Ok(devices.into_iter().map(Accelerator::new).collect())
+        });
+        all.as_deref().map_err(Error::clone)
+    }
+
+    /// The fastest accelerator, or the one that `LEGIONELLA_ACCELERATOR` names.
+    ///
+    /// # Errors
+    /// As for [`Accelerator::by_name`] if that variable is set.
+    pub fn best() -> Result<Accelerator> {
+        if let Some(name) = std::env::var_os(CHOICE).filter(|name| !name.is_empty()) {
+            return Accelerator::by_name(&name.to_string_lossy());
+        }
+        let best = Accelerator::list()?.first().cloned();
+        best.ok_or_else(|| Error::NoSuchAccelerator {
+            name: "best".to_owned(),
+            known: Vec::new(),
+        })
+    }
+
+    /// The accelerator of that name, such as `cpu`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchAccelerator`], which lists those there are.
+    pub fn by_name(name: &str) -> Result<Accelerator> {
+        let all = Accelerator::list()?;
+        let found = all.iter().find(|accelerator| accelerator.name() == name);
+        found.cloned().ok_or_else(|| Error::NoSuchAccelerator {
+            name: name.to_owned(),
+            known: all.iter().map(|known| known.name().to_owned()).collect(),
+        })
+    }
+
+    /// What the accelerator is called.
+    pub fn name(&self) -> &str {
+        self.0.backend.name()
+    }
+
+    /// A buffer with a copy of these elements.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn upload<T: DeviceData>(&self, elements: &[T]) -> Result<Buffer<T>> {
+        Buffer::upload(self, elements)
+    }
+
+    /// A buffer of `len` equal elements.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn filled<T: DeviceData>(&self, len: usize, value: T) -> Result<Buffer<T>> {
+        Buffer::filled(self, len, value)
+    }
+
+    /// A buffer of `len` elements that are zero.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn zeroed<T: Zeroable>(&self, len: usize) -> Result<Buffer<T>> {
+        Buffer::zeroed(self, len)
+    }
+
+    /// Runs a kernel once for every work-item of a grid.
+    ///
+    /// `kernel` is a function or a closure without captures, its first parameter an
+    /// [`Item`](crate::Item); `arguments` is a tuple of what the other parameters are made of, as
+    /// [`PassAs`](crate::PassAs) lists. The call returns when the launch is scheduled: it runs
+    /// after those it conflicts with, beside those it doesn't.
+    ///
+    /// The first launch of a kernel on an accelerator generates its code, unless that was
+    /// generated before, or waits for another thread that does.
+    ///
+    /// # Errors
+    /// [`Error::Code`] if there is no code for the kernel, [`Error::Grid`] if the grid has no
+    /// meaning, [`Error::WrongAccelerator`] if a buffer is elsewhere. What goes wrong while the
+    /// kernel runs is the [`Completion`]'s to tell.
+    #[inline]
+    pub fn launch<K, A, P>(
+        &self,
+        kernel: K,
+        grid: impl Into<Grid>,
+        arguments: A,
+    ) -> Result<Completion>
+    where
+        K: Launch<A, P>,
+    {
+        let _ = kernel;
+        // SAFETY: `Launch` says that it is safe.
+        unsafe { launch::launch::<K, A, P>(self, grid.into(), arguments, After::default()) }
+    }
+
+    /// As [`launch`](Accelerator::launch), with arguments that only the caller can answer for: raw
+    /// addresses from [`Buffer::device_ptr`].
+    ///
+    /// # Safety
+    /// For every address among the arguments:
+    /// * the buffer that it points into lives until the launch has ended;
+    /// * the kernel stays within the buffer;
+    /// * what one work-item writes, no other uses, unless both do it atomically;
+    /// * until the launch has ended, no other launch and no access by the host uses what it writes
+    ///   or writes what it reads. Nothing orders launches by addresses: order them by
+    ///   [`after`](Accelerator::after), a [`Queue`] or [`Completion::wait`].
+    ///
+    /// # Errors
+    /// As for [`launch`](Accelerator::launch).
+    #[inline]
+    pub unsafe fn launch_unchecked<K, A, P>(
+        &self,
+        kernel: K,
+        grid: impl Into<Grid>,
+        arguments: A,
+    ) -> Result<Completion>
+    where
+        K: Kernel<A, P>,
+    {
+        let _ = kernel;
+        // SAFETY: the caller's promise.
+        unsafe { launch::launch::<K, A, P>(self, grid.into(), arguments, After::default()) }
+    }
+
+    /// Launches that run after these have ended, whether those succeed or not.
+    ///
+    /// ```no_run
+    /// # use legionella::prelude::*;
+    /// # fn first(_: Item) {}
+    /// # fn second(_: Item) {}
+    /// # fn main() -> legionella::Result<()> {
+    /// # let accel = Accelerator::best()?;
+    /// let before = accel.launch(first, 100, ())?;
+    /// accel.after([&before]).launch(second, 100, ())?.wait()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn after<'c>(&self, launches: impl IntoIterator<Item = &'c Completion>) -> Ordered<'_> {
+        Ordered {
+            accelerator: self,
+            tickets: launches
+                .into_iter()
+                .filter_map(Completion::ticket)
+                .collect(),
+        }
+    }
+
+    /// A new queue: launches on it run one after the other.
+    pub fn queue(&self) -> Queue {
+        Queue::new(self.clone())
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        &*self.0.backend
+    }
+}
+
+impl PartialEq for Accelerator {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Accelerator {}
+
+impl fmt::Debug for Accelerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Accelerator({})", self.name())
+    }
+}
+
+impl fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An accelerator whose launches run after others: see [`Accelerator::after`].
+#[derive(Debug)]
+pub struct Ordered<'a> {
+    accelerator: &'a Accelerator,
+    tickets: Vec<Ticket>,
+}
+
+impl Ordered<'_> {
+    /// As [`Accelerator::launch`].
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn launch<K, A, P>(
+        &self,
+        kernel: K,
+        grid: impl Into<Grid>,
+        arguments: A,
+    ) -> Result<Completion>
+    where
+        K: Launch<A, P>,
+    {
+        let _ = kernel;
+        // SAFETY: `Launch` says that it is safe.
+        unsafe { launch::launch::<K, A, P>(self.accelerator, grid.into(), arguments, self.order()) }
+    }
+
+    /// As [`Accelerator::launch_unchecked`].
+    ///
+    /// # Safety
+    /// As there.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub unsafe fn launch_unchecked<K, A, P>(
+        &self,
+        kernel: K,
+        grid: impl Into<Grid>,
+        arguments: A,
+    ) -> Result<Completion>
+    where
+        K: Kernel<A, P>,
+    {
+        let _ = kernel;
+        // SAFETY: the caller's promise.
+        unsafe { launch::launch::<K, A, P>(self.accelerator, grid.into(), arguments, self.order()) }
+    }
+
+    fn order(&self) -> After<'_> {
+        After {
+            tickets: &self.tickets,
+            queue: None,
+        }
+    }
+}

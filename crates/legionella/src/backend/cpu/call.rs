@@ -1,0 +1,177 @@
+//! Calls into generated code, and what it calls back.
+//!
+//! Takes a range of work-groups, runs it, and gives the panic of the first work-item that
+//! panicked, if one did.
+
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::abort;
+use std::ptr::null_mut;
+
+use legionella_abi::cpu::{Host, Launch, Panic, Progress, Run};
+use legionella_abi::protocol::Source;
+
+use super::escape::{self, Call};
+
+/// What generated code calls back.
+pub(super) static HOST: Host = Host {
+    alloc: host_alloc,
+    alloc_zeroed: host_alloc_zeroed,
+    dealloc: host_dealloc,
+    realloc: host_realloc,
+    panic: host_panic,
+};
+
+/// A work-item's panic.
+#[derive(Debug)]
+pub(super) struct ItemPanic {
+    pub(super) message: String,
+    pub(super) source: Source,
+    pub(super) item: [u64; 3],
+}
+
+/// A call in progress on this thread, for [`host_panic`].
+#[repr(C)]
+struct InProgress {
+    call: Call,
+    progress: Progress,
+    panic: Option<ItemPanic>,
+}
+
+thread_local! {
+    static IN_PROGRESS: Cell<*mut InProgress> = const { Cell::new(null_mut()) };
+}
+
+/// Runs the work-groups `first..end`, or up to the first one in which a work-item panics.
+///
+/// # Safety
+/// `run` is code of a kernel that `block` is an argument block of, and that may run over `launch`.
+pub(super) unsafe fn run(
+    run: Run,
+    block: *const u8,
+    launch: &Launch,
+    first: u64,
+    end: u64,
+) -> Result<(), ItemPanic> {
+    let mut state = InProgress {
+        call: Call {
+            run,
+            block,
+            launch,
+            first,
+            end,
+            progress: null_mut(),
+            stack: null_mut(),
+        },
+        progress: Progress { item: [0; 3] },
+        panic: None,
+    };
+    let state = &raw mut state;
+    let outer = IN_PROGRESS.replace(state);
+    // SAFETY: `state` lives on this stack until the function returns, and is used through this
+    // one pointer. The call is the caller's promise.
+    let panic = unsafe {
+        (*state).call.progress = &raw mut (*state).progress;
+        let left = escape::enter(&raw mut (*state).call);
+        if left == 0 {
+            None
+        } else {
+            Some((*state).panic.take())
+        }
+    };
+    IN_PROGRESS.set(outer);
+    match panic {
+        None => Ok(()),
+        Some(Some(panic)) => Err(panic),
+        // The panic could not be described, for want of memory.
+        Some(None) => Err(ItemPanic {
+            message: String::new(),
+            source: Source {
+                file: String::new(),
+                line: 0,
+                column: 0,
+            },
+            // SAFETY: as above.
+            item: unsafe { (*state).progress.item },
+        }),
+    }
+}
+
+/// Records a work-item's panic and leaves the call that it happened in.
+unsafe extern "C" fn host_panic(panic: *const Panic) -> ! {
+    let state = IN_PROGRESS.get();
+    if state.is_null() {
+        // Code that no launch called: there is nothing to return to.
+        abort();
+    }
+    // SAFETY: generated code passes a valid panic. `state` is the call in progress on this thread.
+    unsafe { record(state, panic) };
+    // SAFETY: `enter` was called with this call by `run` on this thread, further down this stack.
+    // Frames since then are those of generated code, in which a panic drops nothing by design, and
+    // of this function, which holds nothing: what `record` made is dropped or in `state`.
+    unsafe { escape::leave(&raw mut (*state).call) }
+}
+
+/// # Safety
+/// `state` is the call in progress on this thread; `panic` and its texts are readable.
+unsafe fn record(state: *mut InProgress, panic: *const Panic) {
+    let describe = || {
+        // SAFETY: the caller's promise; a text without bytes may have any address.
+        let text = |start: *const u8, len: usize| unsafe {
+            match len {
+                0 => String::new(),
+                _ => String::from_utf8_lossy(std::slice::from_raw_parts(start, len)).into_owned(),
+            }
+        };
+        // SAFETY: the caller's promise.
+        let (panic, item) = unsafe { (&*panic, (*state).progress.item) };
+        ItemPanic {
+            message: text(panic.message, panic.message_len),
+            source: Source {
+                file: text(panic.file, panic.file_len),
+                line: panic.line,
+                column: panic.column,
+            },
+            item,
+        }
+    };
+    // No unwinding gets into generated code. A payload is not dropped, as that may panic again.
+    match catch_unwind(AssertUnwindSafe(describe)) {
+        // SAFETY: as above; generated code doesn't reach this field.
+        Ok(described) => unsafe { (*state).panic = Some(described) },
+        Err(payload) => std::mem::forget(payload),
+    }
+}
+
+/// # Safety
+/// The size and the power of two that generated code received as a layout.
+unsafe fn layout(size: usize, align: usize) -> Layout {
+    // SAFETY: the caller's promise.
+    unsafe { Layout::from_size_align_unchecked(size, align) }
+}
+
+unsafe extern "C" fn host_alloc(size: usize, align: usize) -> *mut u8 {
+    // SAFETY: generated code calls it as `alloc` is to be called.
+    unsafe { alloc(layout(size, align)) }
+}
+
+unsafe extern "C" fn host_alloc_zeroed(size: usize, align: usize) -> *mut u8 {
+    // SAFETY: generated code calls it as `alloc_zeroed` is to be called.
+    unsafe { alloc_zeroed(layout(size, align)) }
+}
+
+unsafe extern "C" fn host_dealloc(memory: *mut u8, size: usize, align: usize) {
+    // SAFETY: generated code calls it as `dealloc` is to be called.
+    unsafe { dealloc(memory, layout(size, align)) }
+}
+
+unsafe extern "C" fn host_realloc(
+    memory: *mut u8,
+    old: usize,
+    align: usize,
+    new: usize,
+) -> *mut u8 {
+    // SAFETY: generated code calls it as `realloc` is to be called.
+    unsafe { realloc(memory, layout(old, align), new) }
+}

@@ -1,0 +1,183 @@
+//! The CPU as an accelerator: memory of the process, work-groups over a pool of threads.
+//!
+//! Takes code as shared objects (contract: [`legionella_abi::cpu`]).
+//!
+//! * [`pool`]: which thread runs which groups of which launch;
+//! * [`call`]: calls into generated code, and what it calls back;
+//! * [`escape`]: how a panicking work-item leaves generated code.
+
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use legionella_abi::cpu::Run;
+use legionella_abi::protocol::TargetSpec;
+use legionella_device::Index;
+
+use super::{Backend, Code};
+use crate::code::load::SharedObject;
+use crate::code::{self, Machine};
+use crate::error::{Error, Result};
+use crate::schedule::slot::Running;
+
+mod call;
+mod escape;
+mod pool;
+
+use pool::Pool;
+
+/// Variable with the number of threads; as many as there are cores without it.
+const THREADS: &str = "LEGIONELLA_THREADS";
+
+/// The CPU is one device.
+pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let threads = match std::env::var_os(THREADS) {
+        None => cores(),
+        Some(value) => {
+            let value = value.to_string_lossy().into_owned();
+            match value.parse() {
+                Ok(threads @ 1..=4096) => threads,
+                _ => {
+                    return Err(Error::from(code::Error::Setting {
+                        variable: THREADS,
+                        value,
+                        expected: "a number of threads from 1 to 4096",
+                    }));
+                }
+            }
+        }
+    };
+    Ok(vec![Arc::new(Cpu::new("cpu", threads))])
+}
+
+/// The CPU of this machine.
+#[derive(Debug)]
+pub(crate) struct Cpu {
+    name: &'static str,
+    pool: Arc<Pool>,
+}
+
+impl Cpu {
+    pub(crate) fn new(name: &'static str, threads: usize) -> Self {
+        Cpu {
+            name,
+            pool: Arc::new(Pool::new(name, threads)),
+        }
+    }
+}
+
+impl Backend for Cpu {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn target(&self) -> TargetSpec {
+        TargetSpec {
+            kind: "cpu".into(),
+            cpu: String::new(),
+        }
+    }
+
+    fn machine(&self) -> &Machine {
+        Machine::host()
+    }
+
+    /// Groups of at most 256, in rows as far as they go, and enough groups for all threads.
+    fn group_size(&self, grid: Index) -> Index {
+        let items = grid.iter().fold(1, |all: usize, &d| all.saturating_mul(d));
+        let share = items.div_ceil(8 * self.pool.threads()).max(1);
+        let most = share.next_power_of_two().clamp(16, 256);
+        let x = grid[0].clamp(1, most);
+        let y = grid[1].clamp(1, most / x);
+        let z = grid[2].clamp(1, most / (x * y));
+        [x, y, z]
+    }
+
+    fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>> {
+        // SAFETY: layouts of buffers have a size.
+        let memory = unsafe {
+            if zeroed {
+                alloc_zeroed(layout)
+            } else {
+                alloc(layout)
+            }
+        };
+        NonNull::new(memory).ok_or_else(|| Error::OutOfMemory {
+            accelerator: self.name.into(),
+            bytes: layout.size(),
+        })
+    }
+
+    unsafe fn free(&self, memory: NonNull<u8>, layout: Layout) {
+        // SAFETY: `allocate` allocated it so.
+        unsafe { dealloc(memory.as_ptr(), layout) }
+    }
+
+    unsafe fn upload(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()> {
+        // SAFETY: the caller's promise; memory of the host and of the device never overlap.
+        unsafe { ptr::copy_nonoverlapping(from, to, len) };
+        Ok(())
+    }
+
+    unsafe fn download(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()> {
+        // SAFETY: as above.
+        unsafe { ptr::copy_nonoverlapping(from, to, len) };
+        Ok(())
+    }
+
+    unsafe fn copy(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { ptr::copy(from, to, len) };
+        Ok(())
+    }
+
+    unsafe fn fill(
+        &self,
+        pattern: *const u8,
+        pattern_len: usize,
+        to: *mut u8,
+        count: usize,
+    ) -> Result<()> {
+        let len = pattern_len * count;
+        if len == 0 {
+            return Ok(());
+        }
+        // SAFETY: the caller's promise on `pattern` and `to`. What is filled doubles each time:
+        // `filled` bytes are read from the start and written behind themselves, up to `len`.
+        unsafe {
+            ptr::copy_nonoverlapping(pattern, to, pattern_len);
+            let mut filled = pattern_len;
+            while filled < len {
+                let more = filled.min(len - filled);
+                ptr::copy_nonoverlapping(to, to.add(filled), more);
+                filled += more;
+            }
+        }
+        Ok(())
+    }
+
+    unsafe fn load(&self, kernel: &Arc<str>, code: &[u8]) -> Result<Box<dyn Code>> {
+        // SAFETY: the driver generated the code for this machine, by the caller's promise.
+        let object = unsafe { SharedObject::load(kernel, code, &call::HOST) }?;
+        Ok(Box::new(Loaded {
+            run: object.run(),
+            pool: Arc::clone(&self.pool),
+            _object: Some(object),
+        }))
+    }
+}
+
+/// Code of one kernel in this process.
+pub(crate) struct Loaded {
+    run: Run,
+    pool: Arc<Pool>,
+    /// Keeps the code mapped.
+    _object: Option<SharedObject>,
+}
+
+impl Code for Loaded {
+    fn start(&self, launch: Running) {
+        self.pool.enqueue(self.run, launch);
+    }
+}

@@ -1,0 +1,119 @@
+//! What a kind of device is to the rest of the runtime, and the table of those there are.
+//!
+//! A backend takes memory requests, loads generated code, and runs launches whose turn has come.
+//! It knows nothing of hazards, kernels' types or other backends. One module a kind of device, all
+//! with the same shape; a new one is a module here and a line in [`BACKENDS`].
+
+use std::alloc::Layout;
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use legionella_abi::protocol::TargetSpec;
+use legionella_device::Index;
+
+use crate::code::Machine;
+use crate::error::Result;
+use crate::schedule::slot::Running;
+
+pub(crate) mod cpu;
+
+/// Finds the devices of one kind.
+type Find = fn() -> Result<Vec<Arc<dyn Backend>>>;
+
+/// All kinds of devices, the fastest kind first.
+const BACKENDS: [Find; 1] = [cpu::devices];
+
+/// All devices of this machine, in order of preference.
+pub(crate) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
+    let mut devices = Vec::new();
+    for find in BACKENDS {
+        devices.extend(find()?);
+    }
+    Ok(devices)
+}
+
+/// One device.
+pub(crate) trait Backend: fmt::Debug + Send + Sync {
+    /// What people call the device; no two have the same name.
+    fn name(&self) -> &str;
+
+    /// What code is generated for.
+    fn target(&self) -> TargetSpec;
+
+    /// The machine that generated code runs on.
+    fn machine(&self) -> &Machine;
+
+    /// The size of work-groups for a grid that doesn't say.
+    fn group_size(&self, grid: Index) -> Index;
+
+    /// Memory on the device, of unspecified content unless `zeroed`. Layouts have a size.
+    fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>>;
+
+    /// Frees memory.
+    ///
+    /// # Safety
+    /// [`Backend::allocate`] gave it for that layout, and nothing uses it any more.
+    unsafe fn free(&self, memory: NonNull<u8>, layout: Layout);
+
+    /// Copies from the host into memory of the device.
+    ///
+    /// # Safety
+    /// Both are valid for `len` bytes, and nothing else uses those of the device meanwhile.
+    unsafe fn upload(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()>;
+
+    /// Copies from memory of the device to the host.
+    ///
+    /// # Safety
+    /// Both are valid for `len` bytes, and nothing writes those of the device meanwhile.
+    unsafe fn download(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()>;
+
+    /// Copies within memory of the device, between places that may overlap.
+    ///
+    /// # Safety
+    /// Both are valid for `len` bytes; meanwhile nothing writes the first or uses the second.
+    unsafe fn copy(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()>;
+
+    /// Fills memory of the device with `count` copies of a pattern.
+    ///
+    /// # Safety
+    /// `pattern` is readable on the host, `to` is valid for `count * pattern_len` bytes on the
+    /// device, and nothing else uses those meanwhile.
+    unsafe fn fill(
+        &self,
+        pattern: *const u8,
+        pattern_len: usize,
+        to: *mut u8,
+        count: usize,
+    ) -> Result<()>;
+
+    /// Makes generated code of a kernel ready to run.
+    ///
+    /// # Safety
+    /// `code` was generated for [`Backend::target`] by the driver.
+    unsafe fn load(&self, kernel: &Arc<str>, code: &[u8]) -> Result<Box<dyn Code>>;
+}
+
+/// Code of one kernel, loaded on one device.
+pub(crate) trait Code: Send + Sync {
+    /// Runs a launch of this code, which must be [finished](Running::finish) once, soon or later.
+    fn start(&self, launch: Running);
+}
+
+/// A kernel, ready to run on one device.
+pub(crate) struct Program {
+    /// The kernel's demangled name.
+    pub(crate) kernel: Arc<str>,
+    code: Box<dyn Code>,
+}
+
+impl Program {
+    pub(crate) fn new(kernel: Arc<str>, code: Box<dyn Code>) -> Self {
+        Program { kernel, code }
+    }
+
+    /// Runs a launch whose turn has come.
+    pub(crate) fn start(&self, launch: Running) {
+        self.code.start(launch);
+    }
+}

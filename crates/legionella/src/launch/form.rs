@@ -1,0 +1,143 @@
+//! What lies in an argument block, and what the kernel receives for it.
+//!
+//! [`Form::materialise`] is compiled into entry shims, and thus runs on devices. Everything else
+//! of a form happens on the host.
+
+use legionella_device::{Atomic, DeviceData, Disjoint, Item, Rows, Tiles};
+
+/// The place of one argument in the block, from which a work-item makes its parameter of type `P`.
+pub trait Form<P>: Copy {
+    /// The parameter of one work-item.
+    ///
+    /// # Safety
+    /// On the device, in a launch with an argument that [bound](crate::launch::Pass::bind) to this;
+    /// `item` is the work-item, and the call is the only one with it. The parameter is used only
+    /// while the launch runs.
+    unsafe fn materialise(&self, item: &Item) -> P;
+}
+
+/// A value as it is.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct Value<T>(pub(crate) T);
+
+impl<T: DeviceData> Form<T> for Value<T> {
+    #[inline(always)]
+    unsafe fn materialise(&self, _item: &Item) -> T {
+        self.0
+    }
+}
+
+/// Elements in memory of the device.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Span<T> {
+    pub(crate) start: *mut T,
+    pub(crate) len: usize,
+}
+
+impl<T> Clone for Span<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Span<T> {}
+
+impl<'a, T: DeviceData> Form<&'a [T]> for Span<T> {
+    #[inline(always)]
+    unsafe fn materialise(&self, _item: &Item) -> &'a [T] {
+        // SAFETY: the launch is ordered after all writes of the elements, and keeps them allocated.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+}
+
+impl<'a, T: DeviceData> Form<Disjoint<'a, T>> for Span<T> {
+    #[inline(always)]
+    unsafe fn materialise(&self, item: &Item) -> Disjoint<'a, T> {
+        // SAFETY: nothing but the launch uses the elements, and no other item owns this one's.
+        unsafe { Disjoint::from_raw(self.start, self.len, item) }
+    }
+}
+
+impl<'a, T: DeviceData, const N: usize> Form<Tiles<'a, T, N>> for Span<T> {
+    #[inline(always)]
+    unsafe fn materialise(&self, item: &Item) -> Tiles<'a, T, N> {
+        // SAFETY: nothing but the launch uses the elements, and no other item owns this one's.
+        unsafe { Tiles::from_raw(self.start, self.len, item) }
+    }
+}
+
+/// Elements in memory of the device, in rows.
+#[derive(Debug)]
+#[repr(C)]
+pub struct RowSpan<T> {
+    pub(crate) span: Span<T>,
+    pub(crate) width: usize,
+}
+
+impl<T> Clone for RowSpan<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for RowSpan<T> {}
+
+impl<'a, T: DeviceData> Form<Rows<'a, T>> for RowSpan<T> {
+    #[inline(always)]
+    unsafe fn materialise(&self, item: &Item) -> Rows<'a, T> {
+        // SAFETY: nothing but the launch uses the elements, all items have this width, and no
+        // other item owns this one's row.
+        unsafe { Rows::from_raw(self.span.start, self.span.len, self.width, item) }
+    }
+}
+
+/// Elements in memory of the device that work-items share as atomics.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct SharedSpan<T>(pub(crate) Span<T>);
+
+impl<T> Clone for SharedSpan<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for SharedSpan<T> {}
+
+impl<'a, T: Atomic> Form<&'a [T::Shared]> for SharedSpan<T> {
+    #[inline(always)]
+    unsafe fn materialise(&self, _item: &Item) -> &'a [T::Shared] {
+        // SAFETY: `Atomic` promises size and validity. Nothing but the launch uses the elements,
+        // and that only as atomics.
+        unsafe { std::slice::from_raw_parts(self.0.start.cast(), self.0.len) }
+    }
+}
+
+/// An address.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Pointer<T>(pub(crate) *mut T);
+
+impl<T> Clone for Pointer<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Pointer<T> {}
+
+impl<T: DeviceData> Form<*mut T> for Pointer<T> {
+    #[inline(always)]
+    unsafe fn materialise(&self, _item: &Item) -> *mut T {
+        self.0
+    }
+}
+
+impl<T: DeviceData> Form<*const T> for Pointer<T> {
+    #[inline(always)]
+    unsafe fn materialise(&self, _item: &Item) -> *const T {
+        self.0
+    }
+}

@@ -1,0 +1,231 @@
+//! From a kernel and its arguments to a launch that is scheduled.
+//!
+//! * [`Pass`] and [`PassAs`]: what becomes of each kind of argument;
+//! * [`form`]: what lies in the argument block, and what the kernel receives for it;
+//! * [`arity`]: kernels of 0 to 12 parameters, and the entry shims that call them;
+//! * [`record`]: what a launch site leaves for the linker step, and the cell that it reads;
+//! * [`program`]: the loaded code of a cell.
+//!
+//! What is generic over the kernel is small; the rest is [`submit`].
+
+use std::alloc::Layout;
+use std::ops::Range;
+use std::sync::Arc;
+
+use legionella_abi::record::Cell;
+use legionella_device::DeviceData;
+
+use crate::accelerator::Accelerator;
+use crate::buffer::Allocation;
+use crate::error::{Error, Result};
+use crate::grid::Grid;
+use crate::schedule::completion::Completion;
+use crate::schedule::hazards::{Access, FailureLog, Use};
+use crate::schedule::slot::{Binding, Ticket};
+
+mod arity;
+pub mod form;
+mod function;
+mod program;
+mod record;
+
+pub use function::{Function, function};
+
+use form::{Form, Value};
+
+/// An argument that a kernel's parameter of type `P` can be launched with.
+///
+/// Safe launches need [`PassAs`] as well.
+///
+/// # Safety
+/// In a launch whose other arguments keep this contract, and that is ordered after everything that
+/// the binder was told of, [`Form::materialise`] may be called on what [`bind`](Pass::bind) gave,
+/// once a work-item; the argument's memory is told to the binder, or the caller of the launch
+/// answers for it.
+pub unsafe trait Pass<P> {
+    /// What lies in the argument block.
+    type Form: Form<P>;
+
+    /// Gives the argument's place in the block, and tells the binder what memory it uses.
+    ///
+    /// # Errors
+    /// If the argument can't be used with the accelerator.
+    fn bind(self, binder: &mut Binder<'_>) -> Result<Self::Form>;
+}
+
+/// An argument that a kernel's parameter of type `P` can safely be launched with.
+///
+/// | argument | parameter | each work-item gets |
+/// | --- | --- | --- |
+/// | `T: DeviceData` | `T` | the value |
+/// | `&Buffer<T>`, [`Slice<T>`](crate::Slice) | `&[T]` | all elements |
+/// | `&mut Buffer<T>`, [`SliceMut<T>`](crate::SliceMut) | [`Disjoint<T>`](crate::Disjoint) | one element of its own |
+/// | `buffer.tiles::<N>()` | [`Tiles<T, N>`](crate::Tiles) | a tile of `N` elements of its own |
+/// | `buffer.rows(width)` | [`Rows<T>`](crate::Rows) | a row of its own |
+/// | `buffer.atomic()` of `u32` | `&[AtomicU32]` | all elements, as atomics |
+/// | [`function(f)`](crate::function) | `impl Fn…` | the function |
+///
+/// # Safety
+/// As for [`Pass`], where the argument's memory is told to the binder, and what
+/// [`Form::materialise`] gives to one work-item conflicts with nothing that it gives to another, or
+/// that any other argument gives.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no argument for a kernel's parameter of type `{P}`",
+    label = "not an argument for `{P}`",
+    note = "a parameter `&[T]` takes `&Buffer<T>`, `Disjoint<T>` takes `&mut Buffer<T>`, \
+            `Tiles<T, N>` takes `buffer.tiles::<N>()`, `Rows<T>` takes `buffer.rows(width)`, a value \
+            takes itself if it is `DeviceData`",
+    note = "memory of the host is not passed by reference: `accel.upload(&slice)` first"
+)]
+pub unsafe trait PassAs<P>: Pass<P> {}
+
+// SAFETY: a copy of the value, which holds no address.
+unsafe impl<T: DeviceData> Pass<T> for T {
+    type Form = Value<T>;
+
+    #[inline]
+    fn bind(self, _binder: &mut Binder<'_>) -> Result<Value<T>> {
+        Ok(Value(self))
+    }
+}
+
+// SAFETY: as above.
+unsafe impl<T: DeviceData> PassAs<T> for T {}
+
+/// Takes note of what the arguments of a launch use.
+pub struct Binder<'l> {
+    accelerator: &'l Accelerator,
+    binding: Binding,
+}
+
+impl Binder<'_> {
+    pub(crate) fn use_memory(
+        &mut self,
+        allocation: &Arc<Allocation>,
+        bytes: Range<usize>,
+        access: Access,
+    ) -> Result<()> {
+        if allocation.accelerator() != self.accelerator {
+            return Err(Error::WrongAccelerator {
+                buffer: allocation.accelerator().name().to_owned(),
+                used_on: self.accelerator.name().to_owned(),
+            });
+        }
+        self.binding.uses.push(Use {
+            allocation: Arc::clone(allocation),
+            bytes,
+            access,
+        });
+        Ok(())
+    }
+}
+
+/// A kernel that can be launched with the arguments `A`, of which it makes the parameters `P`.
+///
+/// Every function item and every closure without captures is one, if its first parameter is an
+/// [`Item`](crate::Item), it returns nothing, and [`Pass`] fits each argument to its parameter.
+pub trait Kernel<A, P>: Copy + Send + 'static {
+    /// The argument block, which knows the entry shim.
+    #[doc(hidden)]
+    type Block: arity::Enter<Self, P>;
+
+    /// Fills the argument block.
+    ///
+    /// # Errors
+    /// If an argument can't be used with the accelerator.
+    #[doc(hidden)]
+    fn block(arguments: A, binder: &mut Binder<'_>) -> Result<Self::Block>;
+}
+
+/// A [`Kernel`] that can safely be launched with the arguments `A`: [`PassAs`] fits each of them
+/// to its parameter.
+#[diagnostic::on_unimplemented(
+    message = "this kernel can't be launched with these arguments",
+    label = "no kernel for these arguments",
+    note = "a kernel is a function or non-capturing closure `(Item, …)` that returns nothing, with one \
+            parameter for each element of the arguments' tuple",
+    note = "one argument is a tuple as well: `(&buffer,)`"
+)]
+pub trait Launch<A, P>: Kernel<A, P> {}
+
+/// What a launch is ordered after besides what it conflicts with.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct After<'l> {
+    pub(crate) tickets: &'l [Ticket],
+    /// Who else hears of a failure.
+    pub(crate) queue: Option<&'l Arc<FailureLog>>,
+}
+
+/// Binds a kernel to its arguments and schedules it.
+///
+/// # Safety
+/// For `K: Launch<A, P>`, none. Else the caller answers for what [`Pass`] leaves to it.
+#[inline]
+pub(crate) unsafe fn launch<K: Kernel<A, P>, A, P>(
+    accelerator: &Accelerator,
+    grid: Grid,
+    arguments: A,
+    after: After<'_>,
+) -> Result<Completion> {
+    const {
+        assert!(
+            size_of::<K>() == 0,
+            "a kernel is a function or a closure without captures: pass what it captures as an \
+             argument, and name a function instead of storing a pointer to it"
+        );
+    }
+    let cell = record::cell::<K, K::Block, P>();
+    let mut binder = Binder {
+        accelerator,
+        binding: Binding::new(),
+    };
+    let block = K::block(arguments, &mut binder)?;
+    // SAFETY: the block is readable and of the layout, and is what this kernel's entry shim takes.
+    // What it points to is kept by the binding, or by the caller.
+    unsafe {
+        submit(
+            binder,
+            cell,
+            std::any::type_name::<K>,
+            grid,
+            (&raw const block).cast(),
+            Layout::new::<K::Block>(),
+            after,
+        )
+    }
+}
+
+/// Schedules a kernel with an argument block.
+///
+/// # Safety
+/// `block` is readable for `layout` and is what the entry shim of `cell`'s kernel takes; memory
+/// that it points to is known to the binder, or the caller answers for it.
+unsafe fn submit(
+    binder: Binder<'_>,
+    cell: Option<&'static Cell>,
+    type_name: fn() -> &'static str,
+    grid: Grid,
+    block: *const u8,
+    layout: Layout,
+    after: After<'_>,
+) -> Result<Completion> {
+    let Binder {
+        accelerator,
+        binding,
+    } = binder;
+    let program = match cell.and_then(|cell| program::loaded(cell, accelerator)) {
+        Some(program) => program,
+        None => program::load(cell, accelerator, type_name())?,
+    };
+    let space = grid.index_space(|extent| accelerator.backend().group_size(extent))?;
+    if space.groups.contains(&0) {
+        return Ok(Completion::immediate());
+    }
+    for ticket in after.tickets {
+        ticket.precedes(binding.ticket());
+    }
+    let queue = after.queue.cloned();
+    // SAFETY: the caller's promise.
+    let launch = unsafe { binding.submit(program, space, block, layout, queue) };
+    Ok(Completion::of(launch))
+}

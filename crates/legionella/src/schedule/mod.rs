@@ -1,0 +1,19 @@
+//! When launches run: after what they conflict with, and as soon as nothing is in their way.
+//!
+//! Takes launches that are bound to a program, an argument block and the memory that they use;
+//! gives each to its program when everything before it has ended, and tells whoever waits. It
+//! knows neither kernels' types nor what a backend does with a launch.
+//!
+//! * [`slot`]: the recycled state of one launch, and tickets that name a launch for ever;
+//! * [`hazards`]: what is in flight on one allocation;
+//! * [`completion`]: the caller's view of a launch.
+//!
+//! # Order of locks
+//!
+//! An allocation's hazards, then a slot's state, then a backend's own. No slot's state is locked
+//! while another's is.
+
+pub(crate) mod block;
+pub(crate) mod completion;
+pub(crate) mod hazards;
+pub(crate) mod slot;

@@ -1,0 +1,373 @@
+//! The recycled state of one launch, and tickets that name a launch for ever.
+//!
+//! A slot serves one launch after another and lives as long as the process, so that a warm launch
+//! allocates nothing and whoever remembers a launch may do so without owning anything. Each launch
+//! that a slot serves has a *generation*; `done` is the last generation that ended, so a
+//! [`Ticket`], a slot and a generation, can be asked at any later time whether its launch ended.
+//!
+//! A slot is owned by its launch until that ends and by the [`Completion`] until that is dropped,
+//! and is reused when neither owns it. A leaked completion thus costs a slot and nothing else.
+//!
+//! [`Completion`]: super::completion::Completion
+
+use std::alloc::Layout;
+use std::fmt;
+use std::hint::spin_loop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use legionella_abi::cpu::Launch;
+
+use super::block::Block;
+use super::hazards::{Failure, FailureLog, Use};
+use crate::backend::Program;
+use crate::error::Result;
+
+/// How long a waiting thread looks at a launch before it goes to sleep.
+const PATIENCE: Duration = Duration::from_micros(20);
+
+/// The state of one launch after another.
+pub(crate) struct Slot {
+    /// The last generation that ended. One more is the generation that the slot now serves.
+    done: AtomicU64,
+    /// How many of the launch in flight and its completion still use the slot.
+    owners: AtomicU32,
+    /// What the launch still waits for, and one until it is bound.
+    pending: AtomicUsize,
+    cancelled: AtomicBool,
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+struct State {
+    /// What to run, while the launch is in flight.
+    program: Option<&'static Program>,
+    space: Launch,
+    block: Block,
+    /// Memory that the launch uses: it stays allocated until the launch has ended.
+    uses: Vec<Use>,
+    /// The queue that is to hear of a failure.
+    queue: Option<Arc<FailureLog>>,
+    /// Launches that wait for this one.
+    dependents: Vec<&'static Slot>,
+    /// Threads asleep in [`Ticket::wait`].
+    asleep: usize,
+    waker: Option<Waker>,
+    failure: Option<Arc<Failure>>,
+}
+
+static FREE: Mutex<Vec<&'static Slot>> = Mutex::new(Vec::new());
+
+/// Locks what panics can't leave half-changed: every critical section here is free of them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Slot {
+    fn acquire() -> &'static Slot {
+        let free = lock(&FREE).pop();
+        free.unwrap_or_else(|| {
+            Box::leak(Box::new(Slot {
+                done: AtomicU64::new(0),
+                owners: AtomicU32::new(0),
+                pending: AtomicUsize::new(0),
+                cancelled: AtomicBool::new(false),
+                state: Mutex::new(State {
+                    program: None,
+                    space: Launch {
+                        grid: [0; 3],
+                        group: [1; 3],
+                        groups: [0; 3],
+                    },
+                    block: Block::new(),
+                    uses: Vec::new(),
+                    queue: None,
+                    dependents: Vec::new(),
+                    asleep: 0,
+                    waker: None,
+                    failure: None,
+                }),
+                ended: Condvar::new(),
+            }))
+        })
+    }
+
+    fn disown(&'static self) {
+        if self.owners.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let mut state = lock(&self.state);
+            let _failure = state.failure.take();
+            let _waker = state.waker.take();
+            drop(state);
+            lock(&FREE).push(self);
+        }
+    }
+
+    /// One thing less that the launch waits for; the last one starts it.
+    fn release(&'static self) {
+        if self.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        let state = lock(&self.state);
+        let Some(program) = state.program else {
+            unreachable!("a launch is submitted before it is released")
+        };
+        let running = Running {
+            slot: self,
+            program,
+            block: state.block.address(),
+            space: state.space,
+        };
+        drop(state);
+        program.start(running);
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("done", &self.done)
+            .field("pending", &self.pending)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Names one launch, for ever.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    slot: &'static Slot,
+    generation: u64,
+}
+
+impl PartialEq for Ticket {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.slot, other.slot) && self.generation == other.generation
+    }
+}
+
+impl Ticket {
+    /// Whether the launch has ended.
+    pub(crate) fn is_done(&self) -> bool {
+        self.slot.done.load(Ordering::Acquire) >= self.generation
+    }
+
+    /// Orders `later`, which is being bound, after this launch.
+    pub(crate) fn precedes(&self, later: Ticket) {
+        debug_assert_ne!(*self, later);
+        let mut state = lock(&self.slot.state);
+        if !self.is_done() {
+            later.slot.pending.fetch_add(1, Ordering::Relaxed);
+            state.dependents.push(later.slot);
+        }
+    }
+
+    /// Waits until the launch has ended.
+    pub(crate) fn wait(&self) {
+        if self.is_done() {
+            return;
+        }
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            for _ in 0..32 {
+                if self.is_done() {
+                    return;
+                }
+                spin_loop();
+            }
+        }
+        let mut state = lock(&self.slot.state);
+        state.asleep += 1;
+        while !self.is_done() {
+            state = (self.slot.ended.wait(state)).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.asleep -= 1;
+    }
+
+    /// Asks the launch not to start what it has not started.
+    pub(crate) fn cancel(&self) {
+        let _state = lock(&self.slot.state);
+        if !self.is_done() {
+            self.slot.cancelled.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A ticket that keeps the outcome of its launch from being forgotten.
+#[derive(Debug)]
+pub(crate) struct Owned(Ticket);
+
+impl Owned {
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.0
+    }
+
+    /// The failure of the launch, once it has ended.
+    pub(crate) fn failure(&self) -> Option<Arc<Failure>> {
+        lock(&self.0.slot.state).failure.clone()
+    }
+
+    /// Has `waker` woken when the launch ends; `false` if it has ended already.
+    pub(crate) fn wake(&self, waker: &Waker) -> bool {
+        // A waker's own code runs outside the lock.
+        let waker = waker.clone();
+        let mut state = lock(&self.0.slot.state);
+        if self.0.is_done() {
+            return false;
+        }
+        let _old = state.waker.replace(waker);
+        drop(state);
+        true
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.slot.disown();
+    }
+}
+
+/// A launch that is being bound: it has a ticket, and waits at least until [`Binding::submit`].
+pub(crate) struct Binding {
+    ticket: Ticket,
+    /// Memory that the launch will use.
+    pub(crate) uses: Vec<Use>,
+}
+
+impl Binding {
+    pub(crate) fn new() -> Self {
+        let slot = Slot::acquire();
+        slot.owners.store(2, Ordering::Relaxed);
+        slot.pending.store(1, Ordering::Relaxed);
+        slot.cancelled.store(false, Ordering::Relaxed);
+        Binding {
+            ticket: Ticket {
+                slot,
+                generation: slot.done.load(Ordering::Relaxed) + 1,
+            },
+            uses: std::mem::take(&mut lock(&slot.state).uses),
+        }
+    }
+
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// Orders the launch after everything in flight that it conflicts with, and lets go of it.
+    ///
+    /// # Safety
+    /// `block` is readable for `layout`, is what `program` takes, and all memory that it points to
+    /// is either in `uses` or kept valid, and free of conflicts, by the caller.
+    pub(crate) unsafe fn submit(
+        mut self,
+        program: &'static Program,
+        space: Launch,
+        block: *const u8,
+        layout: Layout,
+        queue: Option<Arc<FailureLog>>,
+    ) -> Owned {
+        let ticket = self.ticket;
+        let uses = std::mem::take(&mut self.uses);
+        std::mem::forget(self);
+        for used in &uses {
+            used.register(ticket);
+        }
+        let mut state = lock(&ticket.slot.state);
+        state.program = Some(program);
+        state.space = space;
+        // SAFETY: the caller's promise.
+        unsafe { state.block.store(block, layout) };
+        state.uses = uses;
+        state.queue = queue;
+        drop(state);
+        ticket.slot.release();
+        Owned(ticket)
+    }
+}
+
+impl Drop for Binding {
+    /// A launch that could not be bound ends without having been one.
+    fn drop(&mut self) {
+        let slot = self.ticket.slot;
+        slot.done.store(self.ticket.generation, Ordering::Release);
+        slot.owners.store(1, Ordering::Relaxed);
+        slot.disown();
+    }
+}
+
+/// A launch whose turn has come. Whoever runs it ends it by [`Running::finish`].
+pub(crate) struct Running {
+    slot: &'static Slot,
+    program: &'static Program,
+    block: *const u8,
+    space: Launch,
+}
+
+// SAFETY: the block is plain memory of the slot, which is not changed while the launch runs.
+unsafe impl Send for Running {}
+
+impl Running {
+    /// What is to run.
+    pub(crate) fn program(&self) -> &'static Program {
+        self.program
+    }
+
+    /// The argument block, valid until the launch is finished.
+    pub(crate) fn block(&self) -> *const u8 {
+        self.block
+    }
+
+    /// The index space.
+    pub(crate) fn space(&self) -> &Launch {
+        &self.space
+    }
+
+    /// Set once no further work-group is to be started; belongs to this launch until it is
+    /// finished.
+    pub(crate) fn cancelled(&self) -> &'static AtomicBool {
+        &self.slot.cancelled
+    }
+
+    /// The launch has ended: nothing of it runs any more.
+    pub(crate) fn finish(self, outcome: Result<()>) {
+        let slot = self.slot;
+        let mut state = lock(&slot.state);
+        let mut uses = std::mem::take(&mut state.uses);
+        let queue = state.queue.take();
+        drop(state);
+        let failure = outcome.err().map(|error| {
+            let failure = Arc::new(Failure::new(error));
+            let logs = uses.iter().filter_map(Use::failure_log);
+            for log in logs.chain(queue.as_deref()) {
+                log.add(&failure);
+            }
+            failure
+        });
+        // Before anyone hears of the end, so that memory is free again when a wait returns.
+        uses.clear();
+
+        let mut state = lock(&slot.state);
+        state.uses = uses;
+        state.program = None;
+        state.failure = failure;
+        let mut dependents = std::mem::take(&mut state.dependents);
+        let waker = state.waker.take();
+        let generation = slot.done.load(Ordering::Relaxed) + 1;
+        slot.done.store(generation, Ordering::Release);
+        if state.asleep > 0 {
+            slot.ended.notify_all();
+        }
+        drop(state);
+
+        for dependent in dependents.drain(..) {
+            dependent.release();
+        }
+        if let Some(waker) = waker {
+            // A waker that panics is its executor's concern; the thread here goes on.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
+        lock(&slot.state).dependents = dependents;
+        slot.disown();
+    }
+}
