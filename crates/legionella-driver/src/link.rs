@@ -6,17 +6,21 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use legionella_abi::bundle::{Header, Kernel, Manifest, Toolchain};
+use legionella_abi::bundle::{Header, Kernel, Manifest, Prebuilt, Toolchain};
 use legionella_abi::frame;
-use legionella_abi::protocol::TargetSpec;
+use legionella_abi::protocol::{Code, Diagnostic, Options, TargetSpec};
 use legionella_abi::record::ArgumentLayout;
 
 use crate::error::Error;
 use crate::extract::{self, Closure};
+use crate::generate::{Failure, generate};
 use crate::llvm::Llvm;
+use crate::target::Toolbox;
 
 pub use crate::extract::kernel_name;
 
@@ -53,20 +57,114 @@ pub struct Plan {
     pub prebuild: Vec<TargetSpec>,
 }
 
+/// What became of a [`Plan`].
+#[derive(Clone, Debug)]
+pub struct Linked {
+    /// The bundle.
+    pub bytes: Vec<u8>,
+    /// Code that was to be generated ahead of time and can't be.
+    pub refused: Vec<Refused>,
+}
+
+/// A kernel that a target can't run, which is a matter for the launch that asks for it, if any does.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Path of the kernel.
+    pub kernel: String,
+    /// The target.
+    pub target: TargetSpec,
+    /// Why: all reasons.
+    pub problems: Vec<Diagnostic>,
+}
+
 /// Makes the bundle of an image.
 ///
 /// # Errors
-/// If a kernel's bitcode is missing or cannot be read.
-pub fn bundle(llvm: &Llvm, plan: &Plan) -> Result<Vec<u8>, Error> {
+/// If a kernel's bitcode is missing or cannot be read, or code generation itself fails.
+pub fn bundle(llvm: &Llvm, plan: &Plan) -> Result<Linked, Error> {
     let entries: Vec<&str> = plan.records.iter().map(|record| &*record.entry).collect();
     let closure = extract::closure(llvm, &entries, &plan.stores, &plan.sysroot_archives)?;
+    let ahead = prebuild(plan, &closure)?;
     let manifest = Manifest {
         toolchain: plan.toolchain.clone(),
         driver: plan.driver.clone(),
         kernels: kernels(plan, &closure),
-        prebuilt: Vec::new(),
+        prebuilt: ahead.prebuilt,
     };
-    encode(&manifest, &closure.bitcode, &[])
+    Ok(Linked {
+        bytes: encode(&manifest, &closure.bitcode, &ahead.code)?,
+        refused: ahead.refused,
+    })
+}
+
+/// Code that was generated ahead of time.
+#[derive(Default)]
+struct Ahead {
+    prebuilt: Vec<Prebuilt>,
+    code: Vec<u8>,
+    refused: Vec<Refused>,
+}
+
+/// Generates code of all kernels for all targets of the plan, on all processors.
+fn prebuild(plan: &Plan, closure: &Closure) -> Result<Ahead, Error> {
+    let toolbox = Toolbox {
+        sysroot: Some(PathBuf::from(&plan.toolchain.sysroot)),
+    };
+    let options = Options::default();
+    let kernels = 0..plan.records.len();
+    let jobs: Vec<(usize, &TargetSpec)> = kernels
+        .flat_map(|kernel| plan.prebuild.iter().map(move |target| (kernel, target)))
+        .collect();
+    let results: Vec<OnceLock<Result<Code, Failure>>> =
+        jobs.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            let job = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(&(kernel, target)), Some(result)) = (jobs.get(job), results.get(job)) else {
+                return;
+            };
+            let entry = &plan.records[kernel].entry;
+            result.get_or_init(|| generate(&closure.bitcode, entry, target, &options, &toolbox));
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 1..workers.min(jobs.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+
+    let mut ahead = Ahead::default();
+    for ((kernel, target), result) in jobs.into_iter().zip(results) {
+        match result.into_inner() {
+            Some(Ok(generated)) => {
+                ahead.prebuilt.push(Prebuilt {
+                    kernel: kernel as u32,
+                    target: target.clone(),
+                    requires: generated.requires,
+                    offset: ahead.code.len() as u64,
+                    len: generated.bytes.len() as u64,
+                });
+                ahead.code.extend(generated.bytes);
+            }
+            Some(Err(Failure::Refused(problems))) => ahead.refused.push(Refused {
+                kernel: closure.entries[kernel].kernel.clone(),
+                target: target.clone(),
+                problems,
+            }),
+            Some(Err(Failure::Error(error))) => return Err(error),
+            // The scope ends when all workers have, and these when all jobs are done.
+            None => {
+                return Err(Error::Internal {
+                    stage: "prebuilding",
+                    reason: "a job was left out".to_owned(),
+                });
+            }
+        }
+    }
+    Ok(ahead)
 }
 
 fn kernels(plan: &Plan, closure: &Closure) -> Vec<Kernel> {

@@ -13,8 +13,10 @@ use llvm_sys::bit_reader::{LLVMGetBitcodeModuleInContext2, LLVMParseBitcodeInCon
 use llvm_sys::bit_writer::LLVMWriteBitcodeToMemoryBuffer;
 use llvm_sys::comdat::LLVMSetComdat;
 use llvm_sys::core::*;
+use llvm_sys::error::LLVMConsumeError;
 use llvm_sys::linker::LLVMLinkModules2;
 use llvm_sys::prelude::*;
+use llvm_sys::transforms::pass_builder::*;
 use llvm_sys::{LLVMAttributeFunctionIndex, LLVMDiagnosticSeverity, LLVMLinkage, LLVMVisibility};
 
 use super::cuts;
@@ -25,16 +27,17 @@ use crate::error::Error;
 pub(super) struct Gathered {
     context: LLVMContextRef,
     module: LLVMModuleRef,
-    /// Errors that LLVM reported since they were last taken. Boxed: the context points to them.
-    errors: Box<Vec<String>>,
+    /// Errors that LLVM reported since they were last taken: a box to which the context points too.
+    errors: *mut Vec<String>,
 }
 
 impl Drop for Gathered {
     fn drop(&mut self) {
-        // SAFETY: both were made in `new`, and nothing refers to them any more.
+        // SAFETY: all were made in `new`, and nothing refers to them any more.
         unsafe {
             LLVMDisposeModule(self.module);
             LLVMContextDispose(self.context);
+            drop(Box::from_raw(self.errors));
         }
     }
 }
@@ -57,12 +60,11 @@ extern "C" fn diagnose(info: LLVMDiagnosticInfoRef, errors: *mut c_void) {
 impl Gathered {
     /// An empty module. LLVM must be loaded.
     pub(super) fn new() -> Self {
-        // SAFETY: LLVM is loaded; the diagnostics handler's pointer lives as long as the context.
+        // SAFETY: LLVM is loaded, and the errors live as long as the context.
         unsafe {
             let context = LLVMContextCreate();
-            let mut errors = Box::<Vec<String>>::default();
-            let handle: *mut Vec<String> = &mut *errors;
-            LLVMContextSetDiagnosticHandler(context, Some(diagnose), handle.cast());
+            let errors = Box::into_raw(Box::<Vec<String>>::default());
+            LLVMContextSetDiagnosticHandler(context, Some(diagnose), errors.cast());
             let module = LLVMModuleCreateWithNameInContext(c"legionella".as_ptr(), context);
             Gathered {
                 context,
@@ -131,9 +133,11 @@ impl Gathered {
     }
 
     fn failed(&mut self, origin: &str) -> Error {
+        // SAFETY: the box lives as long as this, and no call of LLVM is under way.
+        let errors = std::mem::take(unsafe { &mut *self.errors });
         Error::Bitcode {
             origin: origin.to_owned(),
-            reason: std::mem::take(&mut *self.errors).join("; "),
+            reason: errors.join("; "),
         }
     }
 
@@ -224,10 +228,17 @@ impl Gathered {
         .collect()
     }
 
-    /// Makes all but `roots` internal, once everything is linked.
+    /// Makes all but `roots` internal, once everything is linked, and leaves of debug information
+    /// what tells lines: types and variables would be most of the bitcode.
     pub(super) fn close(&mut self, roots: &HashSet<String>) {
-        // SAFETY: the module belongs to this.
+        // SAFETY: the module belongs to this; the pass needs no target.
         unsafe {
+            let options = LLVMCreatePassBuilderOptions();
+            let passes = c"strip-nonlinetable-debuginfo".as_ptr();
+            let error = LLVMRunPasses(self.module, passes, std::ptr::null_mut(), options);
+            LLVMDisposePassBuilderOptions(options);
+            // Larger bitcode is no reason to fail.
+            LLVMConsumeError(error);
             let aliases = values(LLVMGetFirstGlobalAlias(self.module), LLVMGetNextGlobalAlias);
             let all = functions(self.module).chain(globals(self.module));
             for value in all.chain(aliases) {

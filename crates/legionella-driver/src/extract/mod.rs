@@ -94,6 +94,7 @@ pub fn closure(
         }
     }
     gathered.close(&roots);
+    dump(&gathered);
 
     let mut cuts = Vec::new();
     let mut undefined = Vec::new();
@@ -111,6 +112,21 @@ pub fn closure(
         undefined,
         cuts,
     })
+}
+
+/// Writes the closure as text into the folder that `LEGIONELLA_DUMP` names. Dumps are for people, so
+/// a failure to write is only logged.
+fn dump(gathered: &Gathered) {
+    let Some(folder) = std::env::var_os("LEGIONELLA_DUMP").filter(|folder| !folder.is_empty())
+    else {
+        return;
+    };
+    let path = PathBuf::from(&folder).join("closure.ll");
+    let written =
+        std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, gathered.text()));
+    if let Err(error) = written {
+        tracing::warn!(path = %path.display(), %error, "cannot write IR");
+    }
 }
 
 /// Those of some symbols that the library defines.

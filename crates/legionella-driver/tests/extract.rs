@@ -1,0 +1,330 @@
+//! Extraction from crates that the compiler at hand compiles here and now.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use inkwell::OptimizationLevel;
+use inkwell::context::Context;
+use inkwell::memory_buffer::MemoryBuffer;
+use inkwell::module::{Linkage, Module};
+use inkwell::passes::PassBuilderOptions;
+use inkwell::targets::{
+    CodeModel, FileType, InitializationConfig, RelocMode, Target, TargetMachine,
+};
+use legionella_abi::bundle::{Bundle, Toolchain};
+use legionella_driver::bitcode::Index;
+use legionella_driver::error::Error;
+use legionella_driver::extract::cuts::Cut;
+use legionella_driver::extract::{Closure, closure};
+use legionella_driver::{link, llvm};
+use object::{Object as _, ObjectSymbol as _};
+
+const DEVICE: &str = include_str!("extract/device.rs");
+const LIBRARY: &str = include_str!("extract/library.rs");
+const PROGRAM: &str = include_str!("extract/program.rs");
+
+fn toolchain() -> &'static llvm::Llvm {
+    llvm::load(&llvm::find(None).unwrap()).unwrap()
+}
+
+fn sysroot_archives() -> Vec<PathBuf> {
+    let sysroot = llvm::sysroot_of("rustc".as_ref()).unwrap();
+    let libraries = std::fs::read_dir(sysroot.join("lib/rustlib")).unwrap();
+    let host = libraries
+        .map(|entry| entry.unwrap().path().join("lib"))
+        .find(|path| path.is_dir() && path.to_string_lossy().contains(std::env::consts::ARCH))
+        .unwrap();
+    let files = std::fs::read_dir(host).unwrap();
+    files
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|found| found == "rlib"))
+        .collect()
+}
+
+/// A program of three crates, compiled as the wrapper does.
+struct Program {
+    directory: tempfile::TempDir,
+    stores: Vec<PathBuf>,
+}
+
+impl Program {
+    fn compile(flags: &[&str]) -> Self {
+        let mut program = Program {
+            directory: tempfile::tempdir().unwrap(),
+            stores: Vec::new(),
+        };
+        program.crate_("device", DEVICE, "rlib", flags);
+        program.crate_("library", LIBRARY, "rlib", flags);
+        program.crate_("program", PROGRAM, "bin", flags);
+        program
+    }
+
+    fn crate_(&mut self, name: &str, source: &str, kind: &str, flags: &[&str]) {
+        let root = self.directory.path();
+        let temporary = root.join(format!("{name}.temporary"));
+        let store = root.join(format!("{name}.legionella"));
+        std::fs::create_dir(&temporary).unwrap();
+        std::fs::create_dir(&store).unwrap();
+        std::fs::write(root.join(format!("{name}.rs")), source).unwrap();
+        let status = Command::new("rustc")
+            .current_dir(root)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .arg(format!("{name}.rs"))
+            .args(["--edition=2021", "--crate-type", kind, "-L", "."])
+            .args(["-Zmir-enable-passes=-JumpThreading", "-Csave-temps"])
+            .arg(format!("-Ztemps-dir={}", temporary.display()))
+            .args(flags)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        for entry in std::fs::read_dir(&temporary).unwrap() {
+            let path = entry.unwrap().path();
+            let file = path.file_name().unwrap().to_str().unwrap();
+            if let Some(unit) = file.strip_suffix(".rcgu.no-opt.bc") {
+                std::fs::rename(&path, store.join(format!("{unit}.bc"))).unwrap();
+            }
+        }
+        Index::scan(&store).unwrap().write(&store).unwrap();
+        self.stores.push(store);
+    }
+
+    /// The symbol of the entry shim of a kernel.
+    fn entry(&self, kernel: &str) -> String {
+        for store in &self.stores {
+            let index = Index::read(store).unwrap();
+            for (symbol, _) in index.entries() {
+                if symbol.contains("5entry") && link::kernel_name(symbol) == kernel {
+                    return symbol.to_owned();
+                }
+            }
+        }
+        panic!("no entry of {kernel}");
+    }
+
+    fn extract(&self, kernels: &[&str]) -> Closure {
+        let entries: Vec<String> = kernels.iter().map(|kernel| self.entry(kernel)).collect();
+        let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
+        closure(toolchain(), &entries, &self.stores, &sysroot_archives()).unwrap()
+    }
+}
+
+/// Symbols of LLVM's own and of compilers, which the target's code generation brings or inlines.
+fn is_runtime(symbol: &str) -> bool {
+    ["memcmp", "bcmp", "memcpy", "memset", "memmove", "strlen"].contains(&symbol)
+}
+
+/// Compiles the closure for this machine; gives the undefined symbols of the object.
+fn compile(closure: &Closure) -> HashSet<String> {
+    Target::initialize_x86(&InitializationConfig::default());
+    Target::initialize_aarch64(&InitializationConfig::default());
+    let context = Context::create();
+    let buffer = MemoryBuffer::create_from_memory_range_copy(&closure.bitcode, "closure");
+    let module = Module::parse_bitcode_from_buffer(&buffer, &context).unwrap();
+    module.verify().unwrap();
+    let triple = TargetMachine::get_default_triple();
+    let machine = Target::from_triple(&triple)
+        .unwrap()
+        .create_target_machine(
+            &triple,
+            "generic",
+            "",
+            OptimizationLevel::Default,
+            RelocMode::PIC,
+            CodeModel::Default,
+        )
+        .unwrap();
+    module
+        .run_passes("default<O1>", &machine, PassBuilderOptions::create())
+        .unwrap();
+    let object = machine
+        .write_to_memory_buffer(&module, FileType::Object)
+        .unwrap();
+    let object = object::File::parse(object.as_slice()).unwrap();
+    let undefined = object.symbols().filter(|symbol| symbol.is_undefined());
+    undefined
+        .map(|symbol| symbol.name().unwrap().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+const CONFIGURATIONS: [&[&str]; 4] = [
+    &["-Copt-level=3", "-Cdebuginfo=line-directives-only"],
+    &["-Copt-level=0", "-Cdebuginfo=2", "-Ccodegen-units=64"],
+    &["-Copt-level=2", "-Ccodegen-units=1", "-Cpanic=abort"],
+    &["-Copt-level=1", "-Cdebuginfo=1", "-Clto=thin"],
+];
+
+#[test]
+fn takes_all_that_a_kernel_reaches_and_nothing_else() {
+    for flags in CONFIGURATIONS {
+        let program = Program::compile(flags);
+        let closure = program.extract(&["program::everything"]);
+        assert!(
+            closure.undefined.iter().all(|symbol| is_runtime(symbol)),
+            "{flags:?}: {:?}",
+            closure.undefined
+        );
+        let cuts: HashSet<Cut> = closure.cuts.iter().map(|(_, cut)| *cut).collect();
+        for cut in [Cut::PanicHandler, Cut::Alloc, Cut::Dealloc, Cut::AllocError] {
+            assert!(cuts.contains(&cut), "{flags:?}: {cut:?} of {cuts:?}");
+        }
+        let cut: HashSet<&str> = closure.cuts.iter().map(|(symbol, _)| &**symbol).collect();
+        for symbol in compile(&closure) {
+            // What the optimiser and the code generator call by themselves.
+            let maths = ["expf", "exp", "sinf", "sin", "_Unwind_Resume"].contains(&&*symbol);
+            assert!(
+                cut.contains(&*symbol) || is_runtime(&symbol) || maths,
+                "{flags:?}: {symbol}"
+            );
+        }
+    }
+}
+
+#[test]
+fn leaves_the_host_out() {
+    let program = Program::compile(CONFIGURATIONS[0]);
+    let closure = program.extract(&["program::small"]);
+    let context = Context::create();
+    let buffer = MemoryBuffer::create_from_memory_range_copy(&closure.bitcode, "closure");
+    toolchain();
+    let module = Module::parse_bitcode_from_buffer(&buffer, &context).unwrap();
+    let mut external = Vec::new();
+    for function in module.get_functions() {
+        let name = function.get_name().to_str().unwrap();
+        assert!(
+            !name.contains("host_only") && !name.contains("everything"),
+            "{name}"
+        );
+        if function.count_basic_blocks() > 0 && function.get_linkage() != Linkage::Internal {
+            external.push(name.to_owned());
+        }
+    }
+    external.sort_unstable();
+    let mut expected = vec![
+        program.entry("program::small"),
+        "legionella.alloc_error".to_owned(),
+        "legionella.maths.exp.f32".to_owned(),
+        "legionella.maths.sin.f32".to_owned(),
+        "legionella.panic_handler".to_owned(),
+        "legionella.panic_str".to_owned(),
+    ];
+    expected.sort_unstable();
+    assert_eq!(external, expected);
+}
+
+#[test]
+fn stops_at_printing_and_old_panics() {
+    let program = Program::compile(CONFIGURATIONS[1]);
+    let closure = program.extract(&["program::prints", "program::panics_with_payload"]);
+    let cuts: HashSet<Cut> = closure.cuts.iter().map(|(_, cut)| *cut).collect();
+    assert!(
+        cuts.contains(&Cut::Print) && cuts.contains(&Cut::BeginPanic),
+        "{cuts:?}"
+    );
+    assert!(
+        closure.undefined.iter().all(|symbol| is_runtime(symbol)),
+        "{:?}",
+        closure.undefined
+    );
+}
+
+#[test]
+fn names_what_no_crate_has() {
+    let program = Program::compile(CONFIGURATIONS[0]);
+    let closure = program.extract(&["program::foreign"]);
+    assert!(
+        closure.undefined.contains(&"getpid".to_owned()),
+        "{:?}",
+        closure.undefined
+    );
+}
+
+#[test]
+fn says_what_a_kernel_is_and_where() {
+    for flags in CONFIGURATIONS {
+        let program = Program::compile(flags);
+        let closure = program.extract(&["program::small", "program::everything"]);
+        let [small, everything] = &closure.entries[..] else {
+            panic!("{:?}", closure.entries);
+        };
+        assert_eq!(small.kernel, "program::small");
+        assert!(small.instructions > 0);
+        assert!(everything.instructions > 10 * small.instructions);
+        if flags.iter().any(|flag| flag.contains("debuginfo")) {
+            let line = PROGRAM
+                .lines()
+                .position(|line| line.contains("fn small"))
+                .unwrap();
+            let source = small.source.as_ref().unwrap();
+            assert_eq!(
+                (source.file.as_str(), source.line),
+                ("program.rs", line as u32 + 1)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_missing_kernel_is_named() {
+    toolchain();
+    let result = closure(toolchain(), &["_RNvCs0_7program4gone"], &[], &[]);
+    let Err(Error::MissingKernel { kernel }) = result else {
+        panic!("{result:?}");
+    };
+    assert_eq!(kernel, "program::gone");
+}
+
+#[test]
+fn damaged_bitcode_is_an_error() {
+    let program = Program::compile(CONFIGURATIONS[0]);
+    let entry = program.entry("program::small");
+    let store = program.stores.last().unwrap();
+    for file in Index::read(store).unwrap().files() {
+        let path: &Path = &store.join(file);
+        let mut bytes = std::fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes.truncate(middle);
+        std::fs::write(path, bytes).unwrap();
+    }
+    let result = closure(toolchain(), &[&entry], &program.stores, &[]);
+    assert!(matches!(result, Err(Error::Bitcode { .. })), "{result:?}");
+}
+
+#[test]
+fn bundles_read_back() {
+    let program = Program::compile(CONFIGURATIONS[0]);
+    let record = |kernel: &str| link::Record {
+        entry: program.entry(kernel),
+        block_size: 24,
+        block_align: 8,
+        arguments: Vec::new(),
+    };
+    let plan = link::Plan {
+        records: vec![record("program::small"), record("program::everything")],
+        stores: program.stores.clone(),
+        sysroot_archives: sysroot_archives(),
+        toolchain: Toolchain {
+            rustc: "rustc".to_owned(),
+            sysroot: "/sysroot".to_owned(),
+            triple: "x86_64-unknown-linux-gnu".to_owned(),
+        },
+        driver: "/driver".to_owned(),
+        prebuild: Vec::new(),
+    };
+    let bytes = link::bundle(toolchain(), &plan).unwrap().bytes;
+    let again = link::bundle(toolchain(), &plan).unwrap().bytes;
+    assert!(bytes == again, "not reproducible");
+    let bundle = Bundle::parse(&bytes).unwrap();
+    assert_eq!(bundle.manifest.kernels.len(), 2);
+    assert_eq!(bundle.manifest.kernels[1].name, "program::everything");
+    assert_eq!(bundle.manifest.toolchain, plan.toolchain);
+    let mut bitcode = Vec::new();
+    let mut decoder = flate2::read::DeflateDecoder::new(bundle.module);
+    std::io::Read::read_to_end(&mut decoder, &mut bitcode).unwrap();
+    assert_eq!(bitcode.len() as u64, bundle.header.bitcode_len);
+    assert_eq!(
+        blake3::hash(&bitcode).as_bytes(),
+        &bundle.header.module_hash
+    );
+}
