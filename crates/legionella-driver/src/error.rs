@@ -49,6 +49,33 @@ pub enum Error {
         /// The kernel's demangled name.
         kernel: String,
     },
+    /// There is no such target.
+    #[error("there is no target `{name}`; there are: {known}")]
+    UnknownTarget {
+        /// The name that was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A target has no such machine.
+    #[error("target `{target}` has no machine `{cpu}`: {advice}")]
+    UnknownCpu {
+        /// The target.
+        target: &'static str,
+        /// The name that was asked for.
+        cpu: String,
+        /// What names there are.
+        advice: &'static str,
+    },
+    /// The linker of the toolchain cannot be found.
+    #[error(
+        "no rust-lld found, looked for {}: put the one of a Rust toolchain beside the driver",
+        list(tried)
+    )]
+    LinkerNotFound {
+        /// The files that were looked for.
+        tried: Vec<PathBuf>,
+    },
     /// LLVM refused something that the driver made: a fault of the driver.
     #[error("internal error in {stage}: {reason}")]
     Internal {

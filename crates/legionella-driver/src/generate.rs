@@ -63,7 +63,7 @@ const SIMPLIFY: Pipeline<'static> = Pipeline {
            instcombine<no-verify-fixpoint>,simplifycfg),globaldce",
     vectorise: false,
     unroll: false,
-    inline_threshold: 2000,
+    inline_threshold: 500,
 };
 
 /// Generates the code of one kernel.
@@ -101,7 +101,7 @@ pub fn generate_seen(
     toolbox: &Toolbox,
     stages: &mut Stages<'_>,
 ) -> Result<Code, Failure> {
-    let span = tracing::info_span!("generate", kernel = %crate::link::kernel_name(entry), target = %spec.kind);
+    let span = tracing::info_span!("generate", kernel = %crate::extract::kernel_name(entry), target = %spec.kind);
     let _guard = span.enter();
     let target = target::find(spec)?;
     let machine = (target.machine)(spec)?;
@@ -129,8 +129,11 @@ pub fn generate_seen(
 
 /// Writes a stage's IR; dumps are for people, so a failure to write is only logged.
 fn dump(folder: &str, entry: &str, spec: &TargetSpec, stage: &str, text: &str) {
-    let place = STAGES.iter().position(|name| *name == stage).unwrap_or(STAGES.len());
-    let mut name: String = crate::link::kernel_name(entry)
+    let place = STAGES
+        .iter()
+        .position(|name| *name == stage)
+        .unwrap_or(STAGES.len());
+    let mut name: String = crate::extract::kernel_name(entry)
         .chars()
         .map(|c| if c.is_alphanumeric() { c } else { '_' })
         .collect();

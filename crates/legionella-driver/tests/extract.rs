@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use inkwell::OptimizationLevel;
 use inkwell::context::Context;
@@ -44,14 +45,31 @@ fn sysroot_archives() -> Vec<PathBuf> {
 
 /// A program of three crates, compiled as the wrapper does.
 struct Program {
-    directory: tempfile::TempDir,
+    directory: PathBuf,
     stores: Vec<PathBuf>,
 }
 
 impl Program {
-    fn compile(flags: &[&str]) -> Self {
+    /// The program in one of [`CONFIGURATIONS`], compiled when it is asked for first.
+    fn configured(configuration: usize) -> &'static Self {
+        static PROGRAMS: [OnceLock<Program>; CONFIGURATIONS.len()] =
+            [const { OnceLock::new() }; CONFIGURATIONS.len()];
+        PROGRAMS[configuration].get_or_init(|| {
+            let name = format!("configuration-{configuration}");
+            Self::compile(&name, CONFIGURATIONS[configuration])
+        })
+    }
+
+    fn compile(name: &str, flags: &[&str]) -> Self {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("extract")
+            .join(name);
+        if directory.exists() {
+            std::fs::remove_dir_all(&directory).unwrap();
+        }
+        std::fs::create_dir_all(&directory).unwrap();
         let mut program = Program {
-            directory: tempfile::tempdir().unwrap(),
+            directory,
             stores: Vec::new(),
         };
         program.crate_("device", DEVICE, "rlib", flags);
@@ -61,7 +79,7 @@ impl Program {
     }
 
     fn crate_(&mut self, name: &str, source: &str, kind: &str, flags: &[&str]) {
-        let root = self.directory.path();
+        let root = &self.directory;
         let temporary = root.join(format!("{name}.temporary"));
         let store = root.join(format!("{name}.legionella"));
         std::fs::create_dir(&temporary).unwrap();
@@ -150,15 +168,15 @@ fn compile(closure: &Closure) -> HashSet<String> {
 
 const CONFIGURATIONS: [&[&str]; 4] = [
     &["-Copt-level=3", "-Cdebuginfo=line-directives-only"],
-    &["-Copt-level=0", "-Cdebuginfo=2", "-Ccodegen-units=64"],
+    &["-Copt-level=0", "-Cdebuginfo=2", "-Ccodegen-units=16"],
     &["-Copt-level=2", "-Ccodegen-units=1", "-Cpanic=abort"],
     &["-Copt-level=1", "-Cdebuginfo=1", "-Clto=thin"],
 ];
 
 #[test]
 fn takes_all_that_a_kernel_reaches_and_nothing_else() {
-    for flags in CONFIGURATIONS {
-        let program = Program::compile(flags);
+    for (configuration, flags) in CONFIGURATIONS.iter().enumerate() {
+        let program = Program::configured(configuration);
         let closure = program.extract(&["program::everything"]);
         assert!(
             closure.undefined.iter().all(|symbol| is_runtime(symbol)),
@@ -183,7 +201,7 @@ fn takes_all_that_a_kernel_reaches_and_nothing_else() {
 
 #[test]
 fn leaves_the_host_out() {
-    let program = Program::compile(CONFIGURATIONS[0]);
+    let program = Program::configured(0);
     let closure = program.extract(&["program::small"]);
     let context = Context::create();
     let buffer = MemoryBuffer::create_from_memory_range_copy(&closure.bitcode, "closure");
@@ -215,7 +233,7 @@ fn leaves_the_host_out() {
 
 #[test]
 fn stops_at_printing_and_old_panics() {
-    let program = Program::compile(CONFIGURATIONS[1]);
+    let program = Program::configured(1);
     let closure = program.extract(&["program::prints", "program::panics_with_payload"]);
     let cuts: HashSet<Cut> = closure.cuts.iter().map(|(_, cut)| *cut).collect();
     assert!(
@@ -231,7 +249,7 @@ fn stops_at_printing_and_old_panics() {
 
 #[test]
 fn names_what_no_crate_has() {
-    let program = Program::compile(CONFIGURATIONS[0]);
+    let program = Program::configured(0);
     let closure = program.extract(&["program::foreign"]);
     assert!(
         closure.undefined.contains(&"getpid".to_owned()),
@@ -242,8 +260,8 @@ fn names_what_no_crate_has() {
 
 #[test]
 fn says_what_a_kernel_is_and_where() {
-    for flags in CONFIGURATIONS {
-        let program = Program::compile(flags);
+    for (configuration, flags) in CONFIGURATIONS.iter().enumerate() {
+        let program = Program::configured(configuration);
         let closure = program.extract(&["program::small", "program::everything"]);
         let [small, everything] = &closure.entries[..] else {
             panic!("{:?}", closure.entries);
@@ -277,7 +295,7 @@ fn a_missing_kernel_is_named() {
 
 #[test]
 fn damaged_bitcode_is_an_error() {
-    let program = Program::compile(CONFIGURATIONS[0]);
+    let program = Program::compile("damaged", CONFIGURATIONS[0]);
     let entry = program.entry("program::small");
     let store = program.stores.last().unwrap();
     for file in Index::read(store).unwrap().files() {
@@ -293,7 +311,7 @@ fn damaged_bitcode_is_an_error() {
 
 #[test]
 fn bundles_read_back() {
-    let program = Program::compile(CONFIGURATIONS[0]);
+    let program = Program::configured(0);
     let record = |kernel: &str| link::Record {
         entry: program.entry(kernel),
         block_size: 24,

@@ -36,6 +36,11 @@ impl<'m> Builder<'m> {
         builder
     }
 
+    /// The block that is built into.
+    pub(crate) fn block(&self) -> Block<'m> {
+        Block::from_raw(llvm!(c::LLVMGetInsertBlock(self.0)))
+    }
+
     fn value(raw: llvm_sys::prelude::LLVMValueRef) -> Value<'m> {
         Value::from_raw(raw)
     }

@@ -5,6 +5,7 @@
 //! of this crate erase only what they have no further handle of.
 
 mod builder;
+pub(crate) mod debug;
 mod pipeline;
 mod value;
 
@@ -89,7 +90,6 @@ pub(crate) fn declare<'m>(
 /// The types that passes build with.
 pub(crate) struct Types<'m> {
     pub(crate) void: Type<'m>,
-    pub(crate) i1: Type<'m>,
     pub(crate) i8: Type<'m>,
     pub(crate) i32: Type<'m>,
     pub(crate) i64: Type<'m>,
@@ -103,11 +103,56 @@ impl<'m> Types<'m> {
         let ty = Type::from_raw;
         Types {
             void: ty(llvm!(c::LLVMVoidTypeInContext(context))),
-            i1: ty(llvm!(c::LLVMInt1TypeInContext(context))),
             i8: ty(llvm!(c::LLVMInt8TypeInContext(context))),
             i32: ty(llvm!(c::LLVMInt32TypeInContext(context))),
             i64: ty(llvm!(c::LLVMInt64TypeInContext(context))),
             ptr: ty(llvm!(c::LLVMPointerTypeInContext(context, 0))),
         }
     }
+}
+
+/// A metadata node without operands that is equal to itself only. The C API has no function for
+/// it, but reads it.
+pub(crate) fn distinct_node(
+    module: &inkwell::module::Module<'_>,
+) -> llvm_sys::prelude::LLVMMetadataRef {
+    use llvm_sys::core as c;
+    const TEXT: &std::ffi::CStr = c"!node = !{!0}\n!0 = distinct !{}\n";
+    let context = llvm!(c::LLVMGetModuleContext(module.as_mut_ptr()));
+    let mut parsed = std::ptr::null_mut();
+    let mut message = std::ptr::null_mut();
+    // SAFETY: the text is terminated by a zero, as the parser requires, and outlives the buffer. A
+    // distinct node belongs to its context and stays when the module that it came in goes.
+    unsafe {
+        let buffer = c::LLVMCreateMemoryBufferWithMemoryRange(
+            TEXT.as_ptr(),
+            TEXT.count_bytes(),
+            c"node".as_ptr(),
+            1,
+        );
+        let failed =
+            llvm_sys::ir_reader::LLVMParseIRInContext2(context, buffer, &mut parsed, &mut message);
+        c::LLVMDisposeMemoryBuffer(buffer);
+        assert_eq!(failed, 0, "LLVM reads a constant text");
+        let mut list = [std::ptr::null_mut()];
+        c::LLVMGetNamedMetadataOperands(parsed, c"node".as_ptr(), list.as_mut_ptr());
+        let node = c::LLVMValueAsMetadata(list[0]);
+        c::LLVMDisposeModule(parsed);
+        node
+    }
+}
+
+/// Functions that an instruction mentions, as callee or by address, through constants too.
+pub(crate) fn functions_in(instruction: Value<'_>) -> Vec<Function<'_>> {
+    let mut found = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut ahead = instruction.operands();
+    while let Some(value) = ahead.pop() {
+        if let Some(function) = value.as_function() {
+            found.push(function);
+        } else if value.is_constant() && seen.insert(value) {
+            ahead.extend(value.operands());
+        }
+    }
+    found
 }

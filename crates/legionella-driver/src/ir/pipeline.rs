@@ -46,7 +46,9 @@ impl Pipeline<'_> {
             return Ok(());
         }
         let message = llvm!(LLVMGetErrorMessage(error));
-        let reason = llvm!(CStr::from_ptr(message)).to_string_lossy().into_owned();
+        let reason = llvm!(CStr::from_ptr(message))
+            .to_string_lossy()
+            .into_owned();
         llvm!(LLVMDisposeErrorMessage(message));
         Err(Error::Internal {
             stage: "pass pipeline",

@@ -110,14 +110,6 @@ impl<'m> Value<'m> {
         String::from_utf8_lossy(bytes).into_owned()
     }
 
-    pub(crate) fn set_name(self, name: &str) {
-        llvm!(c::LLVMSetValueName2(
-            self.0,
-            name.as_ptr().cast(),
-            name.len()
-        ));
-    }
-
     pub(crate) fn is_instruction(self) -> bool {
         !llvm!(c::LLVMIsAInstruction(self.0)).is_null()
     }
@@ -132,10 +124,6 @@ impl<'m> Value<'m> {
 
     pub(crate) fn is_inline_assembly(self) -> bool {
         !llvm!(c::LLVMIsAInlineAsm(self.0)).is_null()
-    }
-
-    pub(crate) fn is_global_variable(self) -> bool {
-        !llvm!(c::LLVMIsAGlobalVariable(self.0)).is_null()
     }
 
     pub(crate) fn as_function(self) -> Option<Function<'m>> {
@@ -174,12 +162,6 @@ impl<'m> Value<'m> {
     /// The function that a call calls, if it is known.
     pub(crate) fn called_function(self) -> Option<Function<'m>> {
         self.callee()?.as_function()
-    }
-
-    /// The arguments of a call.
-    pub(crate) fn arguments(self) -> Vec<Value<'m>> {
-        let count = llvm!(c::LLVMGetNumArgOperands(self.0));
-        (0..count).map(|index| self.operand(index)).collect()
     }
 
     pub(crate) fn operand(self, index: u32) -> Value<'m> {
@@ -291,6 +273,11 @@ impl<'m> Block<'m> {
 
     pub(crate) fn raw(self) -> LLVMBasicBlockRef {
         self.0
+    }
+
+    /// The function that the block is part of.
+    pub(crate) fn function(self) -> Function<'m> {
+        Function::from_raw(llvm!(c::LLVMGetBasicBlockParent(self.0)))
     }
 
     pub(crate) fn instructions(self) -> Vec<Value<'m>> {
@@ -416,7 +403,8 @@ impl<'m> Function<'m> {
             block.delete();
         }
         self.set_linkage(LLVMLinkage::LLVMExternalLinkage);
-        llvm!(c::LLVMSetPersonalityFn(self.raw(), std::ptr::null_mut()));
+        self.remove_personality();
+        llvm!(c::LLVMGlobalClearMetadata(self.raw()));
     }
 
     pub(crate) fn delete(self) {

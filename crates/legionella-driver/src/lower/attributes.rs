@@ -22,8 +22,9 @@ const ENUM: [&str; 6] = [
     "minsize",
 ];
 
-/// Removes target attributes and code size preferences from every function; debug builds' refusal
-/// to optimise goes with them.
+/// Removes target attributes and code size preferences from every function, debug builds' refusal
+/// to optimise, and the wish not to be inlined where it isn't for a cold path: it was made for a
+/// program whose functions are shared by many callers.
 pub(super) fn strip(module: &Module<'_>) {
     for function in ir::functions(module) {
         for name in TEXT {
@@ -32,8 +33,8 @@ pub(super) fn strip(module: &Module<'_>) {
         for name in ENUM {
             function.remove_attribute(name);
         }
-        if function.has_attribute("optnone") {
-            function.remove_attribute("optnone");
+        function.remove_attribute("optnone");
+        if !function.has_attribute("cold") {
             function.remove_attribute("noinline");
         }
     }

@@ -126,8 +126,7 @@ fn is_cpuid(instruction: Value<'_>) -> bool {
 }
 
 fn owner(instruction: Value<'_>) -> Function<'_> {
-    let block = instruction.block();
-    Function::from_raw(llvm!(c::LLVMGetBasicBlockParent(block.raw())))
+    instruction.block().function()
 }
 
 /// Users of a global, seen through constant expressions.
@@ -206,14 +205,7 @@ fn first_scalar<'m>(constant: Value<'m>, ty: ir::Type<'m>) -> Option<Value<'m>> 
         return Some(constant);
     }
     if !llvm!(c::LLVMIsAConstantDataSequential(constant.raw())).is_null() {
-        let bytes = data_bytes(constant)?;
-        let width = ty.integer_width() as usize / 8;
-        if width == 0 || width > 8 || bytes.len() < width {
-            return None;
-        }
-        let mut value = [0; 8];
-        value[..width].copy_from_slice(&bytes[..width]);
-        return Some(ty.constant(u64::from_le_bytes(value)));
+        return from_bytes(constant, ty);
     }
     if llvm!(c::LLVMIsNull(constant.raw())) != 0 {
         return Some(ty.zero());
@@ -221,8 +213,19 @@ fn first_scalar<'m>(constant: Value<'m>, ty: ir::Type<'m>) -> Option<Value<'m>> 
     first_scalar(*constant.operands().first()?, ty)
 }
 
-fn data_bytes(constant: Value<'_>) -> Option<Vec<u8>> {
-    let mut len = 0;
-    let start = llvm!(c::LLVMGetRawDataValues(constant.raw(), &mut len));
-    (!start.is_null()).then(|| llvm!(std::slice::from_raw_parts(start.cast::<u8>(), len)).to_vec())
+/// The integer of that type at the start of a byte array.
+fn from_bytes<'m>(bytes: Value<'m>, ty: ir::Type<'m>) -> Option<Value<'m>> {
+    let mut value = 0;
+    let width = ty.integer_width() / 8;
+    if !(1..=8).contains(&width) {
+        return None;
+    }
+    for index in 0..width {
+        let byte = llvm!(c::LLVMGetAggregateElement(bytes.raw(), index));
+        if byte.is_null() || Value::from_raw(byte).ty().integer_width() != 8 {
+            return None;
+        }
+        value |= Value::from_raw(byte).constant_integer()? << (8 * index);
+    }
+    Some(ty.constant(value))
 }

@@ -8,6 +8,7 @@ mod detection;
 mod intrinsics;
 mod maths;
 mod panics;
+mod rare;
 
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
@@ -15,6 +16,8 @@ use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use llvm_sys::LLVMLinkage;
 use llvm_sys::core as c;
+
+pub(crate) use intrinsics::IDS;
 
 use crate::error::Error;
 use crate::ir::{self, Function, Pipeline, llvm};
@@ -42,7 +45,7 @@ pub(crate) fn kernel<'ctx>(
         .map_err(|error| failed(error.to_string()))?;
     if ir::function(&module, entry).is_none_or(Function::is_declaration) {
         return Err(Error::MissingKernel {
-            kernel: crate::link::kernel_name(entry),
+            kernel: crate::extract::kernel_name(entry),
         });
     }
     hide_all_but(&module, entry);
@@ -121,5 +124,6 @@ pub(crate) fn lower<'ctx>(
         ..PLAIN
     }
     .run(&module, machine)?;
+    rare::mark(&module, &entry);
     Ok(Lowered { module, entry })
 }

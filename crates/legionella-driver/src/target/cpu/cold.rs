@@ -27,7 +27,8 @@ pub(super) struct Deferred<'m> {
     /// `fn(block) -> { i32 place, carried… }`, or `fn(block) -> i32` if nothing is carried. Place
     /// 0 means that the item finished.
     pub(super) item: Function<'m>,
-    /// `fn(block, i32 place, carried…) -> !`.
+    /// `fn(block, i32 place, ids, carried…) -> !`, where `ids` is the address of all ids of the
+    /// item.
     pub(super) cold: Function<'m>,
     /// Types of the carried values.
     pub(super) carried: Vec<Type<'m>>,
@@ -159,8 +160,8 @@ fn repeatable(value: Value<'_>) -> bool {
     match value.opcode() {
         Some(
             LLVMAdd | LLVMSub | LLVMMul | LLVMShl | LLVMLShr | LLVMAShr | LLVMAnd | LLVMOr
-            | LLVMXor | LLVMICmp | LLVMSelect | LLVMZExt | LLVMSExt | LLVMTrunc
-            | LLVMGetElementPtr | LLVMExtractValue | LLVMFreeze,
+            | LLVMXor | LLVMICmp | LLVMSelect | LLVMZExt | LLVMSExt | LLVMTrunc | LLVMGetElementPtr
+            | LLVMExtractValue | LLVMFreeze,
         ) => true,
         // The argument block doesn't change during a launch; what it points to does.
         Some(LLVMLoad) => block_address(value.operand(0)),
@@ -229,7 +230,7 @@ fn split<'m>(
     };
     let block_argument = entry.parameters()[0];
     let item = ir::declare(module, "legionella.item", result, &[types.ptr]);
-    let mut parameters = vec![types.ptr, types.i32];
+    let mut parameters = vec![types.ptr, types.i32, types.ptr];
     parameters.extend(&carried);
     let cold = ir::declare(module, "legionella.cold", types.void, &parameters);
     for function in [item, cold] {
@@ -260,7 +261,7 @@ fn split<'m>(
     let builder = Builder::at_end(dispatch);
     let mut inside: BTreeMap<Value<'m>, Value<'m>> = BTreeMap::new();
     inside.insert(block_argument, cold.parameters()[0]);
-    for (value, parameter) in plan.carried.iter().zip(&cold.parameters()[2..]) {
+    for (value, parameter) in plan.carried.iter().zip(&cold.parameters()[3..]) {
         inside.insert(*value, *parameter);
     }
     for alloca in &plan.moved {
@@ -385,12 +386,8 @@ fn defined_on_the_way<'m>(value: Value<'m>, block: Block<'m>) -> bool {
     if home == block {
         return true;
     }
-    let function = llvm!(c::LLVMGetBasicBlockParent(home.raw()));
-    let Some(start) = Function::from_raw(function)
-        .blocks()
-        .into_iter()
-        .find(|block| block.terminator().raw() != std::ptr::null_mut())
-    else {
+    // The first block is the one that `split` builds and drops again.
+    let Some(start) = home.function().blocks().into_iter().nth(1) else {
         return false;
     };
     let mut seen = BTreeSet::from([home]);

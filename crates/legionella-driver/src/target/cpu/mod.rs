@@ -7,6 +7,7 @@
 mod cold;
 mod host;
 mod items;
+mod levels;
 mod shared_object;
 
 use inkwell::OptimizationLevel;
@@ -35,15 +36,21 @@ fn machine(spec: &TargetSpec) -> Result<TargetMachine, Error> {
     } else {
         LlvmTarget::initialize_aarch64(&config);
     }
-    let triple = TargetTriple::create(concat_triple());
+    let triple = TargetTriple::create(triple_name());
     let target = LlvmTarget::from_triple(&triple).map_err(|error| internal(error.to_string()))?;
-    let (cpu, features) = if spec.cpu.is_empty() {
+    let (cpu, features) = if matches!(spec.cpu.as_str(), "" | levels::NATIVE) {
         (
             TargetMachine::get_host_cpu_name().to_string(),
             TargetMachine::get_host_cpu_features().to_string(),
         )
-    } else {
+    } else if levels::features(&spec.cpu).is_some() {
         (spec.cpu.clone(), String::new())
+    } else {
+        return Err(Error::UnknownCpu {
+            target: TARGET.name,
+            cpu: spec.cpu.clone(),
+            advice: levels::ADVICE,
+        });
     };
     target
         .create_target_machine(
@@ -57,10 +64,11 @@ fn machine(spec: &TargetSpec) -> Result<TargetMachine, Error> {
         .ok_or_else(|| Error::UnknownCpu {
             target: TARGET.name,
             cpu,
+            advice: levels::ADVICE,
         })
 }
 
-fn concat_triple() -> &'static str {
+fn triple_name() -> &'static str {
     if cfg!(target_arch = "x86_64") {
         "x86_64-unknown-linux-gnu"
     } else {
@@ -91,11 +99,11 @@ fn optimise(
     let run = items::build(module, &kernel.entry)?;
     stages.show("items", module)?;
     Pipeline {
-        text: "always-inline",
+        text: "always-inline,globaldce",
         ..crate::lower::PLAIN
     }
     .run(module, machine)?;
-    items::bind_ids(module, run);
+    items::bind_ids(module, run)?;
     host::bind(module);
     set_machine(kernel, machine);
     Pipeline {
@@ -133,6 +141,12 @@ fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, toolbox: &Toolbox) -> Res
 
 /// The features that the code may use, in LLVM's names.
 fn required_features(machine: &TargetMachine) -> Vec<String> {
-    let _ = machine;
-    Vec::new()
+    if let Some(features) = levels::features(&machine.get_cpu().to_string()) {
+        return features.iter().map(|name| (*name).to_owned()).collect();
+    }
+    let all = machine.get_feature_string().to_string_lossy().into_owned();
+    all.split(',')
+        .filter_map(|feature| feature.strip_prefix('+'))
+        .map(str::to_owned)
+        .collect()
 }

@@ -18,7 +18,15 @@ pub(super) fn link(object: &[u8], toolbox: &Toolbox) -> Result<Vec<u8>, Error> {
     let output = folder.path().join("kernel.so");
     std::fs::write(&input, object).map_err(|error| Error::file(&input, error))?;
     let run = Command::new(&linker)
-        .args(["-flavor", "gnu", "-shared", "--gc-sections", "-z", "now", "--hash-style=gnu"])
+        .args([
+            "-flavor",
+            "gnu",
+            "-shared",
+            "--gc-sections",
+            "-z",
+            "now",
+            "--hash-style=gnu",
+        ])
         .args(["--no-rosegment", "-O2", "--strip-debug", "-o"])
         .arg(&output)
         .arg(&input)
@@ -44,7 +52,11 @@ fn find(toolbox: &Toolbox) -> Result<PathBuf, Error> {
             .map(|folder| folder.join(LINKER))
             .collect::<Vec<_>>()
     });
-    let mut tried: Vec<PathBuf> = beside.into_iter().chain(in_sysroot).chain(on_path).collect();
+    let mut tried: Vec<PathBuf> = beside
+        .into_iter()
+        .chain(in_sysroot)
+        .chain(on_path)
+        .collect();
     match tried.iter().position(|path| path.is_file()) {
         Some(found) => Ok(tried.swap_remove(found)),
         None => Err(Error::LinkerNotFound { tried }),

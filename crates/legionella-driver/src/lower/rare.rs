@@ -1,0 +1,38 @@
+//! Finds what only runs when a kernel panics, and keeps the optimiser away from it.
+//!
+//! Formatting a panic's message takes far more code than most kernels; optimising it would be most
+//! of the time spent on them.
+
+use std::collections::BTreeSet;
+
+use inkwell::module::Module;
+
+use crate::ir;
+
+/// Marks every function that the kernel reaches only through functions that never return.
+pub(super) fn mark(module: &Module<'_>, entry: &str) {
+    let Some(entry) = ir::function(module, entry) else {
+        return;
+    };
+    let mut often = BTreeSet::from([entry]);
+    let mut ahead = vec![entry];
+    while let Some(function) = ahead.pop() {
+        for instruction in function.instructions() {
+            for used in ir::functions_in(instruction) {
+                if !used.has_attribute("noreturn") && often.insert(used) {
+                    ahead.push(used);
+                }
+            }
+        }
+    }
+    for function in ir::functions(module) {
+        if !function.is_declaration() && !often.contains(&function) {
+            for attribute in ["alwaysinline", "inlinehint"] {
+                function.remove_attribute(attribute);
+            }
+            for attribute in ["noinline", "optnone", "cold"] {
+                function.add_attribute(attribute);
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The driver as a process: requests in on standard input, responses out on standard output
+//! (contract: [`legionella_abi::protocol`]). Ends when its input does.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use legionella_abi::frame;
+use legionella_abi::protocol::{Request, Response};
+
+use crate::generate::{Failure, generate};
+use crate::llvm;
+use crate::target::Toolbox;
+
+/// Serves one application until it closes the driver's standard input. Gives the exit status.
+///
+/// The only argument is `--sysroot PATH`: where the toolchain is that built the application.
+pub fn serve() -> std::process::ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let mut toolbox = Toolbox::default();
+    while let Some(argument) = arguments.next() {
+        if argument == "--sysroot" {
+            toolbox.sysroot = arguments.next().map(PathBuf::from);
+        } else {
+            eprintln!(
+                "legionella-driver: unknown argument {argument:?}; applications start it by \
+                 themselves, with `--sysroot PATH`"
+            );
+            return std::process::ExitCode::from(2);
+        }
+    }
+    match run(&toolbox) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("legionella-driver: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(toolbox: &Toolbox) -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    let mut send = |response: &Response| {
+        output.write_all(&frame::encode(response))?;
+        output.flush()
+    };
+    let library = llvm::find(toolbox.sysroot.as_deref()).and_then(|path| llvm::load(&path));
+    let library = match library {
+        Ok(library) => library,
+        Err(error) => return send(&Response::Failed(error.to_string())),
+    };
+    send(&Response::Ready {
+        version: legionella_abi::VERSION,
+        llvm: library.path().display().to_string(),
+    })?;
+    let mut input = std::io::stdin().lock();
+    let mut images = HashMap::new();
+    while let Some(request) = receive(&mut input)? {
+        send(&answer(request, &mut images, toolbox))?;
+    }
+    Ok(())
+}
+
+/// The next request; `None` at the end of the input.
+fn receive(input: &mut impl Read) -> std::io::Result<Option<Request>> {
+    let invalid = |what: String| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+    let mut header = [0; frame::HEADER];
+    match input.read_exact(&mut header) {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let len =
+        frame::body_len(header).ok_or_else(|| invalid("a request of absurd length".to_owned()))?;
+    let mut body = vec![0; len];
+    input.read_exact(&mut body)?;
+    let request = frame::decode(&body).map_err(|error| invalid(error.to_string()))?;
+    Ok(Some(request))
+}
+
+fn answer(
+    request: Request,
+    images: &mut HashMap<[u8; 32], Vec<u8>>,
+    toolbox: &Toolbox,
+) -> Response {
+    match request {
+        Request::Image {
+            hash,
+            module,
+            bitcode_len,
+        } => match unpack(&module, bitcode_len, hash) {
+            Ok(bitcode) => {
+                images.insert(hash, bitcode);
+                Response::Image
+            }
+            Err(reason) => Response::Failed(reason),
+        },
+        Request::Generate {
+            image,
+            entry,
+            target,
+            options,
+        } => {
+            let Some(bitcode) = images.get(&image) else {
+                return Response::Failed("the image of the kernel was not sent".to_owned());
+            };
+            match generate(bitcode, &entry, &target, &options, toolbox) {
+                Ok(code) => Response::Code(code),
+                Err(Failure::Refused(problems)) => Response::Refused(problems),
+                Err(Failure::Error(error)) => Response::Failed(error.to_string()),
+            }
+        }
+    }
+}
+
+/// Decompresses a module and checks that it is the one it is said to be.
+fn unpack(module: &[u8], len: u64, hash: [u8; 32]) -> Result<Vec<u8>, String> {
+    let mut bitcode = Vec::new();
+    flate2::read::DeflateDecoder::new(module)
+        .take(len)
+        .read_to_end(&mut bitcode)
+        .map_err(|error| format!("cannot decompress the program's bundle: {error}"))?;
+    if *blake3::hash(&bitcode).as_bytes() != hash {
+        return Err("the program's bundle is damaged: its hash differs".to_owned());
+    }
+    Ok(bitcode)
+}

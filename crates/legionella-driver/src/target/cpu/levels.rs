@@ -1,0 +1,37 @@
+//! Machines that code can be generated for ahead of time: those whose features are listed, so that
+//! an application can tell whether it runs on one.
+//!
+//! Levels and features: x86-64 psABI, section 3.1.1 "Processor Architecture", table "Micro-
+//! Architecture Levels", in LLVM's names. AArch64 has its baseline only.
+
+/// The machine that generates the code.
+pub(super) const NATIVE: &str = "native";
+
+/// For messages about other names.
+pub(super) const ADVICE: &str = if cfg!(target_arch = "x86_64") {
+    "use native, x86-64, x86-64-v2, x86-64-v3 or x86-64-v4"
+} else {
+    "use native or generic"
+};
+
+const V2: [&str; 6] = ["cx16", "popcnt", "sse3", "sse4.1", "sse4.2", "ssse3"];
+const V3: [&str; 14] = [
+    "cx16", "popcnt", "sse3", "sse4.1", "sse4.2", "ssse3", "avx", "avx2", "bmi", "bmi2", "f16c",
+    "fma", "lzcnt", "movbe",
+];
+const V4: [&str; 19] = [
+    "cx16", "popcnt", "sse3", "sse4.1", "sse4.2", "ssse3", "avx", "avx2", "bmi", "bmi2", "f16c",
+    "fma", "lzcnt", "movbe", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl",
+];
+
+/// What a level has beyond the architecture's baseline; `None` if it is not a level.
+pub(super) fn features(level: &str) -> Option<&'static [&'static str]> {
+    Some(match level {
+        "x86-64" if cfg!(target_arch = "x86_64") => &[],
+        "x86-64-v2" if cfg!(target_arch = "x86_64") => &V2,
+        "x86-64-v3" if cfg!(target_arch = "x86_64") => &V3,
+        "x86-64-v4" if cfg!(target_arch = "x86_64") => &V4,
+        "generic" if cfg!(target_arch = "aarch64") => &[],
+        _ => return None,
+    })
+}

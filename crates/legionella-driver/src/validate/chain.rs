@@ -1,0 +1,106 @@
+//! Call chains: from the kernel to an instruction, through calls and through inlining.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::marker::PhantomData;
+
+use inkwell::module::Module;
+use legionella_abi::protocol::Call;
+
+use crate::ir::{self, Function, Value, debug};
+
+/// The shortest ways from the kernel to each function that it reaches.
+pub(super) struct Chains<'m> {
+    /// For each reached function, the instruction that reaches it; none for the kernel itself.
+    reached_by: BTreeMap<Function<'m>, Option<Value<'m>>>,
+    lifetime: PhantomData<&'m ()>,
+}
+
+impl<'m> Chains<'m> {
+    /// Searches breadth first from the entry shim.
+    pub(super) fn from(module: &'m Module<'_>, entry: &str) -> Self {
+        let mut reached_by = BTreeMap::new();
+        let mut ahead = VecDeque::new();
+        if let Some(entry) = ir::function(module, entry) {
+            reached_by.insert(entry, None);
+            ahead.push_back(entry);
+        }
+        while let Some(function) = ahead.pop_front() {
+            for instruction in function.instructions() {
+                for callee in ir::functions_in(instruction) {
+                    reached_by.entry(callee).or_insert_with(|| {
+                        ahead.push_back(callee);
+                        Some(instruction)
+                    });
+                }
+            }
+        }
+        Chains {
+            reached_by,
+            lifetime: PhantomData,
+        }
+    }
+
+    /// From the kernel to an instruction; `None` if the kernel doesn't reach it.
+    pub(super) fn to_instruction(&self, instruction: Value<'m>) -> Option<Vec<Call>> {
+        let mut chain = Vec::new();
+        let mut at = Some(instruction);
+        while let Some(instruction) = at {
+            let function = instruction.block().function();
+            // Innermost first: inlined frames, then the function itself.
+            chain.extend(frames(instruction, function));
+            at = *self.reached_by.get(&function)?;
+        }
+        chain.reverse();
+        // The entry shim is the project's own.
+        chain.retain(|call| !is_shim(&call.function));
+        Some(chain)
+    }
+
+    /// From the kernel to the first use of a global; `None` if the kernel doesn't reach one.
+    pub(super) fn to_global(&self, global: Value<'m>) -> Option<Vec<Call>> {
+        let mut ahead = vec![global];
+        let mut seen = Vec::new();
+        while let Some(value) = ahead.pop() {
+            if seen.contains(&value) {
+                continue;
+            }
+            seen.push(value);
+            for user in value.users() {
+                if user.is_instruction() {
+                    if let Some(chain) = self.to_instruction(user) {
+                        return Some(chain);
+                    }
+                } else {
+                    ahead.push(user);
+                }
+            }
+        }
+        None
+    }
+}
+
+fn is_shim(function: &str) -> bool {
+    function.starts_with("legionella::launch::") || function.starts_with("legionella_device::item")
+}
+
+/// The frames of an instruction within its function, innermost first.
+fn frames(instruction: Value<'_>, function: Function<'_>) -> Vec<Call> {
+    let mut frames: Vec<_> = debug::frames(instruction)
+        .into_iter()
+        .map(|frame| Call {
+            function: demangle(&frame.function),
+            source: frame.source,
+        })
+        .collect();
+    if frames.is_empty() {
+        frames.push(Call {
+            function: demangle(&function.name()),
+            source: None,
+        });
+    }
+    frames
+}
+
+fn demangle(symbol: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(symbol))
+}

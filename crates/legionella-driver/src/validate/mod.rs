@@ -1,0 +1,196 @@
+//! What a target can't do, found before any backend sees the code, all of it at once.
+//!
+//! [`statics`] looks at the closure as it was compiled, because optimisation may turn a static
+//! that the host changes into a constant; [`calls`] looks at what is left after simplification,
+//! because unmodified crates contain much that a kernel never reaches.
+
+mod chain;
+
+use legionella_abi::protocol::{Diagnostic, Problem};
+use llvm_sys::core as c;
+
+use crate::extract::cuts::{Cut, cut};
+use crate::ir::{self, Function, Value, llvm};
+use crate::lower::Lowered;
+use chain::Chains;
+
+/// Statics that are mutable, have interior mutability, or are thread-local.
+pub(crate) fn statics(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
+    let chains = Chains::from(&kernel.module, &kernel.entry);
+    let mut problems = Vec::new();
+    for global in ir::globals(&kernel.module) {
+        let thread_local = llvm!(c::LLVMIsThreadLocal(global.raw())) != 0;
+        let constant = llvm!(c::LLVMIsGlobalConstant(global.raw())) != 0;
+        if constant || (global.is_declaration() && !thread_local) {
+            continue;
+        }
+        let Some(chain) = chains.to_global(global) else {
+            continue;
+        };
+        let (problem, advice) = if thread_local {
+            (
+                Problem::ThreadLocal,
+                "work-items have no threads: pass the value as a kernel argument",
+            )
+        } else {
+            (
+                Problem::MutableStatic,
+                "a device has its own copy of statics, which the host can't see: pass a buffer, \
+                 or make it a `const` or an immutable `static`",
+            )
+        };
+        problems.push(Diagnostic {
+            problem,
+            what: demangle(&global.name()),
+            advice: advice.to_owned(),
+            chain,
+        });
+    }
+    problems
+}
+
+/// Calls of what no device has: inline assembly, `core::arch`, foreign functions, the operating
+/// system, functions whose bitcode is missing.
+pub(crate) fn calls(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
+    let chains = Chains::from(&kernel.module, &kernel.entry);
+    let mut problems: Vec<Diagnostic> = Vec::new();
+    for function in ir::functions(&kernel.module) {
+        for instruction in function.instructions() {
+            let Some(culprit) = culprit_of(instruction) else {
+                continue;
+            };
+            let Some(chain) = chains.to_instruction(instruction) else {
+                continue;
+            };
+            let known = problems
+                .iter()
+                .any(|other| other.what == culprit.what && other.problem == culprit.problem);
+            if !known {
+                problems.push(Diagnostic {
+                    problem: culprit.problem,
+                    what: culprit.what,
+                    advice: culprit.advice.to_owned(),
+                    chain,
+                });
+            }
+        }
+    }
+    problems
+}
+
+struct Culprit {
+    problem: Problem,
+    what: String,
+    advice: &'static str,
+}
+
+fn culprit_of(instruction: Value<'_>) -> Option<Culprit> {
+    for operand in instruction.operands() {
+        if operand.is_inline_assembly() {
+            let text = assembly_text(operand);
+            // An empty text is an optimisation barrier (`core::hint::black_box`), which every
+            // target has.
+            if !text.trim().is_empty() {
+                return Some(Culprit {
+                    problem: Problem::InlineAssembly,
+                    what: text,
+                    advice: "assembly is for one processor: write it in Rust, or use an operation \
+                             of `legionella`",
+                });
+            }
+        }
+        if let Some(function) = operand.as_function()
+            && function.is_declaration()
+            && let Some(culprit) = culprit_function(function)
+        {
+            return Some(culprit);
+        }
+    }
+    None
+}
+
+/// Functions that backends know without a definition: LLVM's library calls on memory.
+const MEMORY: [&str; 5] = ["memcpy", "memmove", "memset", "memcmp", "bcmp"];
+
+/// LLVM intrinsics that belong to one processor.
+const ARCHITECTURES: [&str; 8] = [
+    "llvm.x86.",
+    "llvm.aarch64.",
+    "llvm.arm.",
+    "llvm.nvvm.",
+    "llvm.amdgcn.",
+    "llvm.ppc.",
+    "llvm.riscv.",
+    "llvm.wasm.",
+];
+
+fn culprit_function(function: Function<'_>) -> Option<Culprit> {
+    let name = function.name();
+    if let Some(cut) = cut(&name) {
+        let (what, advice) = match cut {
+            Cut::Print => ("std::println!", "kernels print with `legionella::println!`"),
+            Cut::PrintError => (
+                "std::eprintln!",
+                "kernels print with `legionella::println!`",
+            ),
+            Cut::BeginPanic => (
+                "std::panic::panic_any",
+                "a kernel panics with a message: use `panic!`",
+            ),
+            _ => return None,
+        };
+        return Some(Culprit {
+            problem: Problem::OperatingSystem,
+            what: what.to_owned(),
+            advice,
+        });
+    }
+    if name.starts_with("legionella.") || MEMORY.contains(&name.as_str()) {
+        return None;
+    }
+    if ARCHITECTURES.iter().any(|prefix| name.starts_with(prefix)) {
+        return Some(Culprit {
+            problem: Problem::ArchitectureIntrinsic,
+            what: name,
+            advice: "an operation of `core::arch` is for one processor: write it in portable Rust, \
+                     which is vectorised across work-items",
+        });
+    }
+    if name.starts_with("llvm.") || is_compiler_builtin(&name) {
+        return None;
+    }
+    if name.starts_with("_R") || name.starts_with("_ZN") {
+        return Some(Culprit {
+            problem: Problem::MissingBitcode,
+            what: demangle(&name),
+            advice: "its crate was compiled without the wrapper: build all of the program with \
+                     `cargo legionella build`",
+        });
+    }
+    Some(Culprit {
+        problem: Problem::ForeignFunction,
+        what: name,
+        advice: "a device has no operating system and no C library: do this on the host and pass \
+                 the result",
+    })
+}
+
+/// Helpers that code generators call by themselves, named `__` and an operation.
+fn is_compiler_builtin(name: &str) -> bool {
+    [
+        "ti3", "ti2", "tf2", "ti4", "ti", "tisf", "tidf", "sfti", "dfti",
+    ]
+    .iter()
+    .any(|suffix| name.starts_with("__") && name.ends_with(suffix))
+}
+
+fn assembly_text(value: Value<'_>) -> String {
+    let mut len = 0;
+    let text = llvm!(c::LLVMGetInlineAsmAsmString(value.raw(), &mut len));
+    let bytes = llvm!(std::slice::from_raw_parts(text.cast::<u8>(), len));
+    String::from_utf8_lossy(bytes).replace('\n', "; ")
+}
+
+fn demangle(symbol: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(symbol))
+}
