@@ -12,7 +12,8 @@ use anyhow::{Context as _, bail};
 use legionella_abi::bundle::Toolchain;
 use legionella_abi::protocol::TargetSpec;
 use legionella_driver::bitcode::Index;
-use legionella_driver::{link, llvm};
+use legionella_driver::link::{self, Linked};
+use legionella_driver::llvm;
 
 use super::PREBUILD;
 use super::plan::Plan;
@@ -24,7 +25,7 @@ pub(super) fn make(
     kernels: &[Kernel],
     stores: Vec<PathBuf>,
     sysroot: &Path,
-) -> anyhow::Result<Vec<u8>> {
+) -> anyhow::Result<Linked> {
     for store in &stores {
         keep_index(store);
     }

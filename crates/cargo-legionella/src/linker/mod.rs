@@ -19,9 +19,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
+use legionella_driver::link::Refused;
 
 use crate::store::{self, Committed};
-pub(crate) use plan::{Outcome, Plan, forget_outcome, outcome, real};
+pub(crate) use plan::{Outcome, Plan, forget_outcome, outcome, real, warnings};
 
 /// Environment variable with the targets to generate code for while linking: `TARGET[:CPU],…`.
 pub(crate) const PREBUILD: &str = "LEGIONELLA_PREBUILD";
@@ -50,11 +51,25 @@ pub(crate) fn run(plan: &Plan, line: &[OsString]) -> anyhow::Result<ExitCode> {
     let stores = stores(plan, &inputs.archives);
     let bundle = bundle::make(plan, &kernels, stores, &sysroot)?;
     let machine = found.machine.context("no object file to link")?;
-    let object = elf::object(machine, &bundle, &kernels)?;
+    let object = elf::object(machine, &bundle.bytes, &kernels)?;
     let path = plan.folder().join("legionella.o");
     fs::write(&path, object).with_context(|| format!("writing {}", path.display()))?;
+    plan.warn(bundle.refused.iter().map(refusal))?;
     plan.leave(Outcome::Bundled)?;
     become_linker(plan, &args::with_object(line, &path))
+}
+
+/// What to say of a kernel for which no code could be generated ahead of time.
+fn refusal(refused: &Refused) -> String {
+    let machine = match refused.target.cpu.as_str() {
+        "" => refused.target.kind.clone(),
+        cpu => format!("{}:{cpu}", refused.target.kind),
+    };
+    let mut text = format!("kernel `{}` can't run on {machine}:", refused.kernel);
+    for problem in &refused.problems {
+        text.push_str(&format!("\n  {}: {}", problem.what, problem.advice));
+    }
+    text
 }
 
 /// Becomes the real linker.

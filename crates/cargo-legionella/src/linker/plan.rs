@@ -18,6 +18,7 @@ use crate::store::Pending;
 
 const PLAN: &str = "plan";
 const OUTCOME: &str = "outcome";
+const WARNINGS: &str = "warnings";
 
 /// What the linker step needs to know of the compilation that it is part of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +120,15 @@ impl Plan {
         fs::write(&path, outcome.name()).with_context(|| format!("writing {}", path.display()))
     }
 
+    /// Has the wrapper warn: rustc swallows what linkers say when they succeed.
+    pub fn warn(&self, warnings: impl Iterator<Item = String>) -> anyhow::Result<()> {
+        let text: String = warnings
+            .map(|warning| format!("warning: {warning}\n"))
+            .collect();
+        let path = self.folder.join(WARNINGS);
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+
     /// The compiler's sysroot.
     pub fn sysroot(&self) -> anyhow::Result<PathBuf> {
         if let Some(sysroot) = &self.sysroot {
@@ -159,6 +169,11 @@ pub(crate) fn outcome(folder: &Path) -> Option<Outcome> {
     [Outcome::Bundled, Outcome::Incomplete]
         .into_iter()
         .find(|outcome| outcome.name() == text)
+}
+
+/// What the linker step has to say to people.
+pub(crate) fn warnings(folder: &Path) -> String {
+    fs::read_to_string(folder.join(WARNINGS)).unwrap_or_default()
 }
 
 /// Removes what an earlier linker step left in its folder.

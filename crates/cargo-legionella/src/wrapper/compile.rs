@@ -206,6 +206,7 @@ impl<'a> Compilation<'a> {
                 Err(_) => format!("\n# env-dep:{name}"),
             };
             self.outputs.add_to_sources(&line)?;
+            eprint!("{}", linker::warnings(&self.link));
         }
         self.outputs.finish()
     }
