@@ -8,14 +8,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use fake::{World, again, code_of, eventually, given_world, runs, target};
-use legionella::code::{Client, Error, Machine, Settings};
-
-fn obtain(client: &Client, kernel: &legionella::code::Kernel) -> Result<Vec<u8>, Error> {
-    client
-        .obtain(kernel, &target(""), Machine::host())
-        .map(|code| code.to_vec())
-}
+use fake::{World, again, eventually, given_world, obtain, right, runs};
+use legionella::code::{Client, Error, Settings};
 
 #[test]
 fn one_driver_serves_all_kernels_and_is_sent_the_image_once() {
@@ -24,7 +18,7 @@ fn one_driver_serves_all_kernels_and_is_sent_the_image_once() {
     let program = world.program("ready", &["code.a", "code.b", "code.c"]);
     for (index, entry) in ["code.a", "code.b", "code.c"].iter().enumerate() {
         let code = obtain(&client, &program.kernel(index)).unwrap();
-        assert_eq!(code, code_of(entry, &target("")));
+        assert_eq!(code, right(entry));
     }
     assert_eq!((world.count("start"), world.count("image")), (1, 1));
     assert_eq!(world.count("generate"), 3);
@@ -44,7 +38,7 @@ fn fails_and_recovers(entry: &str, settings: impl FnOnce(&mut Settings)) -> Erro
     let client = Client::new(own);
     let error = obtain(&client, &world.kernel(entry)).unwrap_err();
     let after = obtain(&client, &world.kernel("code.after")).unwrap();
-    assert_eq!(after, code_of("code.after", &target("")));
+    assert_eq!(after, right("code.after"));
     let drivers = world.noted("start");
     assert_eq!(drivers.len(), 2, "{entry}: a new driver was started");
     assert!(!runs(&drivers[0]), "{entry}: the failed driver was ended");
@@ -111,7 +105,7 @@ fn an_answer_too_many_fails_the_next_request_not_this_one() {
     let world = World::new();
     let client = world.client();
     let code = obtain(&client, &world.kernel("twice.x")).unwrap();
-    assert_eq!(code, code_of("twice.x", &target("")));
+    assert_eq!(code, right("twice.x"));
     let error = obtain(&client, &world.kernel("code.x")).unwrap_err();
     assert!(
         error.to_string().contains("more than one message"),

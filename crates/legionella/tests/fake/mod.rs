@@ -10,10 +10,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use std::{env, io, process, thread};
 
-use legionella::code::{Client, Kernel, Settings};
+use legionella::code::{Client, Error, Kernel, Machine, Settings};
 use legionella_abi::bundle::{self, Header, Manifest, Prebuilt, Toolchain};
 use legionella_abi::frame;
 use legionella_abi::protocol::{
@@ -364,6 +364,25 @@ impl Program {
     pub fn kernel(&self, index: usize) -> Kernel {
         Kernel::in_bundle(self.bytes().leak(), index).unwrap()
     }
+}
+
+/// A kernel's code for the machine at hand.
+pub fn obtain(client: &Client, kernel: &Kernel) -> Result<Vec<u8>, Error> {
+    client
+        .obtain(kernel, &target(""), Machine::host())
+        .map(|code| code.to_vec())
+}
+
+/// The code of a kernel whose driver does as it should.
+pub fn right(entry: &str) -> Vec<u8> {
+    code_of(entry, &target(""))
+}
+
+/// Makes a file as if last used some time ago.
+pub fn age(path: &Path, seconds: u64) {
+    let then = SystemTime::now() - Duration::from_secs(seconds);
+    let file = OpenOptions::new().append(true).open(path).unwrap();
+    file.set_modified(then).unwrap();
 }
 
 /// The CPU target.
