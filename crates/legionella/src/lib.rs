@@ -40,6 +40,9 @@
 //! the host waits for them. A kernel that panics is an [`Error`], and so is everything else that
 //! goes wrong.
 
+// What the derive expands to names the crate as programs do.
+extern crate self as legionella;
+
 mod accelerator;
 mod backend;
 mod buffer;
@@ -47,6 +50,7 @@ mod buffer;
 pub mod code;
 mod error;
 mod grid;
+pub mod host;
 pub mod launch;
 mod queue;
 mod schedule;
@@ -58,6 +62,7 @@ pub use buffer::{
 pub use error::{Error, Result};
 pub use grid::{Extent, Grid};
 pub use launch::{Function, Kernel, Launch, Pass, PassAs, function};
+pub use legionella_derive::DeviceData;
 pub use legionella_device::{Atomic, DeviceData, Disjoint, Index, Item, Rows, Tiles};
 pub use queue::Queue;
 pub use schedule::completion::Completion;

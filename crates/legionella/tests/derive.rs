@@ -9,9 +9,11 @@ use legionella::DeviceData;
 struct Unit;
 
 #[derive(Clone, Copy, DeviceData)]
+#[allow(dead_code, reason = "only its type matters")]
 struct Tuple(f32, [u8; 3], (i64, bool));
 
 #[derive(Clone, Copy, DeviceData)]
+#[allow(dead_code, reason = "only its type matters")]
 struct Named<T, const N: usize>
 where
     T: PartialEq,

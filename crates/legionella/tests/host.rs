@@ -34,7 +34,7 @@ fn every_kind_of_argument() {
     let mut own = [0; 3];
     let mut pairs = vec![0; 8];
     let mut rows = vec![0; 10];
-    let mut sum = [0];
+    let mut sum = [0u32];
     host::launch(
         many,
         Grid::over([2, 2]),

@@ -15,6 +15,17 @@ use super::form::Form;
 use super::{Binder, Kernel, Launch, Pass, PassAs};
 use crate::error::Result;
 
+/// The entry shim of a kernel: what a launch site's record names and a device enters.
+///
+/// The kernel's type is its first parameter, by which tools know the kernel's name.
+///
+/// # Safety
+/// As for [`Enter::enter`].
+pub(super) unsafe extern "C" fn entry<K, B: Enter<K, P>, P>(block: *const B) {
+    // SAFETY: passed on.
+    unsafe { B::enter(block) }
+}
+
 /// An argument block for kernels of type `K` with parameters `P`.
 pub trait Enter<K, P>: Copy {
     /// Number of arguments.
@@ -27,7 +38,7 @@ pub trait Enter<K, P>: Copy {
     /// # Safety
     /// On the device, once a work-item of a launch of the kernel with this block. `K` has no size,
     /// and a value of it exists that may be copied to this thread.
-    unsafe extern "C" fn enter(block: *const Self);
+    unsafe fn enter(block: *const Self);
 }
 
 const NONE: ArgumentLayout = ArgumentLayout {
@@ -70,7 +81,8 @@ macro_rules! arity {
                 all
             };
 
-            unsafe extern "C" fn enter(block: *const Self) {
+            #[inline(always)]
+            unsafe fn enter(block: *const Self) {
                 // SAFETY: a kernel has no size, so that any address is one of it. A value exists
                 // and may be copied here, by the caller's promise.
                 let kernel: &Function = unsafe { NonNull::dangling().as_ref() };

@@ -40,6 +40,13 @@ pub fn function<F: Copy + Send + 'static>(function: F) -> Function<F> {
     Function(function)
 }
 
+impl<F: Copy> Function<F> {
+    /// The function itself.
+    pub(crate) fn get(&self) -> F {
+        self.0
+    }
+}
+
 /// The place of a [`Function`] in the argument block, which is no place at all.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]

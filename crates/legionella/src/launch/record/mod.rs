@@ -7,7 +7,7 @@ use std::arch::asm;
 
 use legionella_abi::record::{Cell, MAGIC};
 
-use super::arity::Enter;
+use super::arity::{Enter, entry};
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -40,7 +40,7 @@ pub(super) fn cell<K, B: Enter<K, P>, P>() -> Option<&'static Cell> {
             ".weak legionella_cell.{entry}",
             ".hidden legionella_cell.{entry}",
             address_of_cell!(),
-            entry = sym B::enter,
+            entry = sym entry::<K, B, P>,
             cell = lateout(reg) cell,
             magic = const MAGIC,
             size = const size_of::<B>(),

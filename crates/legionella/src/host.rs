@@ -1,0 +1,264 @@
+//! Kernels as the plain functions that they are.
+//!
+//! [`launch`] calls a kernel once for every work-item of a grid, one after the other, on the thread
+//! that calls it, with slices of the host in place of buffers. That is what a kernel's results are
+//! compared with, and how one is stepped through in a debugger. Nothing of it needs the compiler
+//! wrapper.
+//!
+//! | argument | parameter |
+//! | --- | --- |
+//! | `T: DeviceData` | `T` |
+//! | `&[T]`, `&Vec<T>`, `&[T; N]` | `&[T]` |
+//! | `&mut [T]`, `&mut Vec<T>`, `&mut [T; N]` | [`Disjoint<T>`](Disjoint) |
+//! | [`tiles::<_, N>`](tiles)`(&mut [T])` | [`Tiles<T, N>`](Tiles) |
+//! | [`rows`]`(&mut [T], width)` | [`Rows<T>`](Rows) |
+//! | [`atomic`]`(&mut [u32])` | `&[AtomicU32]` |
+//! | [`function`](crate::function)`(f)` | `impl Fn…` |
+//!
+//! ```
+//! use legionella::host;
+//! use legionella::prelude::*;
+//!
+//! fn saxpy(at: Item, a: f32, x: &[f32], mut y: Disjoint<f32>) {
+//!     if let Some(y) = y.at(&at) {
+//!         *y += a * x[at.global()];
+//!     }
+//! }
+//!
+//! let mut y = [1.0, 1.0];
+//! host::launch(saxpy, 2, (3.0, &[1.0, 2.0], &mut y));
+//! assert_eq!(y, [4.0, 7.0]);
+//! ```
+
+use std::marker::PhantomData;
+
+use legionella_device::{Atomic, DeviceData, Disjoint, Item, Rows, Tiles, host};
+
+use crate::grid::Grid;
+use crate::launch::Function;
+
+/// Calls a kernel once for every work-item of a grid, in ascending order of linear ids. A panic
+/// of the kernel is a panic of this call.
+pub fn launch<K, A, P, How>(kernel: K, grid: impl Into<Grid>, arguments: A)
+where
+    K: Call<A, P, How>,
+{
+    kernel.call(grid.into(), arguments);
+}
+
+/// How a value becomes a parameter: it is one. Found by the compiler.
+#[derive(Debug)]
+pub enum ByValue {}
+
+/// How a value becomes a parameter: it refers to what the parameter is made of. Found by the
+/// compiler, for which a slice could else be either.
+#[derive(Debug)]
+pub enum ByReference {}
+
+/// An argument on the host for a kernel's parameter of type `P`.
+///
+/// # Safety
+/// [`for_item`](HostArgument::for_item) gives parts to different items that don't conflict.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no argument on the host for a kernel's parameter of type `{P}`",
+    label = "not an argument for `{P}`",
+    note = "a parameter `&[T]` takes `&[T]`, `&Vec<T>` or `&[T; N]`, and `Disjoint<T>` \
+            takes `&mut [T]`, `&mut Vec<T>` or `&mut [T; N]`"
+)]
+pub unsafe trait HostArgument<P, How> {
+    /// The parameter of one work-item.
+    ///
+    /// # Safety
+    /// Called once for each work-item of one grid.
+    unsafe fn for_item(&mut self, item: &Item) -> P;
+}
+
+// SAFETY: copies.
+unsafe impl<T: DeviceData> HostArgument<T, ByValue> for T {
+    unsafe fn for_item(&mut self, _item: &Item) -> T {
+        *self
+    }
+}
+
+// SAFETY: reads only.
+unsafe impl<'a, T: DeviceData> HostArgument<&'a [T], ByReference> for &'a [T] {
+    unsafe fn for_item(&mut self, _item: &Item) -> &'a [T] {
+        self
+    }
+}
+
+// SAFETY: reads only.
+unsafe impl<'a, T: DeviceData, const N: usize> HostArgument<&'a [T], ByReference> for &'a [T; N] {
+    unsafe fn for_item(&mut self, _item: &Item) -> &'a [T] {
+        *self
+    }
+}
+
+// SAFETY: reads only.
+unsafe impl<'a, T: DeviceData> HostArgument<&'a [T], ByReference> for &'a Vec<T> {
+    unsafe fn for_item(&mut self, _item: &Item) -> &'a [T] {
+        self
+    }
+}
+
+// SAFETY: an element of its own for each item.
+unsafe impl<'a, T: DeviceData> HostArgument<Disjoint<'a, T>, ByReference> for &'a mut [T] {
+    unsafe fn for_item(&mut self, item: &Item) -> Disjoint<'a, T> {
+        // SAFETY: the slice is borrowed for 'a; nothing else gets this item's element.
+        unsafe { Disjoint::from_raw(self.as_mut_ptr(), self.len(), item) }
+    }
+}
+
+// SAFETY: an element of its own for each item.
+unsafe impl<'a, T: DeviceData, const N: usize> HostArgument<Disjoint<'a, T>, ByReference>
+    for &'a mut [T; N]
+{
+    unsafe fn for_item(&mut self, item: &Item) -> Disjoint<'a, T> {
+        // SAFETY: the array is borrowed for 'a; nothing else gets this item's element.
+        unsafe { Disjoint::from_raw(self.as_mut_ptr(), N, item) }
+    }
+}
+
+// SAFETY: an element of its own for each item.
+unsafe impl<'a, T: DeviceData> HostArgument<Disjoint<'a, T>, ByReference> for &'a mut Vec<T> {
+    unsafe fn for_item(&mut self, item: &Item) -> Disjoint<'a, T> {
+        // SAFETY: the vector is borrowed for 'a; nothing else gets this item's element.
+        unsafe { Disjoint::from_raw(self.as_mut_ptr(), self.len(), item) }
+    }
+}
+
+/// A slice of the host, for parameters that take parts of it in another way than [`Disjoint`].
+#[derive(Debug)]
+pub struct Parts<'a, T, Way> {
+    start: *mut T,
+    len: usize,
+    way: Way,
+    slice: PhantomData<&'a mut [T]>,
+}
+
+impl<'a, T, Way> Parts<'a, T, Way> {
+    fn new(slice: &'a mut [T], way: Way) -> Self {
+        Parts {
+            start: slice.as_mut_ptr(),
+            len: slice.len(),
+            way,
+            slice: PhantomData,
+        }
+    }
+}
+
+/// In tiles of `N`.
+#[derive(Debug)]
+pub struct InTiles<const N: usize>;
+
+/// In rows of that width.
+#[derive(Debug)]
+pub struct InRows(usize);
+
+/// As atomics.
+#[derive(Debug)]
+pub struct AsAtomics;
+
+/// A slice for a kernel that takes [`Tiles<T, N>`](Tiles).
+pub fn tiles<T: DeviceData, const N: usize>(slice: &mut [T]) -> Parts<'_, T, InTiles<N>> {
+    Parts::new(slice, InTiles)
+}
+
+/// A slice for a kernel that takes [`Rows<T>`](Rows).
+pub fn rows<T: DeviceData>(slice: &mut [T], width: usize) -> Parts<'_, T, InRows> {
+    Parts::new(slice, InRows(width))
+}
+
+/// A slice for a kernel that takes a slice of atomics.
+///
+/// # Panics
+/// If the slice is not aligned as atomics are, which can happen on 32-bit machines.
+pub fn atomic<T: Atomic>(slice: &mut [T]) -> Parts<'_, T, AsAtomics> {
+    assert!(slice.as_ptr().cast::<T::Shared>().is_aligned());
+    Parts::new(slice, AsAtomics)
+}
+
+// SAFETY: a tile of its own for each item.
+unsafe impl<'a, T: DeviceData, const N: usize> HostArgument<Tiles<'a, T, N>, ByReference>
+    for Parts<'a, T, InTiles<N>>
+{
+    unsafe fn for_item(&mut self, item: &Item) -> Tiles<'a, T, N> {
+        // SAFETY: the slice is borrowed for 'a; nothing else gets this item's tile.
+        unsafe { Tiles::from_raw(self.start, self.len, item) }
+    }
+}
+
+// SAFETY: a row of its own for each item.
+unsafe impl<'a, T: DeviceData> HostArgument<Rows<'a, T>, ByReference> for Parts<'a, T, InRows> {
+    unsafe fn for_item(&mut self, item: &Item) -> Rows<'a, T> {
+        // SAFETY: the slice is borrowed for 'a, the width is one for all items, and nothing else
+        // gets this item's row.
+        unsafe { Rows::from_raw(self.start, self.len, self.way.0, item) }
+    }
+}
+
+// SAFETY: atomics only.
+unsafe impl<'a, T: Atomic> HostArgument<&'a [T::Shared], ByReference> for Parts<'a, T, AsAtomics> {
+    unsafe fn for_item(&mut self, _item: &Item) -> &'a [T::Shared] {
+        // SAFETY: `Atomic` promises size and validity; the slice is borrowed for 'a, is aligned, and
+        // is reached as atomics only.
+        unsafe { std::slice::from_raw_parts(self.start.cast(), self.len) }
+    }
+}
+
+// SAFETY: nothing but a type.
+unsafe impl<F: Copy + Send + 'static> HostArgument<F, ByReference> for Function<F> {
+    unsafe fn for_item(&mut self, _item: &Item) -> F {
+        self.get()
+    }
+}
+
+/// A function that can be called as a kernel on the host with the arguments `A`, of which it makes
+/// the parameters `P`.
+#[diagnostic::on_unimplemented(
+    message = "this function can't be called as a kernel with these arguments",
+    label = "no kernel for these arguments",
+    note = "a kernel is a function `(Item, …)` that returns nothing, with one parameter for each \
+            element of the arguments' tuple"
+)]
+pub trait Call<A, P, How> {
+    /// Calls it for all work-items.
+    #[doc(hidden)]
+    fn call(&self, grid: Grid, arguments: A);
+}
+
+macro_rules! arity {
+    ($($argument:ident $parameter:ident $how:ident $name:ident)*) => {
+        impl<Function, $($argument, $parameter, $how),*>
+            Call<($($argument,)*), ($($parameter,)*), ($($how,)*)> for Function
+        where
+            Function: Fn(Item, $($parameter),*),
+            $($argument: HostArgument<$parameter, $how>,)*
+        {
+            #[allow(unused_mut, reason = "kernels without parameters change none")]
+            fn call(&self, grid: Grid, ($(mut $name,)*): ($($argument,)*)) {
+                host::for_each_item(grid.extent(), |item| {
+                    // SAFETY: this is the item's only call.
+                    $(let $name = unsafe { $name.for_item(&item) };)*
+                    self(item, $($name),*)
+                });
+            }
+        }
+    };
+}
+
+arity!();
+arity!(A0 P0 H0 a0);
+arity!(A0 P0 H0 a0 A1 P1 H1 a1);
+arity!(A0 P0 H0 a0 A1 P1 H1 a1 A2 P2 H2 a2);
+arity!(A0 P0 H0 a0 A1 P1 H1 a1 A2 P2 H2 a2 A3 P3 H3 a3);
+arity!(A0 P0 H0 a0 A1 P1 H1 a1 A2 P2 H2 a2 A3 P3 H3 a3 A4 P4 H4 a4);
+arity!(A0 P0 H0 a0 A1 P1 H1 a1 A2 P2 H2 a2 A3 P3 H3 a3 A4 P4 H4 a4 A5 P5 H5 a5);
+arity!(A0 P0 H0 a0 A1 P1 H1 a1 A2 P2 H2 a2 A3 P3 H3 a3 A4 P4 H4 a4 A5 P5 H5 a5 A6 P6 H6 a6);
+arity!(A0 P0 H0 a0 A1 P1 H1 a1 A2 P2 H2 a2 A3 P3 H3 a3 A4 P4 H4 a4 A5 P5 H5 a5 A6 P6 H6 a6 A7 P7 H7 a7);
+arity!(A0 P0 H0 a0 A1 P1 H1 a1 A2 P2 H2 a2 A3 P3 H3 a3 A4 P4 H4 a4 A5 P5 H5 a5 A6 P6 H6 a6 A7 P7 H7 a7 A8 P8 H8 a8);
+arity!(A0 P0 H0 a0 A1 P1 H1 a1 A2 P2 H2 a2 A3 P3 H3 a3 A4 P4 H4 a4 A5 P5 H5 a5 A6 P6 H6 a6 A7 P7 H7 a7 A8 P8 H8 a8 A9 P9 H9 a9);
+arity!(A0 P0 H0 a0 A1 P1 H1 a1 A2 P2 H2 a2 A3 P3 H3 a3 A4 P4 H4 a4 A5 P5 H5 a5 A6 P6 H6 a6 A7 P7 H7 a7 A8 P8 H8 a8 A9 P9 H9 a9
+    A10 P10 H10 a10);
+arity!(A0 P0 H0 a0 A1 P1 H1 a1 A2 P2 H2 a2 A3 P3 H3 a3 A4 P4 H4 a4 A5 P5 H5 a5 A6 P6 H6 a6 A7 P7 H7 a7 A8 P8 H8 a8 A9 P9 H9 a9
+    A10 P10 H10 a10 A11 P11 H11 a11);
