@@ -84,11 +84,15 @@ impl Units {
     }
 }
 
-/// The codegen unit of a file `NAME.UNIT[.RANDOM].rcgu.no-opt.bc`.
+/// The codegen unit of a file `NAME.UNIT[.RANDOM].rcgu.no-opt.bc`. Units are called by a hash in
+/// incremental compilations, which is when there is a random part, and otherwise `CRATE-cgu.NUMBER`.
 fn unit<'a>(file: &'a str, name: &str) -> Option<&'a str> {
     let rest = file.strip_prefix(name)?.strip_prefix('.')?;
     let stem = rest.strip_suffix(".rcgu.no-opt.bc")?;
-    Some(stem.rsplit_once('.').map_or(stem, |(unit, _random)| unit))
+    match stem.rsplit_once('.') {
+        Some((unit, _random)) if !unit.ends_with("-cgu") => Some(unit),
+        _ => Some(stem),
+    }
 }
 
 /// The bitcode of a compiler run that is to become a store. It is shared by the wrapper and the
@@ -240,6 +244,8 @@ mod tests {
         assert_eq!(unit("foo-12.0kl9.09oh.rcgu.no-opt.bc"), Some("0kl9"));
         let file = "foo-12.foo.7c2b-cgu.0.09oh.rcgu.no-opt.bc";
         assert_eq!(unit(file), Some("foo.7c2b-cgu.0"));
+        let file = "foo-12.foo.7c2b-cgu.10.rcgu.no-opt.bc";
+        assert_eq!(unit(file), Some("foo.7c2b-cgu.10"));
         assert_eq!(unit("foo-12.0kl9.09oh.rcgu.bc"), None);
         assert_eq!(unit("foo-123.0kl9.09oh.rcgu.no-opt.bc"), None);
     }
