@@ -1,0 +1,44 @@
+//! The cases, by what they exercise.
+
+mod allocation;
+mod arguments;
+mod control;
+mod crates;
+mod floats;
+mod grids;
+mod integers;
+mod iterators;
+mod outputs;
+mod panicking;
+mod places;
+mod slices;
+mod text;
+mod types;
+
+use crate::rejected;
+use crate::suite::Suite;
+
+/// Every case of the suite.
+pub fn all() -> Suite {
+    let mut suite = Suite::default();
+    for add in [
+        integers::add,
+        floats::add,
+        slices::add,
+        iterators::add,
+        types::add,
+        text::add,
+        allocation::add,
+        control::add,
+        grids::add,
+        outputs::add,
+        arguments::add,
+        places::add,
+        panicking::add,
+        crates::add,
+        rejected::add,
+    ] {
+        add(&mut suite);
+    }
+    suite
+}

@@ -1,0 +1,133 @@
+//! The conformance suite: one set of kernels for every accelerator, each compared bit for bit with
+//! the same function called on the host.
+//!
+//! `conformance --accelerator NAME [--filter TEXT] [--list] [--json]` runs all cases whose name
+//! contains the text and closes with `N passed, N failed, N skipped`.
+
+mod bits;
+mod both;
+mod cases;
+mod panics;
+mod rejected;
+mod suite;
+mod trial;
+mod values;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use legionella::Accelerator;
+
+use suite::{Outcome, Suite};
+
+const USAGE: &str = "usage: conformance --accelerator NAME [--filter TEXT] [--list] [--json]\n\
+     \n\
+     --accelerator NAME  where kernels run; `cpu` is always there\n\
+     --filter TEXT       only the cases whose name contains TEXT\n\
+     --list              print the names of the cases and run none\n\
+     --json              one JSON object a case";
+
+/// What the command line asks for.
+#[derive(Default)]
+struct Options {
+    accelerator: Option<String>,
+    filter: String,
+    list: bool,
+    json: bool,
+}
+
+fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options::default();
+    while let Some(argument) = arguments.next() {
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or_else(|| format!("{argument} needs a value"))
+        };
+        match argument.as_str() {
+            "--accelerator" => options.accelerator = Some(value()?),
+            "--filter" => options.filter = value()?,
+            "--list" => options.list = true,
+            "--json" => options.json = true,
+            other => return Err(format!("unknown argument {other}")),
+        }
+    }
+    Ok(options)
+}
+
+fn main() -> ExitCode {
+    let options = match options(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(problem) => {
+            eprintln!("{problem}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let suite = cases::all();
+    if let Some(name) = suite.ambiguous() {
+        eprintln!("two cases are called {name}");
+        return ExitCode::from(2);
+    }
+    if options.list {
+        for case in suite.matching(&options.filter) {
+            println!("{}", case.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    let Some(name) = &options.accelerator else {
+        eprintln!("which accelerator?\n{USAGE}");
+        return ExitCode::from(2);
+    };
+    match Accelerator::by_name(name) {
+        Ok(accelerator) => run(&suite, &accelerator, name, &options),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs the cases that the options ask for, with one line each.
+fn run(suite: &Suite, accelerator: &Accelerator, kind: &str, options: &Options) -> ExitCode {
+    panics::keep_quiet();
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for case in suite.matching(&options.filter) {
+        let start = Instant::now();
+        let outcome = case.run(accelerator, kind);
+        let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+        let detail = match &outcome {
+            Outcome::Passed => {
+                passed += 1;
+                ""
+            }
+            Outcome::Failed(detail) => {
+                failed += 1;
+                detail
+            }
+            Outcome::Skipped(reason) => {
+                skipped += 1;
+                reason
+            }
+        };
+        if options.json {
+            let line = serde_json::json!({
+                "case": case.name,
+                "outcome": outcome.to_string().to_lowercase(),
+                "detail": detail,
+                "milliseconds": milliseconds,
+            });
+            println!("{line}");
+        } else {
+            println!("{outcome:<7} {:<44} {milliseconds:>8.1} ms", case.name);
+            for line in detail.lines() {
+                println!("        {line}");
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
