@@ -29,9 +29,13 @@ fn toolchain() -> &'static llvm::Llvm {
     llvm::load(&llvm::find(None).unwrap()).unwrap()
 }
 
-fn sysroot_archives() -> Vec<PathBuf> {
+fn sysroot() -> String {
     let sysroot = llvm::sysroot_of("rustc".as_ref()).unwrap();
-    let libraries = std::fs::read_dir(sysroot.join("lib/rustlib")).unwrap();
+    sysroot.to_str().unwrap().to_owned()
+}
+
+fn sysroot_archives() -> Vec<PathBuf> {
+    let libraries = std::fs::read_dir(Path::new(&sysroot()).join("lib/rustlib")).unwrap();
     let host = libraries
         .map(|entry| entry.unwrap().path().join("lib"))
         .find(|path| path.is_dir() && path.to_string_lossy().contains(std::env::consts::ARCH))
@@ -309,29 +313,36 @@ fn damaged_bitcode_is_an_error() {
     assert!(matches!(result, Err(Error::Bitcode { .. })), "{result:?}");
 }
 
-#[test]
-fn bundles_read_back() {
-    let program = Program::configured(0);
-    let record = |kernel: &str| link::Record {
+fn record(program: &Program, kernel: &str) -> link::Record {
+    link::Record {
         entry: program.entry(kernel),
         block_size: 24,
         block_align: 8,
         arguments: Vec::new(),
-    };
+    }
+}
+
+#[test]
+fn bundles_read_back() {
+    let program = Program::configured(0);
     let plan = link::Plan {
-        records: vec![record("program::small"), record("program::everything")],
+        records: vec![
+            record(program, "program::small"),
+            record(program, "program::everything"),
+        ],
         stores: program.stores.clone(),
         sysroot_archives: sysroot_archives(),
         toolchain: Toolchain {
             rustc: "rustc".to_owned(),
-            sysroot: "/sysroot".to_owned(),
+            sysroot: sysroot(),
             triple: "x86_64-unknown-linux-gnu".to_owned(),
         },
         driver: "/driver".to_owned(),
         prebuild: Vec::new(),
+        kept: None,
     };
-    let bytes = link::bundle(toolchain(), &plan).unwrap().bytes;
-    let again = link::bundle(toolchain(), &plan).unwrap().bytes;
+    let bytes = link::bundle(&plan).unwrap().bytes;
+    let again = link::bundle(&plan).unwrap().bytes;
     assert!(bytes == again, "not reproducible");
     let bundle = Bundle::parse(&bytes).unwrap();
     assert_eq!(bundle.manifest.kernels.len(), 2);
@@ -345,4 +356,55 @@ fn bundles_read_back() {
         blake3::hash(&bitcode).as_bytes(),
         &bundle.header.module_hash
     );
+}
+
+#[test]
+fn a_closure_is_kept_until_something_changes() {
+    let program = Program::compile("kept", CONFIGURATIONS[0]);
+    let file = program.directory.join("kept-closure");
+    let mut plan = link::Plan {
+        records: vec![record(&program, "program::small")],
+        stores: program.stores.clone(),
+        sysroot_archives: sysroot_archives(),
+        toolchain: Toolchain {
+            rustc: "rustc".to_owned(),
+            sysroot: sysroot(),
+            triple: "x86_64-unknown-linux-gnu".to_owned(),
+        },
+        driver: "/driver".to_owned(),
+        prebuild: Vec::new(),
+        kept: Some(file.clone()),
+    };
+    let inode = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&file).unwrap());
+    let bytes = link::bundle(&plan).unwrap().bytes;
+    // Writing replaces the file, so the file stays as long as what it holds is used.
+    let first = inode();
+    assert!(link::bundle(&plan).unwrap().bytes == bytes);
+    assert_eq!(inode(), first);
+
+    // Another store that has nothing of the kernel's changes nothing.
+    let unrelated = Program::compile("unrelated", CONFIGURATIONS[2]);
+    plan.stores.push(unrelated.stores[1].clone());
+    assert!(link::bundle(&plan).unwrap().bytes == bytes);
+    assert_eq!(inode(), first);
+
+    // Another kernel does.
+    plan.records.push(record(&program, "program::foreign"));
+    assert!(link::bundle(&plan).unwrap().bytes != bytes);
+    let second = inode();
+    assert_ne!(second, first);
+
+    // So does another version of a crate that the kernel calls,
+    plan.stores[1] = unrelated.stores[1].clone();
+    link::bundle(&plan).unwrap();
+    let third = inode();
+    assert_ne!(third, second);
+
+    // and a damaged file.
+    let mut damaged = std::fs::read(&file).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(&file, damaged).unwrap();
+    link::bundle(&plan).unwrap();
+    assert_ne!(inode(), third);
 }

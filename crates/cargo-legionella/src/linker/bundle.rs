@@ -1,7 +1,7 @@
 //! The bundle of an image, by way of the driver's library.
 //!
-//! Takes the image's kernels and where bitcode lies; loads LLVM, which nothing before this point
-//! needs, and gives the bundle's bytes.
+//! Takes the image's kernels and where bitcode lies; gives the bundle's bytes. Nothing before this
+//! point needs LLVM, and the driver's library loads it only if the kernels' code has changed.
 
 use std::env;
 use std::ffi::OsStr;
@@ -13,7 +13,6 @@ use legionella_abi::bundle::Toolchain;
 use legionella_abi::protocol::TargetSpec;
 use legionella_driver::bitcode::Index;
 use legionella_driver::link::{self, Linked};
-use legionella_driver::llvm;
 
 use super::PREBUILD;
 use super::plan::Plan;
@@ -41,16 +40,18 @@ pub(super) fn make(
         block_align: kernel.block.align,
         arguments: kernel.block.arguments.clone(),
     });
+    // Beside the image's own store, which is replaced as a whole.
+    let kept = stores.first().map(|own| own.with_extension("closure"));
     let plan = link::Plan {
         records: records.collect(),
         stores,
+        kept,
         sysroot_archives: archives_in(&libraries)?,
         toolchain,
         driver: driver()?,
         prebuild: targets(env::var(PREBUILD).ok().as_deref().unwrap_or_default())?,
     };
-    let llvm = llvm::load(&llvm::find(Some(sysroot))?)?;
-    Ok(link::bundle(llvm, &plan)?)
+    Ok(link::bundle(&plan)?)
 }
 
 /// Writes the index of a store, for this link and later ones.

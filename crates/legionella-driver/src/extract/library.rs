@@ -3,8 +3,9 @@
 //! Takes bitcode stores and the archives of the sysroot; gives for a symbol the module that defines
 //! it, and the bytes of a module.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -14,13 +15,17 @@ use crate::bitcode::{Index, archive, map};
 use crate::error::Error;
 
 /// A module in a [`Library`]. A lower one comes first where the order is free.
-pub(super) type ModuleId = u32;
+pub(crate) type ModuleId = u32;
 
 /// Which module defines which symbol.
-pub(super) struct Library {
+pub(crate) struct Library {
     symbols: HashMap<String, ModuleId>,
     modules: Vec<Module>,
     archives: Vec<Mmap>,
+    /// Symbols that were asked for.
+    looked_up: RefCell<BTreeSet<String>>,
+    /// Modules that were read.
+    read: RefCell<BTreeSet<ModuleId>>,
 }
 
 enum Module {
@@ -50,11 +55,13 @@ impl Bytes<'_> {
 impl Library {
     /// Reads all symbol tables. Where two modules define a symbol the first counts, and stores come
     /// before the sysroot.
-    pub(super) fn open(stores: &[PathBuf], archives: &[PathBuf]) -> Result<Self, Error> {
+    pub(crate) fn open(stores: &[PathBuf], archives: &[PathBuf]) -> Result<Self, Error> {
         let mut library = Library {
             symbols: HashMap::new(),
             modules: Vec::new(),
             archives: Vec::new(),
+            looked_up: RefCell::default(),
+            read: RefCell::default(),
         };
         for store in stores {
             library.add_store(store)?;
@@ -102,9 +109,34 @@ impl Library {
         Ok(())
     }
 
-    /// The module that defines a symbol.
+    /// The module that defines a symbol. That it was asked for is on record.
     pub(super) fn find(&self, symbol: &str) -> Option<ModuleId> {
+        if !self.looked_up.borrow().contains(symbol) {
+            self.looked_up.borrow_mut().insert(symbol.to_owned());
+        }
+        self.peek(symbol)
+    }
+
+    /// The module that defines a symbol, off the record.
+    pub(super) fn peek(&self, symbol: &str) -> Option<ModuleId> {
         self.symbols.get(symbol).copied()
+    }
+
+    /// The symbols that were asked for, sorted, with what was answered.
+    pub(super) fn lookups(&self) -> Vec<(String, Option<ModuleId>)> {
+        let looked_up = self.looked_up.borrow();
+        let answered = |symbol: &String| (symbol.clone(), self.peek(symbol));
+        looked_up.iter().map(answered).collect()
+    }
+
+    /// Whether a module's bitcode was asked for.
+    pub(super) fn was_read(&self, module: ModuleId) -> bool {
+        self.read.borrow().contains(&module)
+    }
+
+    /// All modules, by where they come from.
+    pub(super) fn origins(&self) -> impl Iterator<Item = (String, ModuleId)> {
+        (0..self.modules.len() as ModuleId).map(|module| (self.origin(module), module))
     }
 
     /// Whether a module is one of a bitcode store, and not of the sysroot.
@@ -120,8 +152,14 @@ impl Library {
         }
     }
 
-    /// The bitcode of a module.
+    /// The bitcode of a module. That it was read is on record.
     pub(super) fn bytes(&self, module: ModuleId) -> Result<Bytes<'_>, Error> {
+        self.read.borrow_mut().insert(module);
+        self.peek_bytes(module)
+    }
+
+    /// The bitcode of a module, off the record.
+    pub(super) fn peek_bytes(&self, module: ModuleId) -> Result<Bytes<'_>, Error> {
         match &self.modules[module as usize] {
             Module::File(path) => Ok(Bytes::Mapped(map(path)?)),
             Module::Member { archive, range, .. } => {

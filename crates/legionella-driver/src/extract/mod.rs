@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use legionella_abi::intrinsic;
 use legionella_abi::protocol::Source;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::llvm::Llvm;
@@ -21,13 +22,15 @@ mod library;
 mod linker;
 mod names;
 mod summary;
+mod trace;
 mod walk;
 
 pub use names::kernel_name;
 
 use cuts::Cut;
-use library::Library;
+pub(crate) use library::Library;
 use linker::Gathered;
+pub(crate) use trace::Trace;
 use walk::Walk;
 
 /// All that a set of kernels reaches, in one module.
@@ -45,7 +48,7 @@ pub struct Closure {
 }
 
 /// What is known of an entry and of what it reaches.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its symbol.
     pub symbol: String,
@@ -62,12 +65,16 @@ pub struct Entry {
 /// # Errors
 /// If an entry is in no store, or bitcode cannot be read.
 pub fn closure(
-    _: &Llvm,
+    llvm: &Llvm,
     entries: &[&str],
     stores: &[PathBuf],
     sysroot_archives: &[PathBuf],
 ) -> Result<Closure, Error> {
-    let library = Library::open(stores, sysroot_archives)?;
+    closure_of(llvm, entries, &Library::open(stores, sysroot_archives)?)
+}
+
+/// Extracts the closure of entry symbols from a library.
+pub(crate) fn closure_of(_: &Llvm, entries: &[&str], library: &Library) -> Result<Closure, Error> {
     let missing = entries.iter().find(|entry| library.find(entry).is_none());
     if let Some(entry) = missing {
         return Err(Error::MissingKernel {
@@ -76,19 +83,19 @@ pub fn closure(
     }
     let roots = entries.iter().map(|entry| (*entry).to_owned());
     let mut roots: HashSet<String> = roots.collect();
-    roots.extend(known(&library, intrinsic::ROOTS.iter().copied()));
+    roots.extend(known(library, intrinsic::ROOTS.iter().copied()));
 
     let mut gathered = Gathered::new();
-    let mut walk = Walk::new(&library);
+    let mut walk = Walk::new(library);
     let mut hopeless = HashSet::new();
     loop {
-        gather(&library, &mut gathered, &mut walk, &roots, &mut hopeless)?;
+        gather(library, &mut gathered, &mut walk, &roots, &mut hopeless)?;
         let maths = gathered.intrinsics().into_iter().filter_map(|name| {
             let operation = name.strip_prefix("llvm.")?;
             Some(format!("{}{operation}", intrinsic::MATHS_PREFIX))
         });
         let before = roots.len();
-        roots.extend(known(&library, maths));
+        roots.extend(known(library, maths));
         if roots.len() == before {
             break;
         }

@@ -4,28 +4,26 @@
 //! [`legionella_abi::bundle`]: the closure of all kernels, what is known of each of them, and the
 //! code that was asked for ahead of time.
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
 use legionella_abi::bundle::{Header, Kernel, Manifest, Prebuilt, Toolchain};
 use legionella_abi::frame;
 use legionella_abi::protocol::{Code, Diagnostic, Options, TargetSpec};
 use legionella_abi::record::ArgumentLayout;
 
 use crate::error::Error;
-use crate::extract::{self, Closure};
+use crate::extract;
 use crate::generate::{Failure, generate};
-use crate::llvm::Llvm;
+use crate::llvm::{self, Llvm};
 use crate::target::Toolbox;
+
+mod packed;
 
 pub use crate::extract::kernel_name;
 
-/// How hard the module is compressed: higher levels take far longer and save little.
-const COMPRESSION: u32 = 3;
+use packed::Packed;
 
 /// A kernel that launch sites of an image ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +53,8 @@ pub struct Plan {
     pub driver: String,
     /// What to generate code for ahead of time.
     pub prebuild: Vec<TargetSpec>,
+    /// File in which the closure is kept for the next link of the image, which often has the same.
+    pub kept: Option<PathBuf>,
 }
 
 /// What became of a [`Plan`].
@@ -77,24 +77,29 @@ pub struct Refused {
     pub problems: Vec<Diagnostic>,
 }
 
-/// Makes the bundle of an image.
+/// Makes the bundle of an image. LLVM is loaded if a closure has to be extracted or code to be
+/// generated.
 ///
 /// # Errors
-/// If a kernel's bitcode is missing or cannot be read, or code generation itself fails.
-pub fn bundle(llvm: &Llvm, plan: &Plan) -> Result<Linked, Error> {
-    let entries: Vec<&str> = plan.records.iter().map(|record| &*record.entry).collect();
-    let closure = extract::closure(llvm, &entries, &plan.stores, &plan.sysroot_archives)?;
-    let ahead = prebuild(plan, &closure)?;
+/// If there is no LLVM, if a kernel's bitcode is missing or cannot be read, or code generation itself fails.
+pub fn bundle(plan: &Plan) -> Result<Linked, Error> {
+    let module = packed::module(plan)?;
+    let ahead = prebuild(plan, &module)?;
     let manifest = Manifest {
         toolchain: plan.toolchain.clone(),
         driver: plan.driver.clone(),
-        kernels: kernels(plan, &closure),
+        kernels: kernels(plan, &module),
         prebuilt: ahead.prebuilt,
     };
     Ok(Linked {
-        bytes: encode(&manifest, &closure.bitcode, &ahead.code)?,
+        bytes: encode(&manifest, &module, &ahead.code),
         refused: ahead.refused,
     })
+}
+
+/// Loads the LLVM of the toolchain that builds the image.
+fn load_llvm(plan: &Plan) -> Result<&'static Llvm, Error> {
+    llvm::load(&llvm::find(Some(Path::new(&plan.toolchain.sysroot)))?)
 }
 
 /// Code that was generated ahead of time.
@@ -106,7 +111,12 @@ struct Ahead {
 }
 
 /// Generates code of all kernels for all targets of the plan, on all processors.
-fn prebuild(plan: &Plan, closure: &Closure) -> Result<Ahead, Error> {
+fn prebuild(plan: &Plan, module: &Packed) -> Result<Ahead, Error> {
+    if plan.prebuild.is_empty() {
+        return Ok(Ahead::default());
+    }
+    load_llvm(plan)?;
+    let bitcode = module.bitcode()?;
     let toolbox = Toolbox {
         sysroot: Some(PathBuf::from(&plan.toolchain.sysroot)),
     };
@@ -125,7 +135,7 @@ fn prebuild(plan: &Plan, closure: &Closure) -> Result<Ahead, Error> {
                 return;
             };
             let entry = &plan.records[kernel].entry;
-            result.get_or_init(|| generate(&closure.bitcode, entry, target, &options, &toolbox));
+            result.get_or_init(|| generate(&bitcode, entry, target, &options, &toolbox));
         }
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
@@ -150,7 +160,7 @@ fn prebuild(plan: &Plan, closure: &Closure) -> Result<Ahead, Error> {
                 ahead.code.extend(generated.bytes);
             }
             Some(Err(Failure::Refused(problems))) => ahead.refused.push(Refused {
-                kernel: closure.entries[kernel].kernel.clone(),
+                kernel: module.entries[kernel].kernel.clone(),
                 target: target.clone(),
                 problems,
             }),
@@ -167,8 +177,8 @@ fn prebuild(plan: &Plan, closure: &Closure) -> Result<Ahead, Error> {
     Ok(ahead)
 }
 
-fn kernels(plan: &Plan, closure: &Closure) -> Vec<Kernel> {
-    let described = plan.records.iter().zip(&closure.entries);
+fn kernels(plan: &Plan, module: &Packed) -> Vec<Kernel> {
+    let described = plan.records.iter().zip(&module.entries);
     let kernel = |(record, entry): (&Record, &extract::Entry)| Kernel {
         entry: record.entry.clone(),
         name: entry.kernel.clone(),
@@ -182,26 +192,15 @@ fn kernels(plan: &Plan, closure: &Closure) -> Vec<Kernel> {
 }
 
 /// Puts the parts of a bundle together. `code` is all prebuilt code, as the manifest counts it.
-fn encode(manifest: &Manifest, bitcode: &[u8], code: &[u8]) -> Result<Vec<u8>, Error> {
-    let module = compress(bitcode)?;
+fn encode(manifest: &Manifest, module: &Packed, code: &[u8]) -> Vec<u8> {
     let frame = frame::encode(manifest);
     let manifest = frame.get(frame::HEADER..).unwrap_or_default();
     let header = Header {
         version: legionella_abi::VERSION,
         manifest_len: manifest.len() as u64,
-        module_len: module.len() as u64,
-        bitcode_len: bitcode.len() as u64,
-        module_hash: *blake3::hash(bitcode).as_bytes(),
+        module_len: module.compressed.len() as u64,
+        bitcode_len: module.bitcode_len,
+        module_hash: module.hash,
     };
-    Ok([&header.encode()[..], manifest, &module, code].concat())
-}
-
-fn compress(bitcode: &[u8]) -> Result<Vec<u8>, Error> {
-    let failed = |error: std::io::Error| Error::Internal {
-        stage: "compression",
-        reason: error.to_string(),
-    };
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(COMPRESSION));
-    encoder.write_all(bitcode).map_err(failed)?;
-    encoder.finish().map_err(failed)
+    [&header.encode()[..], manifest, &module.compressed, code].concat()
 }
