@@ -6,7 +6,6 @@
 //! This module knows files; it must not know what is in the bitcode.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -69,11 +68,12 @@ impl Units {
             return Ok(units);
         };
         for entry in fs::read_dir(session)? {
-            let path = PathBuf::from(entry?.file_name());
-            let (Some(unit), Some("o" | "bc")) = (
-                path.file_stem().and_then(OsStr::to_str),
-                path.extension().and_then(OsStr::to_str),
-            ) else {
+            let file = entry?.file_name();
+            let kinds = [".o", ".pre-lto.bc", ".bc"];
+            let Some(unit) = file
+                .to_str()
+                .and_then(|file| kinds.iter().find_map(|kind| file.strip_suffix(kind)))
+            else {
                 continue;
             };
             if !units.fresh.contains_key(unit) {
@@ -267,6 +267,7 @@ mod tests {
             fs::create_dir_all(&session).unwrap();
             for unit in all {
                 fs::write(session.join(format!("{unit}.o")), "").unwrap();
+                fs::write(session.join(format!("{unit}.pre-lto.bc")), "").unwrap();
             }
             let pending = Pending {
                 store: at("libfoo-1.legionella"),

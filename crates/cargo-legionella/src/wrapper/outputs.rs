@@ -5,6 +5,8 @@
 //! they are announced, since cargo starts dependent crates as soon as metadata is there, and the
 //! rest at the end. This module moves files; it must not know what they are.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, BufRead, Write};
@@ -19,6 +21,8 @@ pub(super) struct Outputs {
     wanted: PathBuf,
     /// Where the compiler writes them.
     private: PathBuf,
+    /// Outputs that have been announced to be where they are wanted.
+    announced: RefCell<BTreeSet<OsString>>,
 }
 
 impl Outputs {
@@ -30,6 +34,7 @@ impl Outputs {
         Ok(Outputs {
             wanted: wanted.to_owned(),
             private,
+            announced: RefCell::default(),
         })
     }
 
@@ -57,15 +62,18 @@ impl Outputs {
     }
 
     /// Passes the compiler's messages on. Outputs that they announce are put where they are wanted
-    /// first, and announced to be there.
+    /// first, and announced to be there, once each however often the compiler runs.
     pub fn relay(&self, messages: impl BufRead, mut to: impl Write) -> anyhow::Result<()> {
         for message in messages.split(b'\n') {
             let message = message.context("reading the compiler's messages")?;
-            let announced = match self.announced(&message) {
-                Some(announcement) => Some(self.publish(announcement)?),
-                None => None,
+            let message = match self.announcement(&message) {
+                Some(announcement) => match self.publish(announcement)? {
+                    Some(announcement) => announcement,
+                    None => continue,
+                },
+                None => message,
             };
-            to.write_all(announced.as_deref().unwrap_or(&message))?;
+            to.write_all(&message)?;
             to.write_all(b"\n")?;
             to.flush()?;
         }
@@ -73,7 +81,7 @@ impl Outputs {
     }
 
     /// The announcement of an output in the private folder, if the message is one.
-    fn announced(&self, message: &[u8]) -> Option<serde_json::Value> {
+    fn announcement(&self, message: &[u8]) -> Option<serde_json::Value> {
         if !message.starts_with(b"{\"$message_type\":\"artifact\"") {
             return None;
         }
@@ -82,7 +90,7 @@ impl Outputs {
         (path.parent() == Some(&self.private)).then_some(announcement)
     }
 
-    fn publish(&self, mut announcement: serde_json::Value) -> anyhow::Result<Vec<u8>> {
+    fn publish(&self, mut announcement: serde_json::Value) -> anyhow::Result<Option<Vec<u8>>> {
         let name = announcement["artifact"]
             .as_str()
             .and_then(|path| Path::new(path).file_name())
@@ -99,8 +107,11 @@ impl Outputs {
                 .and_then(|()| fs::rename(&link, &wanted))
                 .with_context(|| format!("writing {}", wanted.display()))?;
         }
+        if !self.announced.borrow_mut().insert(name) {
+            return Ok(None);
+        }
         announcement["artifact"] = wanted.to_string_lossy().into();
-        Ok(serde_json::to_vec(&announcement)?)
+        Ok(Some(serde_json::to_vec(&announcement)?))
     }
 
     /// Moves all outputs to where they are wanted.
