@@ -8,7 +8,8 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
-    Data, DeriveInput, Error, Fields, GenericParam, Result, Type, parse_macro_input, parse_quote,
+    Data, DeriveInput, Error, Fields, GenericParam, Result, Type, TypeParamBound,
+    parse_macro_input, parse_quote,
 };
 
 /// Derives `legionella::DeviceData` for a struct or an enum whose fields are all device data.
@@ -24,12 +25,17 @@ pub fn derive_device_data(input: proc_macro::TokenStream) -> proc_macro::TokenSt
 
 fn device_data(mut input: DeriveInput) -> Result<TokenStream> {
     let fields = field_types(&input)?;
-    for parameter in &mut input.generics.params {
+    let generics = &mut input.generics;
+    for parameter in &mut generics.params {
         match parameter {
             GenericParam::Type(parameter) => {
-                parameter
-                    .bounds
-                    .push(parse_quote!(::legionella::DeviceData));
+                let name = &parameter.ident;
+                let bound: TypeParamBound = parse_quote!(::legionella::DeviceData);
+                // Where the other bounds are.
+                match &mut generics.where_clause {
+                    Some(bounds) => bounds.predicates.push(parse_quote!(#name: #bound)),
+                    None => parameter.bounds.push(bound),
+                }
             }
             GenericParam::Lifetime(parameter) => {
                 return Err(Error::new(

@@ -237,6 +237,23 @@ impl<T: DeviceData> Buffer<T> {
     }
 }
 
+#[cfg(test)]
+impl<T: DeviceData> Buffer<T> {
+    /// The whole buffer as if it were lent mutably, for launches that are made one by one.
+    pub(crate) fn lent(&self) -> SliceMut<'_, T> {
+        // SAFETY: within the allocation. Tests reach no element by two of these at once.
+        unsafe { SliceMut::new(&self.allocation, 0, self.len) }
+    }
+
+    pub(crate) fn weak(&self) -> std::sync::Weak<Allocation> {
+        Arc::downgrade(&self.allocation)
+    }
+
+    pub(crate) fn device_address(&self) -> *mut T {
+        self.allocation.memory.as_ptr().cast()
+    }
+}
+
 impl<T: DeviceData> fmt::Debug for Buffer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Buffer")

@@ -16,6 +16,7 @@ use legionella_abi::record::Cell;
 use legionella_device::DeviceData;
 
 use crate::accelerator::Accelerator;
+use crate::backend::Program;
 use crate::buffer::Allocation;
 use crate::error::{Error, Result};
 use crate::grid::Grid;
@@ -209,14 +210,31 @@ unsafe fn submit(
     layout: Layout,
     after: After<'_>,
 ) -> Result<Completion> {
-    let Binder {
-        accelerator,
-        binding,
-    } = binder;
+    let accelerator = binder.accelerator;
     let program = match cell.and_then(|cell| program::loaded(cell, accelerator)) {
         Some(program) => program,
         None => program::load(cell, accelerator, type_name())?,
     };
+    // SAFETY: the caller's promise.
+    unsafe { schedule(binder, program, grid, block, layout, after) }
+}
+
+/// Schedules a program with an argument block.
+///
+/// # Safety
+/// As for [`submit`], where the program is the cell's.
+unsafe fn schedule(
+    binder: Binder<'_>,
+    program: &'static Program,
+    grid: Grid,
+    block: *const u8,
+    layout: Layout,
+    after: After<'_>,
+) -> Result<Completion> {
+    let Binder {
+        accelerator,
+        binding,
+    } = binder;
     let space = grid.index_space(|extent| accelerator.backend().group_size(extent))?;
     if space.groups.contains(&0) {
         return Ok(Completion::immediate());
@@ -228,4 +246,26 @@ unsafe fn submit(
     // SAFETY: the caller's promise.
     let launch = unsafe { binding.submit(program, space, block, layout, queue) };
     Ok(Completion::of(launch))
+}
+
+/// Launches a program that no cell has, with an argument block that the caller fills.
+///
+/// # Safety
+/// The program takes such blocks, and stays within what is told to the binder.
+#[cfg(test)]
+pub(crate) unsafe fn launch_program<B: Copy>(
+    accelerator: &Accelerator,
+    program: &'static Program,
+    grid: Grid,
+    block: impl FnOnce(&mut Binder<'_>) -> Result<B>,
+    after: After<'_>,
+) -> Result<Completion> {
+    let mut binder = Binder {
+        accelerator,
+        binding: Binding::new(),
+    };
+    let block = block(&mut binder)?;
+    let address = (&raw const block).cast();
+    // SAFETY: the caller's promise.
+    unsafe { schedule(binder, program, grid, address, Layout::new::<B>(), after) }
 }

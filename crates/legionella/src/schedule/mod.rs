@@ -4,6 +4,7 @@
 //! gives each to its program when everything before it has ended, and tells whoever waits. It
 //! knows neither kernels' types nor what a backend does with a launch.
 //!
+//! * [`block`]: where a launch keeps its arguments;
 //! * [`slot`]: the recycled state of one launch, and tickets that name a launch for ever;
 //! * [`hazards`]: what is in flight on one allocation;
 //! * [`completion`]: the caller's view of a launch.
@@ -17,3 +18,6 @@ pub(crate) mod block;
 pub(crate) mod completion;
 pub(crate) mod hazards;
 pub(crate) mod slot;
+
+#[cfg(test)]
+mod tests;

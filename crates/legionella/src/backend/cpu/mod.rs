@@ -181,3 +181,42 @@ impl Code for Loaded {
         self.pool.enqueue(self.run, launch);
     }
 }
+
+/// What tests use in place of generated code.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::backend::Program;
+    use legionella_abi::cpu::{Panic, Progress};
+
+    impl Cpu {
+        /// A function of the test as a program, which lives as long as the process.
+        pub(crate) fn program(&self, run: Run) -> &'static Program {
+            let code = Loaded {
+                run,
+                pool: Arc::clone(&self.pool),
+                _object: None,
+            };
+            Box::leak(Box::new(Program::new("test".into(), Box::new(code))))
+        }
+    }
+
+    /// Panics as generated code does.
+    ///
+    /// # Safety
+    /// Within a call of a program, whose `progress` it is; no frame since has anything to drop.
+    pub(crate) unsafe fn panic(progress: *mut Progress, item: [u64; 3], message: &str) -> ! {
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*progress).item = item;
+            (call::HOST.panic)(&Panic {
+                message: message.as_ptr(),
+                message_len: message.len(),
+                file: "kernel.rs".as_ptr(),
+                file_len: "kernel.rs".len(),
+                line: 7,
+                column: 9,
+            })
+        }
+    }
+}

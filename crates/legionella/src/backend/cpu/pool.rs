@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::hint::spin_loop;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -30,8 +31,9 @@ const PATIENCE: Duration = Duration::from_micros(50);
 /// Stack of a thread: kernels may recurse.
 const STACK: usize = 16 << 20;
 
-/// Work-items in one chunk at most, so that cancellation and other launches don't wait for long.
-const CHUNK_ITEMS: u64 = 1 << 16;
+/// How long a chunk should take: long against claiming it, short for a launch that waits for a
+/// thread or for its cancellation.
+const CHUNK: Range<Duration> = Duration::from_micros(100)..Duration::from_micros(400);
 
 /// The threads, and the launches that they run.
 pub(super) struct Pool {
@@ -70,8 +72,6 @@ struct Task {
     block: *const u8,
     space: Launch,
     groups: u64,
-    /// Groups in one chunk at most.
-    chunk: u64,
     cancelled: &'static AtomicBool,
 }
 
@@ -126,13 +126,11 @@ impl Pool {
     pub(super) fn enqueue(self: &Arc<Self>, run: Run, launch: Running) {
         let space = *launch.space();
         let groups: u64 = space.groups.iter().product();
-        let group: u64 = space.group.iter().fold(1, |all, &d| all.saturating_mul(d));
         let task = Task {
             run,
             block: launch.block(),
             space,
             groups,
-            chunk: (CHUNK_ITEMS / group).max(1),
             cancelled: launch.cancelled(),
         };
         let seats = usize::try_from(groups).map_or(self.threads, |groups| groups.min(self.threads));
@@ -246,11 +244,13 @@ impl Pool {
 
     /// Runs chunks of a launch, then of launches that have nobody, until there is nothing to do.
     fn work_on(&self, mut job: Arc<Job>, mut task: Task) {
+        let mut pace = Pace::new();
         loop {
-            match job.claim(&task, self.threads) {
+            match job.claim(&task, self.threads, pace.groups) {
                 None => return self.stand_up(job),
                 Some((first, end)) => job.run(&task, first, end),
             }
+            pace.adapt();
             if self.lonely.load(Ordering::Relaxed) == 0 {
                 continue;
             }
@@ -264,6 +264,7 @@ impl Pool {
             self.offer_seat(&mut queue, job, task);
             drop(queue);
             (job, task) = next;
+            pace = Pace::new();
         }
     }
 
@@ -304,8 +305,9 @@ impl Pool {
 }
 
 impl Job {
-    /// Claims a chunk: a share of what is left, so that the last chunks are small.
-    fn claim(&self, task: &Task, threads: usize) -> Option<(u64, u64)> {
+    /// Claims a chunk of at most that many groups, and of no more than a share of what is left, so
+    /// that the last chunks are small.
+    fn claim(&self, task: &Task, threads: usize, most: u64) -> Option<(u64, u64)> {
         let mut first = self.next.load(Ordering::Relaxed);
         loop {
             if first >= task.groups {
@@ -319,7 +321,7 @@ impl Job {
                 return None;
             }
             let share = (task.groups - first) / (8 * threads as u64);
-            let end = first + share.clamp(1, task.chunk);
+            let end = first + share.clamp(1, most);
             match self
                 .next
                 .compare_exchange_weak(first, end, Ordering::Relaxed, Ordering::Relaxed)
@@ -344,6 +346,33 @@ impl Job {
             // Where it was is part of the contract; a place out of range ends the chunk.
             first = (group_of(panic.item, &task.space)).map_or(end, |group| group.max(first) + 1);
             lock(&self.end).panic.get_or_insert(panic);
+        }
+    }
+}
+
+/// How many groups a thread claims at once: what takes about as long as a [`CHUNK`] should.
+struct Pace {
+    groups: u64,
+    since: Instant,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Pace {
+            groups: 1,
+            since: Instant::now(),
+        }
+    }
+
+    /// A chunk has been run.
+    fn adapt(&mut self) {
+        let now = Instant::now();
+        let took = now - self.since;
+        self.since = now;
+        if took < CHUNK.start {
+            self.groups = self.groups.saturating_mul(2);
+        } else if took > CHUNK.end {
+            self.groups = (self.groups / 2).max(1);
         }
     }
 }

@@ -49,7 +49,7 @@ mod tests {
         };
         let mut call = Call {
             run,
-            block: std::ptr::null(),
+            block: (&raw const run).cast(),
             launch: &launch,
             first,
             end: 7,
@@ -76,7 +76,7 @@ mod tests {
                 leave(CURRENT.get());
             }
             if first < 100 {
-                deep(block, launch, first - 1, end, progress);
+                (*block.cast::<Run>())(block, launch, first - 1, end, progress);
             }
         }
     }
