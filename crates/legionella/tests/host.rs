@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use legionella::prelude::*;
 use legionella::{Index, host};
 
+#[allow(clippy::too_many_arguments, reason = "one of every kind")]
 fn many<F: Fn(u32) -> u32>(
     at: Item,
     offset: Option<u32>,
@@ -30,7 +31,7 @@ fn many<F: Fn(u32) -> u32>(
 
 #[test]
 fn every_kind_of_argument() {
-    let x = vec![1, 2, 3, 4];
+    let x = [1, 2, 3, 4];
     let mut own = [0; 3];
     let mut pairs = vec![0; 8];
     let mut rows = vec![0; 10];
