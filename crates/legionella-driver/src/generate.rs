@@ -63,7 +63,7 @@ const SIMPLIFY: Pipeline<'static> = Pipeline {
            instcombine<no-verify-fixpoint>,simplifycfg),globaldce",
     vectorise: false,
     unroll: false,
-    inline_threshold: 500,
+    inline_threshold: 225,
 };
 
 /// Generates the code of one kernel.

@@ -90,6 +90,7 @@ pub(crate) fn declare<'m>(
 /// The types that passes build with.
 pub(crate) struct Types<'m> {
     pub(crate) void: Type<'m>,
+    pub(crate) i1: Type<'m>,
     pub(crate) i8: Type<'m>,
     pub(crate) i32: Type<'m>,
     pub(crate) i64: Type<'m>,
@@ -103,6 +104,7 @@ impl<'m> Types<'m> {
         let ty = Type::from_raw;
         Types {
             void: ty(llvm!(c::LLVMVoidTypeInContext(context))),
+            i1: ty(llvm!(c::LLVMInt1TypeInContext(context))),
             i8: ty(llvm!(c::LLVMInt8TypeInContext(context))),
             i32: ty(llvm!(c::LLVMInt32TypeInContext(context))),
             i64: ty(llvm!(c::LLVMInt64TypeInContext(context))),

@@ -256,9 +256,42 @@ impl<'m> Value<'m> {
         ));
     }
 
-    /// A copy of an instruction that is in no block yet.
-    pub(crate) fn clone_instruction(self) -> Value<'m> {
-        Value::from_raw(llvm!(c::LLVMInstructionClone(self.0)))
+    /// Whether an address lies at a constant distance from a parameter of its function.
+    pub(crate) fn is_address_in_parameter(self) -> bool {
+        self.is_argument()
+            || (self.is(LLVMOpcode::LLVMGetElementPtr)
+                && self.is_instruction()
+                && self.operand(0).is_address_in_parameter()
+                && self.operands()[1..].iter().all(|index| index.is_constant()))
+    }
+
+    /// A copy of an instruction that is in no block yet, and that may run where the original
+    /// wouldn't: without what was known of its operands or its result there.
+    pub(crate) fn clone_speculatable(self) -> Value<'m> {
+        use LLVMOpcode::*;
+        let copy = llvm!(c::LLVMInstructionClone(self.0));
+        match self.opcode() {
+            Some(LLVMAdd | LLVMSub | LLVMMul | LLVMShl) => {
+                llvm!(c::LLVMSetNUW(copy, 0));
+                llvm!(c::LLVMSetNSW(copy, 0));
+            }
+            Some(LLVMLShr | LLVMAShr) => llvm!(c::LLVMSetExact(copy, 0)),
+            Some(LLVMOr) => llvm!(c::LLVMSetIsDisjoint(copy, 0)),
+            Some(LLVMZExt) => llvm!(c::LLVMSetNNeg(copy, 0)),
+            Some(LLVMICmp) => llvm!(c::LLVMSetICmpSameSign(copy, 0)),
+            Some(LLVMGetElementPtr) => llvm!(c::LLVMGEPSetNoWrapFlags(copy, 0)),
+            _ => {}
+        }
+        let context = llvm!(c::LLVMGetTypeContext(self.ty().raw()));
+        for name in ["noundef", "range", "nonnull", "align", "dereferenceable"] {
+            let kind = llvm!(c::LLVMGetMDKindIDInContext(
+                context,
+                name.as_ptr().cast(),
+                name.len() as u32
+            ));
+            llvm!(c::LLVMSetMetadata(copy, kind, std::ptr::null_mut()));
+        }
+        Value::from_raw(copy)
     }
 }
 

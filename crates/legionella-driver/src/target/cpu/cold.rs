@@ -164,25 +164,12 @@ fn repeatable(value: Value<'_>) -> bool {
             | LLVMExtractValue | LLVMFreeze,
         ) => true,
         // The argument block doesn't change during a launch; what it points to does.
-        Some(LLVMLoad) => block_address(value.operand(0)),
+        Some(LLVMLoad) => value.operand(0).is_address_in_parameter(),
         Some(LLVMCall) => value.called_function().is_some_and(|function| {
             function.name().starts_with("legionella.") && function.has_attribute("speculatable")
         }),
         _ => false,
     }
-}
-
-/// Whether an address lies at a constant distance from the argument block's.
-fn block_address(address: Value<'_>) -> bool {
-    if address.is_argument() {
-        return true;
-    }
-    address.is(LLVMOpcode::LLVMGetElementPtr)
-        && address.is_instruction()
-        && block_address(address.operand(0))
-        && address.operands()[1..]
-            .iter()
-            .all(|index| index.is_constant())
 }
 
 /// Whether a value is a scalar that stays meaningful after the item has ended.
@@ -207,7 +194,7 @@ fn may_be_private<'m>(pointer: Value<'m>, seen: &mut BTreeSet<Value<'m>>) -> boo
             .operands()
             .into_iter()
             .any(|operand| may_be_private(operand, seen)),
-        Some(LLVMLoad) => !block_address(pointer.operand(0)),
+        Some(LLVMLoad) => !pointer.operand(0).is_address_in_parameter(),
         _ => true,
     }
 }
@@ -274,7 +261,7 @@ fn split<'m>(
         builder.insert(*alloca);
     }
     for value in &plan.repeated {
-        let copy = value.clone_instruction();
+        let copy = value.clone_speculatable();
         builder.insert(copy);
         substitute(copy, &inside);
         inside.insert(*value, copy);

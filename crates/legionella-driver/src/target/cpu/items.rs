@@ -5,7 +5,8 @@
 //! second dimension, within them a loop over the first, the *lane loop*, which LLVM's vectoriser
 //! takes. Where the kernel's panics can be deferred ([`super::cold`]), the lane loop has no exit
 //! but its own; it then runs in strips, and after each strip the first item that asked for a panic
-//! gets it.
+//! gets it. A kernel whose items are independent gets the lane loop twice: [`super::guards`] frees
+//! the *quick* one of checks that all items of a strip pass.
 
 use inkwell::module::Module;
 use legionella_abi::{cpu, intrinsic};
@@ -13,8 +14,10 @@ use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
 
 use super::cold::{self, Deferred};
+use super::guards::Quick;
+use super::loops::{self, Counter, Parallel};
 use crate::error::Error;
-use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
+use crate::ir::{self, Builder, Function, Type, Types, Value, llvm};
 
 /// Items of a strip: how many fit between two looks at who panicked.
 const STRIP: u64 = 1024;
@@ -23,11 +26,13 @@ const STRIP: u64 = 1024;
 pub(super) struct Run<'m> {
     function: Function<'m>,
     ids: Ids<'m>,
+    /// The lane loop without checks, and the ids in it.
+    quick: Option<(Quick<'m>, Ids<'m>)>,
     cold: Option<Function<'m>>,
 }
 
 impl<'m> Run<'m> {
-    /// The address of the ids, if `function` is the cold function.
+    /// The address of the ids, if `function` is the cold function, which is told them so.
     fn cold_ids(&self, function: Function<'m>) -> Option<Value<'m>> {
         (self.cold == Some(function)).then(|| function.parameters()[2])
     }
@@ -55,6 +60,14 @@ impl<'m> Ids<'m> {
         })
     }
 
+    /// The ids of a lane, where the first dimension's are those of lane 0.
+    fn at_lane(&self, at: &Builder<'m>, lane: Value<'m>) -> Self {
+        let mut ids = *self;
+        ids.global[0] = at.add(self.global[0], lane);
+        ids.local[0] = at.add(self.local[0], lane);
+        ids
+    }
+
     /// All of them in a fixed order: by kind as in [`crate::lower::IDS`], then by dimension.
     fn all(&self) -> Vec<Value<'m>> {
         crate::lower::IDS
@@ -80,28 +93,47 @@ pub(super) fn build<'m>(module: &'m Module<'_>, entry: &str) -> Result<Run<'m>, 
 
 /// How the kernel runs within the lane loop.
 enum Shape<'m> {
-    /// Items are independent of each other and don't panic.
-    Lanes(Function<'m>),
+    /// Items don't panic, or panic on the spot.
+    Plain(Function<'m>),
     /// Panics wait until the strip has run.
     Deferred(Deferred<'m>),
-    /// One item after the other, panics on the spot.
-    Scalar(Function<'m>),
 }
 
 impl<'m> Shape<'m> {
     fn of(module: &'m Module<'_>, shim: Function<'m>) -> Self {
-        let may_panic = shim
-            .instructions()
-            .iter()
-            .any(|instruction| instruction.is(LLVMOpcode::LLVMUnreachable));
-        if may_panic {
-            cold::defer(module, shim).map_or(Shape::Scalar(shim), Shape::Deferred)
-        } else if independent(shim) {
-            Shape::Lanes(shim)
+        if may_panic(shim) {
+            cold::defer(module, shim).map_or(Shape::Plain(shim), Shape::Deferred)
         } else {
-            Shape::Scalar(shim)
+            Shape::Plain(shim)
         }
     }
+
+    /// What is called for each item.
+    fn body(&self) -> Function<'m> {
+        match self {
+            Shape::Plain(shim) => *shim,
+            Shape::Deferred(deferred) => deferred.item,
+        }
+    }
+
+    fn deferred(&self) -> Option<&Deferred<'m>> {
+        match self {
+            Shape::Plain(_) => None,
+            Shape::Deferred(deferred) => Some(deferred),
+        }
+    }
+
+    /// Whether the lane loop may be declared parallel.
+    fn is_parallel(&self) -> bool {
+        !may_panic(self.body()) && independent(self.body())
+    }
+}
+
+fn may_panic(function: Function<'_>) -> bool {
+    function
+        .instructions()
+        .iter()
+        .any(|instruction| instruction.is(LLVMOpcode::LLVMUnreachable))
 }
 
 /// Whether items share no memory of the function around them and call nothing that could: only
@@ -164,7 +196,7 @@ impl<'m> Loops<'m> {
         let groups = [word(6), word(7), word(8)];
         let one = types.i64.constant(1);
 
-        let group_loop = Counter::begin(&self, &start, first, end, one);
+        let group_loop = Counter::begin(self.function, &start, first, end, one);
         let at = &group_loop.body;
         let divide = |a, b| at.binary(LLVMOpcode::LLVMUDiv, a, b);
         let rows = divide(group_loop.index, groups[0]);
@@ -178,78 +210,118 @@ impl<'m> Loops<'m> {
         let count = [0, 1, 2].map(|d| at.minimum(group_size[d], at.sub(grid[d], base[d])));
 
         let zero = types.i64.zero();
-        let z_loop = Counter::begin(&self, at, zero, count[2], one);
+        let z_loop = Counter::begin(self.function, at, zero, count[2], one);
         let z = z_loop.body.add(base[2], z_loop.index);
-        let y_loop = Counter::begin(&self, &z_loop.body, zero, count[1], one);
+        let y_loop = Counter::begin(self.function, &z_loop.body, zero, count[1], one);
         let y = y_loop.body.add(base[1], y_loop.index);
         self.note(&y_loop.body, progress, 1, y);
         self.note(&y_loop.body, progress, 2, z);
 
         let strip = types.i64.constant(STRIP);
-        let strip_loop = Counter::begin(&self, &y_loop.body, zero, count[0], strip);
+        let strip_loop = Counter::begin(self.function, &y_loop.body, zero, count[0], strip);
         let strip_base = strip_loop.body.add(base[0], strip_loop.index);
         let left = strip_loop.body.sub(count[0], strip_loop.index);
         let strip_len = strip_loop.body.minimum(left, strip);
-        let lane_loop = Counter::begin(&self, &strip_loop.body, zero, strip_len, one);
-        let x = lane_loop.body.add(strip_base, lane_loop.index);
-        let local_x = lane_loop.body.add(strip_loop.index, lane_loop.index);
-        let ids = Ids {
-            global: [x, y, z],
-            local: [local_x, y_loop.index, z_loop.index],
+        let uniform = Ids {
+            global: [strip_base, y, z],
+            local: [strip_loop.index, y_loop.index, z_loop.index],
             group,
             grid,
             group_size,
         };
-
-        let mut cold = None;
-        let after = match shape {
-            Shape::Scalar(shim) => {
-                self.note(&lane_loop.body, progress, 0, x);
-                self.call_shim(&lane_loop.body, shim, block);
-                lane_loop.finish().0
-            }
-            Shape::Lanes(shim) => {
-                let parallel = Parallel::new(module);
-                parallel.mark(self.call_shim(&lane_loop.body, shim, block));
-                let (after, latch) = lane_loop.finish();
-                parallel.finish(latch);
-                after
-            }
-            Shape::Deferred(deferred) => {
-                let parallel = independent(deferred.item).then(|| Parallel::new(module));
-                cold = Some(deferred.cold);
-                let slots = Slots::new(&self, &deferred);
-                if parallel.is_none() {
-                    // What the item calls may panic on the spot.
-                    self.note(&lane_loop.body, progress, 0, x);
-                }
-                let result = lane_loop.body.call(deferred.item, &[block]);
-                slots.keep(&lane_loop.body, result, lane_loop.index, parallel.as_ref());
-                let (after, latch) = lane_loop.finish();
-                if let Some(parallel) = parallel {
-                    parallel.mark(result);
-                    parallel.finish(latch);
-                }
-                self.look(after, &slots, block, strip_len, |at, lane| {
-                    let x = at.add(strip_base, lane);
-                    self.note(at, progress, 0, x);
-                    let mut ids = ids;
-                    ids.global[0] = x;
-                    ids.local[0] = at.add(strip_loop.index, lane);
-                    ids
-                })
-            }
+        let body = shape.body();
+        let parallel = shape.is_parallel();
+        let (before, quick) = if parallel {
+            let (before, quick) =
+                self.quick(module, &strip_loop.body, body, block, strip_len, &uniform);
+            (before, Some(quick))
+        } else {
+            (Builder::at_end(strip_loop.body.block()), None)
         };
-        let after = strip_loop.finish_from(after);
-        let after = y_loop.finish_from(after);
-        let after = z_loop.finish_from(after);
-        let after = group_loop.finish_from(after);
+
+        let lane_loop = Counter::begin(self.function, &before, zero, strip_len, one);
+        let ids = uniform.at_lane(&lane_loop.body, lane_loop.index);
+        if !parallel {
+            // The item, or what it calls, panics on the spot.
+            self.note(&lane_loop.body, progress, 0, ids.global[0]);
+        }
+        let claim = parallel.then(|| Parallel::new(module));
+        let result = self.call_item(&lane_loop.body, body, block);
+        let slots = shape.deferred().map(|deferred| Slots::new(&self, deferred));
+        if let Some(slots) = &slots {
+            slots.keep(&lane_loop.body, result, lane_loop.index, claim.as_ref());
+        }
+        let (mut after, latch) = lane_loop.finish();
+        if let Some(claim) = claim {
+            claim.mark(result);
+            claim.finish(latch);
+        }
+        if let Some(slots) = &slots {
+            after = self.look(after, slots, block, strip_len, |at, lane| {
+                let ids = uniform.at_lane(at, lane);
+                self.note(at, progress, 0, ids.global[0]);
+                ids
+            });
+        }
+        if let Some((quick, _)) = &quick {
+            after.branch(quick.join);
+            after = Builder::at_end(quick.join);
+        }
+        for outer in [strip_loop, y_loop, z_loop, group_loop] {
+            let (behind, latch) = outer.finish_from(after);
+            loops::keep_rolled(module, latch);
+            after = behind;
+        }
         after.ret(None);
         Run {
             function: self.function,
             ids,
-            cold,
+            quick,
+            cold: slots.map(|slots| slots.cold),
         }
+    }
+
+    /// Builds the lane loop that assumes what its guard promises: nobody panics in it.
+    fn quick(
+        &self,
+        module: &'m Module<'_>,
+        at: &Builder<'m>,
+        body: Function<'m>,
+        block: Value<'m>,
+        len: Value<'m>,
+        uniform: &Ids<'m>,
+    ) -> (Builder<'m>, (Quick<'m>, Ids<'m>)) {
+        let types = &self.types;
+        let guard = Quick::guard(module, at);
+        let start = self.function.append_block("quick");
+        let general = self.function.append_block("general");
+        let join = self.function.append_block("strip_done");
+        at.branch_if(guard, start, general);
+        let one = types.i64.constant(1);
+        let lanes = Counter::begin(
+            self.function,
+            &Builder::at_end(start),
+            types.i64.zero(),
+            len,
+            one,
+        );
+        let ids = uniform.at_lane(&lanes.body, lanes.index);
+        let claim = Parallel::new(module);
+        let result = self.call_item(&lanes.body, body, block);
+        claim.mark(result);
+        let place = Quick::place(module, &lanes.body, result);
+        let quick = Quick {
+            guard,
+            place,
+            lane: lanes.index,
+            header: lanes.header,
+            last: Builder::before(guard).sub(len, one),
+            join,
+        };
+        let (after, latch) = lanes.finish();
+        claim.finish(latch);
+        after.branch(join);
+        (Builder::at_end(general), (quick, ids))
     }
 
     /// Writes an id of the running item where the application looks when it panics.
@@ -258,11 +330,12 @@ impl<'m> Loops<'m> {
         at.store(id, address);
     }
 
-    fn call_shim(&self, at: &Builder<'m>, shim: Function<'m>, block: Value<'m>) -> Value<'m> {
-        shim.add_attribute("alwaysinline");
-        shim.remove_attribute("noinline");
-        shim.set_linkage(LLVMLinkage::LLVMInternalLinkage);
-        at.call(shim, &[block])
+    /// A call of what is inlined into the lane loop.
+    fn call_item(&self, at: &Builder<'m>, item: Function<'m>, block: Value<'m>) -> Value<'m> {
+        item.add_attribute("alwaysinline");
+        item.remove_attribute("noinline");
+        item.set_linkage(LLVMLinkage::LLVMInternalLinkage);
+        at.call(item, &[block])
     }
 
     /// After a strip: if any item asked for a panic, the first gets it.
@@ -281,7 +354,7 @@ impl<'m> Loops<'m> {
             counter.body.load(types.i32, address)
         };
         // A loop that LLVM vectorises: the union of all places is 0 if nobody panicked.
-        let mut sum = Counter::begin(self, &after, zero, len, one);
+        let mut sum = Counter::begin(self.function, &after, zero, len, one);
         let union = sum.carry(types.i32.zero());
         let place = place_of(&sum);
         let next = sum.body.binary(LLVMOpcode::LLVMOr, union, place);
@@ -293,7 +366,7 @@ impl<'m> Loops<'m> {
         let any = done.compare(LLVMIntPredicate::LLVMIntNE, union, types.i32.zero());
         done.branch_if(any, found, fine);
 
-        let search = Counter::begin(self, &Builder::at_end(found), zero, len, one);
+        let search = Counter::begin(self.function, &Builder::at_end(found), zero, len, one);
         let place = place_of(&search);
         let here = search
             .body
@@ -315,7 +388,7 @@ impl<'m> Loops<'m> {
         }
         at.call(slots.cold, &arguments);
         at.unreachable();
-        search.finish_from(Builder::at_end(go_on)).branch(fine);
+        search.finish_from(Builder::at_end(go_on)).0.branch(fine);
         Builder::at_end(fine)
     }
 }
@@ -373,195 +446,44 @@ impl<'m> Slots<'m> {
     }
 }
 
-/// A loop `for index in (first..end).step_by(step)` under construction, with its exit test on top.
-struct Counter<'m> {
-    header: Block<'m>,
-    exit: Block<'m>,
-    step: Value<'m>,
-    index: Value<'m>,
-    /// A second value that goes round: its phi and what it becomes.
-    carried: Option<(Value<'m>, Option<Value<'m>>)>,
-    /// Where the body is built.
-    body: Builder<'m>,
-}
-
-impl<'m> Counter<'m> {
-    fn begin(
-        loops: &Loops<'m>,
-        before: &Builder<'m>,
-        first: Value<'m>,
-        end: Value<'m>,
-        step: Value<'m>,
-    ) -> Self {
-        let function = loops.function;
-        let header = function.append_block("head");
-        let body = function.append_block("body");
-        let exit = function.append_block("done");
-        let from = before.block();
-        before.branch(header);
-        let head = Builder::at_end(header);
-        let index = head.phi(first.ty());
-        index.add_incoming(first, from);
-        let more = head.compare(LLVMIntPredicate::LLVMIntULT, index, end);
-        head.branch_if(more, body, exit);
-        Counter {
-            header,
-            exit,
-            step,
-            index,
-            carried: None,
-            body: Builder::at_end(body),
-        }
-    }
-
-    /// Adds a value that goes round the loop.
-    fn carry(&mut self, first: Value<'m>) -> Value<'m> {
-        let phi = Builder::before(self.index).phi(first.ty());
-        let (_, from) = self.index.incoming()[0];
-        phi.add_incoming(first, from);
-        self.carried = Some((phi, None));
-        phi
-    }
-
-    fn set_carried(&mut self, next: Value<'m>) {
-        if let Some((_, becomes)) = &mut self.carried {
-            *becomes = Some(next);
-        }
-    }
-
-    /// Closes the loop where the body's builder stands; gives the place behind it and the latch.
-    fn finish(self) -> (Builder<'m>, Value<'m>) {
-        let Counter {
-            header,
-            exit,
-            step,
-            index,
-            carried,
-            body,
-        } = self;
-        let next = body.add(index, step);
-        let latch = body.block();
-        let branch = body.branch(header);
-        index.add_incoming(next, latch);
-        if let Some((phi, Some(value))) = carried {
-            phi.add_incoming(value, latch);
-        }
-        (Builder::at_end(exit), branch)
-    }
-
-    /// Closes the loop from another place than its body's first block.
-    fn finish_from(mut self, at: Builder<'m>) -> Builder<'m> {
-        self.body = at;
-        self.finish().0
-    }
-}
-
-/// The claim that a loop's iterations don't touch each other's memory (LLVM Language Reference,
-/// `llvm.loop.parallel_accesses`), which holds for the safe outputs by construction and for raw
-/// pointers by the obligations of an unchecked launch.
-struct Parallel<'m> {
-    context: llvm_sys::prelude::LLVMContextRef,
-    group: llvm_sys::prelude::LLVMMetadataRef,
-    lifetime: std::marker::PhantomData<&'m ()>,
-}
-
-impl<'m> Parallel<'m> {
-    fn new(module: &'m Module<'_>) -> Self {
-        Parallel {
-            context: llvm!(c::LLVMGetModuleContext(module.as_mut_ptr())),
-            group: ir::distinct_node(module),
-            lifetime: std::marker::PhantomData,
-        }
-    }
-
-    fn kind(&self, name: &str) -> u32 {
-        llvm!(c::LLVMGetMDKindIDInContext(
-            self.context,
-            name.as_ptr().cast(),
-            name.len() as u32
-        ))
-    }
-
-    /// Puts an instruction, and what is inlined for it, under the claim.
-    fn mark(&self, instruction: Value<'m>) {
-        llvm!(c::LLVMSetMetadata(
-            instruction.raw(),
-            self.kind("llvm.access.group"),
-            c::LLVMMetadataAsValue(self.context, self.group)
-        ));
-    }
-
-    /// Makes the claim for the loop of a latch, and asks for vector code.
-    fn finish(&self, latch: Value<'m>) {
-        let text = |name: &str| {
-            llvm!(c::LLVMMDStringInContext2(
-                self.context,
-                name.as_ptr().cast(),
-                name.len()
-            ))
-        };
-        let node = |parts: &mut [llvm_sys::prelude::LLVMMetadataRef]| {
-            llvm!(c::LLVMMDNodeInContext2(
-                self.context,
-                parts.as_mut_ptr(),
-                parts.len()
-            ))
-        };
-        let yes = llvm!(c::LLVMValueAsMetadata(c::LLVMConstInt(
-            c::LLVMInt1TypeInContext(self.context),
-            1,
-            0
-        )));
-        let accesses = node(&mut [text("llvm.loop.parallel_accesses"), self.group]);
-        let enable = node(&mut [text("llvm.loop.vectorize.enable"), yes]);
-        // A loop's node refers to itself first, which keeps loops apart.
-        let placeholder = llvm!(llvm_sys::debuginfo::LLVMTemporaryMDNode(
-            self.context,
-            std::ptr::null_mut(),
-            0
-        ));
-        let whole = node(&mut [placeholder, accesses, enable]);
-        llvm!(llvm_sys::debuginfo::LLVMMetadataReplaceAllUsesWith(
-            placeholder,
-            whole
-        ));
-        llvm!(c::LLVMSetMetadata(
-            latch.raw(),
-            self.kind("llvm.loop"),
-            c::LLVMMetadataAsValue(self.context, whole)
-        ));
-    }
-}
-
-/// Binds ids to the loops' values, once the kernel's body is inlined into them.
+/// Binds ids to the loops' values, once the kernel's body is inlined into them, and settles what
+/// the quick loop assumes.
 pub(super) fn bind_ids(module: &Module<'_>, run: Run<'_>) -> Result<(), Error> {
     let types = Types::of(module);
+    let in_quick = run.quick.as_ref().map(|(quick, _)| quick.blocks());
     for (kind, name) in crate::lower::IDS.into_iter().enumerate() {
-        let (Some(function), Some(values)) = (ir::function(module, name), run.ids.of(name)) else {
+        let Some(function) = ir::function(module, name) else {
             continue;
         };
         for call in function.value().users() {
             let at = Builder::before(call);
             let dimension = call.operand(0);
-            let value = if call.block().function() == run.function {
-                by_dimension(&types, &at, dimension, values)
-            } else {
-                // In the cold function, which is told the ids by address.
-                let user = call.block().function();
-                let Some(ids) = run.cold_ids(user) else {
-                    return Err(Error::Internal {
-                        stage: "cpu target",
-                        reason: format!("{} asks for ids out of line", user.name()),
-                    });
-                };
+            let user = call.block().function();
+            let ids = match (&run.quick, &in_quick) {
+                (Some((_, ids)), Some(blocks)) if blocks.contains(&call.block()) => ids,
+                _ => &run.ids,
+            };
+            let value = if let Some(ids) = run.cold_ids(user) {
                 let first = types.i32.constant(3 * kind as u64);
                 let index = at.add(first, dimension);
                 at.load(types.i64, at.element(types.i64, ids, index))
+            } else if user == run.function
+                && let Some(values) = ids.of(name)
+            {
+                by_dimension(&types, &at, dimension, values)
+            } else {
+                return Err(Error::Internal {
+                    stage: "cpu target",
+                    reason: format!("{} asks for ids out of line", user.name()),
+                });
             };
             call.replace_all_uses_with(value);
             call.erase();
         }
         function.delete();
+    }
+    if let Some((quick, _)) = run.quick {
+        quick.settle(module);
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! The CPU target: the work-items of a group run as a loop that LLVM vectorises across them, and
 //! the code is a shared object.
 //!
-//! [`cold`] takes panics out of the kernel's way, [`items`] builds the loops, [`host`] binds the
-//! allocator, [`shared_object`] links.
+//! [`cold`] takes panics out of the kernel's way, [`items`] builds the loops, [`guards`] frees one
+//! of them of checks, [`host`] binds the allocator, [`shared_object`] links.
 
 mod cold;
+mod guards;
 mod host;
 mod items;
 mod levels;
+mod loops;
 mod shared_object;
 
 use inkwell::OptimizationLevel;

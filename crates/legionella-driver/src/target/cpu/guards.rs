@@ -1,0 +1,381 @@
+//! Checks that a whole strip of items passes, tested once for the strip.
+//!
+//! The lane loop is there twice. The *quick* one runs when its *guard* holds, and in it each
+//! comparison of the form "an id that grows with the lane against a bound that doesn't" has the
+//! outcome that the guard has established from the strip's first and last item. Bounds checks thus
+//! cost a few instructions a strip, and the vectoriser sees a loop without masks. If that doesn't
+//! free the loop of every panic, the guard never holds and the optimiser drops the loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use inkwell::module::Module;
+use llvm_sys::core as c;
+use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
+
+use crate::ir::{self, Block, Builder, Types, Value, llvm};
+
+const GUARD: &str = "legionella.guard";
+const PLACE: &str = "legionella.place";
+
+/// The quick lane loop, before it is settled what it assumes.
+pub(super) struct Quick<'m> {
+    /// A stand-in for the guard.
+    pub(super) guard: Value<'m>,
+    /// A stand-in that uses the place where the item would panic.
+    pub(super) place: Value<'m>,
+    /// The loop's counter.
+    pub(super) lane: Value<'m>,
+    /// The loop's head.
+    pub(super) header: Block<'m>,
+    /// The counter's last value.
+    pub(super) last: Value<'m>,
+    /// Where both loops meet again.
+    pub(super) join: Block<'m>,
+}
+
+/// A comparison that the guard decides.
+struct Check<'m> {
+    comparison: Value<'m>,
+    varying: Value<'m>,
+    bound: Value<'m>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// `varying < bound`, or its negation.
+    Below { outcome: bool },
+    /// `varying <= bound`, or its negation.
+    AtMost { outcome: bool },
+    /// `varying != bound`, or its negation.
+    Differs { outcome: bool },
+}
+
+impl Kind {
+    fn outcome(self) -> bool {
+        match self {
+            Kind::Below { outcome } | Kind::AtMost { outcome } | Kind::Differs { outcome } => {
+                outcome
+            }
+        }
+    }
+}
+
+impl<'m> Quick<'m> {
+    /// A stand-in for a guard.
+    pub(super) fn guard(module: &'m Module<'_>, at: &Builder<'m>) -> Value<'m> {
+        let boolean = Types::of(module).i1;
+        at.call(ir::declare(module, GUARD, boolean, &[]), &[])
+    }
+
+    /// A use of an item's result that stays when the item is inlined.
+    pub(super) fn place(module: &'m Module<'_>, at: &Builder<'m>, result: Value<'m>) -> Value<'m> {
+        let types = Types::of(module);
+        let place = if result.ty() == types.void {
+            types.i32.zero()
+        } else if result.ty() == types.i32 {
+            result
+        } else {
+            at.extract(result, 0)
+        };
+        at.call(
+            ir::declare(module, PLACE, types.void, &[types.i32]),
+            &[place],
+        )
+    }
+
+    /// The blocks of the loop without its head.
+    pub(super) fn blocks(&self) -> BTreeSet<Block<'m>> {
+        let mut found = BTreeSet::new();
+        let mut ahead = vec![self.header.successors()[0]];
+        while let Some(block) = ahead.pop() {
+            if block != self.header && found.insert(block) {
+                ahead.extend(block.successors());
+            }
+        }
+        found
+    }
+
+    /// Decides what the loop assumes, and replaces the stand-ins.
+    pub(super) fn settle(self, module: &'m Module<'_>) {
+        let types = Types::of(module);
+        let blocks = self.blocks();
+        let affine = Affine {
+            lane: self.lane,
+            header: self.header,
+            blocks: &blocks,
+        };
+        // In the function's order, so that the same kernel always gives the same code.
+        let checks: Vec<_> = (self.header.function().blocks().into_iter())
+            .filter(|block| blocks.contains(block))
+            .flat_map(Block::instructions)
+            .filter_map(|instruction| affine.check(instruction))
+            .collect();
+        let assumed: BTreeMap<_, _> = checks
+            .iter()
+            .map(|check| (check.comparison, check.kind.outcome()))
+            .collect();
+        let boolean = self.guard.ty();
+        let place = self.place.operand(0);
+        let guard = if checks.is_empty() || !self.never_panics(place, &assumed) {
+            boolean.zero()
+        } else {
+            let at = Builder::before(self.guard);
+            let guard = checks.iter().fold(boolean.constant(1), |all, check| {
+                let holds = affine.test(check, &at, types.i64.zero(), self.last);
+                at.binary(LLVMOpcode::LLVMAnd, all, holds)
+            });
+            for (comparison, outcome) in &assumed {
+                let outcome = boolean.constant(u64::from(*outcome));
+                comparison.replace_all_uses_with(outcome);
+            }
+            guard
+        };
+        self.guard.replace_all_uses_with(guard);
+        self.guard.erase();
+        self.place.erase();
+        for name in [GUARD, PLACE] {
+            if let Some(function) = ir::function(module, name) {
+                function.delete();
+            }
+        }
+    }
+
+    /// Whether the item's place is 0 on every way through the loop that the assumptions leave.
+    fn never_panics(&self, place: Value<'m>, assumed: &BTreeMap<Value<'m>, bool>) -> bool {
+        let mut reached = BTreeSet::new();
+        let mut ahead = vec![self.header.successors()[0]];
+        while let Some(block) = ahead.pop() {
+            if block == self.header || !reached.insert(block) {
+                continue;
+            }
+            let terminator = block.terminator();
+            let successors = block.successors();
+            if terminator.is(LLVMOpcode::LLVMBr)
+                && successors.len() == 2
+                && let Some(outcome) = evaluate(terminator.operand(0), assumed, 0)
+            {
+                ahead.push(successors[usize::from(!outcome)]);
+            } else {
+                ahead.extend(successors);
+            }
+        }
+        let mut seen = BTreeSet::new();
+        let mut ahead = vec![place];
+        while let Some(value) = ahead.pop() {
+            if !seen.insert(value) || value.constant_integer() == Some(0) {
+                continue;
+            }
+            match value.opcode() {
+                Some(LLVMOpcode::LLVMPHI) => ahead.extend(
+                    value
+                        .incoming()
+                        .into_iter()
+                        .filter(|(_, from)| reached.contains(from))
+                        .map(|(value, _)| value),
+                ),
+                Some(LLVMOpcode::LLVMExtractValue) => match inserted(value.operand(0), 0) {
+                    Some(part) => ahead.push(part),
+                    None => return false,
+                },
+                _ => return false,
+            }
+        }
+        true
+    }
+}
+
+/// The element of a struct that was put together by insertions.
+fn inserted(mut whole: Value<'_>, index: u32) -> Option<Value<'_>> {
+    while whole.is(LLVMOpcode::LLVMInsertValue) {
+        let at = llvm!(*c::LLVMGetIndices(whole.raw()));
+        if at == index {
+            return Some(whole.operand(1));
+        }
+        whole = whole.operand(0);
+    }
+    None
+}
+
+/// The value of a condition under assumptions, if they decide it.
+fn evaluate<'m>(
+    condition: Value<'m>,
+    assumed: &BTreeMap<Value<'m>, bool>,
+    depth: u32,
+) -> Option<bool> {
+    if let Some(outcome) = assumed.get(&condition) {
+        return Some(*outcome);
+    }
+    if let Some(value) = condition.constant_integer() {
+        return Some(value != 0);
+    }
+    if depth > 8 || condition.ty().integer_width() != 1 {
+        return None;
+    }
+    let part = |index| evaluate(condition.operand(index), assumed, depth + 1);
+    match condition.opcode()? {
+        LLVMOpcode::LLVMAnd => match (part(0), part(1)) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
+        },
+        LLVMOpcode::LLVMOr => match (part(0), part(1)) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) => Some(false),
+            _ => None,
+        },
+        LLVMOpcode::LLVMXor => Some(part(0)? != part(1)?),
+        LLVMOpcode::LLVMSelect => part(if part(0)? { 1 } else { 2 }),
+        _ => None,
+    }
+}
+
+/// Largest step of a value from lane to lane for which a strip's first and last value decide that
+/// it doesn't wrap in between: the strip is at most 2^10 long, so its span stays below 2^42.
+const LARGEST_STEP: u64 = 1 << 32;
+
+/// What is known of values that grow with the lane.
+struct Affine<'a, 'm> {
+    lane: Value<'m>,
+    header: Block<'m>,
+    blocks: &'a BTreeSet<Block<'m>>,
+}
+
+impl<'m> Affine<'_, 'm> {
+    /// How much a value grows from one lane to the next; `None` if that isn't constant.
+    fn step(&self, value: Value<'m>, depth: u32) -> Option<u64> {
+        if value == self.lane {
+            return Some(1);
+        }
+        let inside = value.is_instruction()
+            && (self.blocks.contains(&value.block()) || value.block() == self.header);
+        if !inside {
+            return Some(0);
+        }
+        if depth > 12 {
+            return None;
+        }
+        let of = |index| self.step(value.operand(index), depth + 1);
+        let constant = |index: u32| value.operand(index).constant_integer();
+        match value.opcode()? {
+            LLVMOpcode::LLVMAdd => Some(of(0)?.wrapping_add(of(1)?)),
+            LLVMOpcode::LLVMSub if of(1)? == 0 => of(0),
+            LLVMOpcode::LLVMMul => match (of(0)?, of(1)?) {
+                (0, 0) => Some(0),
+                (step, 0) => Some(step.wrapping_mul(constant(1)?)),
+                (0, step) => Some(step.wrapping_mul(constant(0)?)),
+                _ => None,
+            },
+            LLVMOpcode::LLVMShl => match (of(0)?, of(1)?) {
+                (0, 0) => Some(0),
+                (step, 0) => step.checked_shl(u32::try_from(constant(1)?).ok()?),
+                _ => None,
+            },
+            // The argument block is the only memory behind a parameter that a load in the loop
+            // is of by a constant distance, and it doesn't change during a launch.
+            LLVMOpcode::LLVMLoad if value.operand(0).is_address_in_parameter() => Some(0),
+            LLVMOpcode::LLVMICmp
+            | LLVMOpcode::LLVMSelect
+            | LLVMOpcode::LLVMZExt
+            | LLVMOpcode::LLVMTrunc
+            | LLVMOpcode::LLVMSExt
+            | LLVMOpcode::LLVMLShr
+            | LLVMOpcode::LLVMAnd
+            | LLVMOpcode::LLVMOr
+            | LLVMOpcode::LLVMXor
+            | LLVMOpcode::LLVMGetElementPtr => {
+                let uniform = (0..value.operands().len() as u32).all(|index| of(index) == Some(0));
+                uniform.then_some(0)
+            }
+            _ => None,
+        }
+    }
+
+    /// A comparison that a guard can decide.
+    fn check(&self, comparison: Value<'m>) -> Option<Check<'m>> {
+        use LLVMIntPredicate::*;
+        if !comparison.is(LLVMOpcode::LLVMICmp) || comparison.operand(0).ty().integer_width() != 64
+        {
+            return None;
+        }
+        let predicate = llvm!(c::LLVMGetICmpPredicate(comparison.raw()));
+        let (left, right) = (comparison.operand(0), comparison.operand(1));
+        let grows = |step: u64| (1..LARGEST_STEP).contains(&step);
+        let (varying, bound, predicate) = match (self.step(left, 0)?, self.step(right, 0)?) {
+            (step, 0) if grows(step) => (left, right, predicate),
+            (0, step) if grows(step) => (
+                right,
+                left,
+                match predicate {
+                    LLVMIntULT => LLVMIntUGT,
+                    LLVMIntUGT => LLVMIntULT,
+                    LLVMIntULE => LLVMIntUGE,
+                    LLVMIntUGE => LLVMIntULE,
+                    other => other,
+                },
+            ),
+            _ => return None,
+        };
+        let kind = match predicate {
+            LLVMIntULT => Kind::Below { outcome: true },
+            LLVMIntUGE => Kind::Below { outcome: false },
+            LLVMIntULE => Kind::AtMost { outcome: true },
+            LLVMIntUGT => Kind::AtMost { outcome: false },
+            LLVMIntNE => Kind::Differs { outcome: true },
+            LLVMIntEQ => Kind::Differs { outcome: false },
+            _ => return None,
+        };
+        Some(Check {
+            comparison,
+            varying,
+            bound,
+            kind,
+        })
+    }
+
+    /// Whether a check has its outcome for all lanes of a strip, computed before the loop.
+    fn test(
+        &self,
+        check: &Check<'m>,
+        at: &Builder<'m>,
+        first: Value<'m>,
+        last: Value<'m>,
+    ) -> Value<'m> {
+        use LLVMIntPredicate::*;
+        let low = self.repeat(check.varying, at, first);
+        let high = self.repeat(check.varying, at, last);
+        let bound = self.repeat(check.bound, at, first);
+        let ordered = at.compare(LLVMIntULE, low, high);
+        let within = match check.kind {
+            Kind::Below { .. } => at.compare(LLVMIntULT, high, bound),
+            Kind::AtMost { .. } => at.compare(LLVMIntULE, high, bound),
+            Kind::Differs { .. } => {
+                let below = at.compare(LLVMIntULT, bound, low);
+                let above = at.compare(LLVMIntUGT, bound, high);
+                at.binary(LLVMOpcode::LLVMOr, below, above)
+            }
+        };
+        at.binary(LLVMOpcode::LLVMAnd, ordered, within)
+    }
+
+    /// Computes a value again, before the loop and for a given lane.
+    fn repeat(&self, value: Value<'m>, at: &Builder<'m>, lane: Value<'m>) -> Value<'m> {
+        if value == self.lane {
+            return lane;
+        }
+        if !value.is_instruction() || !self.blocks.contains(&value.block()) {
+            return value;
+        }
+        let operands: Vec<_> = value
+            .operands()
+            .into_iter()
+            .map(|operand| self.repeat(operand, at, lane))
+            .collect();
+        let copy = value.clone_speculatable();
+        at.insert(copy);
+        for (index, operand) in operands.into_iter().enumerate() {
+            copy.set_operand(index as u32, operand);
+        }
+        copy
+    }
+}

@@ -1,0 +1,192 @@
+//! Loops under construction, and the claim that one is parallel.
+
+use inkwell::module::Module;
+use llvm_sys::LLVMIntPredicate;
+use llvm_sys::core as c;
+use llvm_sys::prelude::{LLVMContextRef, LLVMMetadataRef};
+
+use crate::ir::{self, Block, Builder, Function, Value, llvm};
+
+/// A loop `for index in (first..end).step_by(step)` under construction, with its exit test on top.
+pub(super) struct Counter<'m> {
+    pub(super) header: Block<'m>,
+    exit: Block<'m>,
+    step: Value<'m>,
+    pub(super) index: Value<'m>,
+    /// A second value that goes round: its phi and what it becomes.
+    carried: Option<(Value<'m>, Option<Value<'m>>)>,
+    /// Where the body is built.
+    pub(super) body: Builder<'m>,
+}
+
+impl<'m> Counter<'m> {
+    pub(super) fn begin(
+        function: Function<'m>,
+        before: &Builder<'m>,
+        first: Value<'m>,
+        end: Value<'m>,
+        step: Value<'m>,
+    ) -> Self {
+        let header = function.append_block("head");
+        let body = function.append_block("body");
+        let exit = function.append_block("done");
+        let from = before.block();
+        before.branch(header);
+        let head = Builder::at_end(header);
+        let index = head.phi(first.ty());
+        index.add_incoming(first, from);
+        let more = head.compare(LLVMIntPredicate::LLVMIntULT, index, end);
+        head.branch_if(more, body, exit);
+        Counter {
+            header,
+            exit,
+            step,
+            index,
+            carried: None,
+            body: Builder::at_end(body),
+        }
+    }
+
+    /// Adds a value that goes round the loop.
+    pub(super) fn carry(&mut self, first: Value<'m>) -> Value<'m> {
+        let phi = Builder::before(self.index).phi(first.ty());
+        let (_, from) = self.index.incoming()[0];
+        phi.add_incoming(first, from);
+        self.carried = Some((phi, None));
+        phi
+    }
+
+    pub(super) fn set_carried(&mut self, next: Value<'m>) {
+        if let Some((_, becomes)) = &mut self.carried {
+            *becomes = Some(next);
+        }
+    }
+
+    /// Closes the loop where the body's builder stands; gives the place behind it and the latch.
+    pub(super) fn finish(self) -> (Builder<'m>, Value<'m>) {
+        let Counter {
+            header,
+            exit,
+            step,
+            index,
+            carried,
+            body,
+        } = self;
+        let next = body.add(index, step);
+        let latch = body.block();
+        let branch = body.branch(header);
+        index.add_incoming(next, latch);
+        if let Some((phi, Some(value))) = carried {
+            phi.add_incoming(value, latch);
+        }
+        (Builder::at_end(exit), branch)
+    }
+
+    /// Closes the loop from another place than its body's first block.
+    pub(super) fn finish_from(mut self, at: Builder<'m>) -> (Builder<'m>, Value<'m>) {
+        self.body = at;
+        self.finish()
+    }
+}
+
+/// The claim that a loop's iterations don't touch each other's memory (LLVM Language Reference,
+/// `llvm.loop.parallel_accesses`), which holds for the safe outputs by construction and for raw
+/// pointers by the obligations of an unchecked launch.
+pub(super) struct Parallel<'m> {
+    context: LLVMContextRef,
+    group: LLVMMetadataRef,
+    lifetime: std::marker::PhantomData<&'m ()>,
+}
+
+impl<'m> Parallel<'m> {
+    pub(super) fn new(module: &'m Module<'_>) -> Self {
+        Parallel {
+            context: llvm!(c::LLVMGetModuleContext(module.as_mut_ptr())),
+            group: ir::distinct_node(module),
+            lifetime: std::marker::PhantomData,
+        }
+    }
+
+    /// Puts an instruction, and what is inlined for it, under the claim.
+    pub(super) fn mark(&self, instruction: Value<'m>) {
+        llvm!(c::LLVMSetMetadata(
+            instruction.raw(),
+            kind(self.context, "llvm.access.group"),
+            c::LLVMMetadataAsValue(self.context, self.group)
+        ));
+    }
+
+    /// Makes the claim for the loop of a latch, and asks for vector code.
+    pub(super) fn finish(&self, latch: Value<'m>) {
+        let yes = llvm!(c::LLVMValueAsMetadata(c::LLVMConstInt(
+            c::LLVMInt1TypeInContext(self.context),
+            1,
+            0
+        )));
+        let accesses = node(
+            self.context,
+            &mut [
+                text(self.context, "llvm.loop.parallel_accesses"),
+                self.group,
+            ],
+        );
+        let enable = node(
+            self.context,
+            &mut [text(self.context, "llvm.loop.vectorize.enable"), yes],
+        );
+        describe_loop(self.context, latch, &[accesses, enable]);
+    }
+}
+
+/// Keeps the loop of a latch from being unrolled: it runs a few times around the one that matters.
+pub(super) fn keep_rolled(module: &Module<'_>, latch: Value<'_>) {
+    let context = llvm!(c::LLVMGetModuleContext(module.as_mut_ptr()));
+    let disable = node(context, &mut [text(context, "llvm.loop.unroll.disable")]);
+    describe_loop(context, latch, &[disable]);
+}
+
+/// Attaches properties to the loop of a latch.
+fn describe_loop(context: LLVMContextRef, latch: Value<'_>, properties: &[LLVMMetadataRef]) {
+    // A loop's node refers to itself first, which keeps loops apart.
+    let placeholder = llvm!(llvm_sys::debuginfo::LLVMTemporaryMDNode(
+        context,
+        std::ptr::null_mut(),
+        0
+    ));
+    let mut parts = vec![placeholder];
+    parts.extend(properties);
+    let whole = node(context, &mut parts);
+    llvm!(llvm_sys::debuginfo::LLVMMetadataReplaceAllUsesWith(
+        placeholder,
+        whole
+    ));
+    llvm!(c::LLVMSetMetadata(
+        latch.raw(),
+        kind(context, "llvm.loop"),
+        c::LLVMMetadataAsValue(context, whole)
+    ));
+}
+
+fn kind(context: LLVMContextRef, name: &str) -> u32 {
+    llvm!(c::LLVMGetMDKindIDInContext(
+        context,
+        name.as_ptr().cast(),
+        name.len() as u32
+    ))
+}
+
+fn text(context: LLVMContextRef, text: &str) -> LLVMMetadataRef {
+    llvm!(c::LLVMMDStringInContext2(
+        context,
+        text.as_ptr().cast(),
+        text.len()
+    ))
+}
+
+fn node(context: LLVMContextRef, parts: &mut [LLVMMetadataRef]) -> LLVMMetadataRef {
+    llvm!(c::LLVMMDNodeInContext2(
+        context,
+        parts.as_mut_ptr(),
+        parts.len()
+    ))
+}
