@@ -15,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
+use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
 
@@ -126,13 +127,19 @@ fn answer_version(programs: &[OsString]) -> anyhow::Result<ExitCode> {
     Ok(exit_code(output.status))
 }
 
-/// What distinguishes this build of the wrapper from others.
+/// What distinguishes this installation of the wrapper from others.
 fn identity() -> anyhow::Result<String> {
     let program = env::current_exe().context("finding this program")?;
-    let bytes =
-        std::fs::read(&program).with_context(|| format!("reading {}", program.display()))?;
-    let hash = blake3::hash(&bytes).to_hex();
-    Ok(format!("{} {}", legionella_abi::VERSION, &hash[..16]))
+    let context = || format!("reading {}", program.display());
+    let file = std::fs::metadata(&program).with_context(context)?;
+    let time = file.modified().with_context(context)?;
+    let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (version, abi) = (env!("CARGO_PKG_VERSION"), legionella_abi::VERSION);
+    Ok(format!(
+        "{version}.{abi} {:x} {:x}",
+        file.len(),
+        time.as_nanos()
+    ))
 }
 
 /// The exit code that passes a child's status on.
