@@ -29,10 +29,21 @@ use crate::error::Result;
 /// How long a waiting thread looks at a launch before it goes to sleep.
 const PATIENCE: Duration = Duration::from_micros(20);
 
+/// What waiting threads look at, in a cache line that nothing else disturbs.
+#[repr(align(128))]
+struct Done(AtomicU64);
+
+impl Done {
+    fn generation(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// The state of one launch after another.
+#[repr(align(128))]
 pub(crate) struct Slot {
     /// The last generation that ended. One more is the generation that the slot now serves.
-    done: AtomicU64,
+    done: Done,
     /// How many of the launch in flight and its completion still use the slot.
     owners: AtomicU32,
     /// What the launch still waits for, and one until it is bound.
@@ -71,7 +82,7 @@ impl Slot {
         let free = lock(&FREE).pop();
         free.unwrap_or_else(|| {
             Box::leak(Box::new(Slot {
-                done: AtomicU64::new(0),
+                done: Done(AtomicU64::new(0)),
                 owners: AtomicU32::new(0),
                 pending: AtomicUsize::new(0),
                 cancelled: AtomicBool::new(false),
@@ -128,7 +139,7 @@ impl Slot {
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot")
-            .field("done", &self.done)
+            .field("done", &self.done.0)
             .field("pending", &self.pending)
             .finish_non_exhaustive()
     }
@@ -150,7 +161,7 @@ impl PartialEq for Ticket {
 impl Ticket {
     /// Whether the launch has ended.
     pub(crate) fn is_done(&self) -> bool {
-        self.slot.done.load(Ordering::Acquire) >= self.generation
+        self.slot.done.generation() >= self.generation
     }
 
     /// Orders `later`, which is being bound, after this launch.
@@ -165,16 +176,17 @@ impl Ticket {
 
     /// Waits until the launch has ended.
     pub(crate) fn wait(&self) {
-        if self.is_done() {
-            return;
-        }
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            for _ in 0..32 {
+        // The clock is slow to read: small launches have ended before its first time.
+        let mut start = None;
+        loop {
+            for _ in 0..64 {
                 if self.is_done() {
                     return;
                 }
                 spin_loop();
+            }
+            if start.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
+                break;
             }
         }
         let mut state = lock(&self.slot.state);
@@ -244,7 +256,7 @@ impl Binding {
         Binding {
             ticket: Ticket {
                 slot,
-                generation: slot.done.load(Ordering::Relaxed) + 1,
+                generation: slot.done.generation() + 1,
             },
             uses: std::mem::take(&mut lock(&slot.state).uses),
         }
@@ -290,7 +302,7 @@ impl Drop for Binding {
     /// A launch that could not be bound ends without having been one.
     fn drop(&mut self) {
         let slot = self.ticket.slot;
-        slot.done.store(self.ticket.generation, Ordering::Release);
+        slot.done.0.store(self.ticket.generation, Ordering::Release);
         slot.owners.store(1, Ordering::Relaxed);
         slot.disown();
     }
@@ -353,8 +365,8 @@ impl Running {
         state.failure = failure;
         let mut dependents = std::mem::take(&mut state.dependents);
         let waker = state.waker.take();
-        let generation = slot.done.load(Ordering::Relaxed) + 1;
-        slot.done.store(generation, Ordering::Release);
+        let generation = slot.done.generation() + 1;
+        slot.done.0.store(generation, Ordering::Release);
         if state.asleep > 0 {
             slot.ended.notify_all();
         }

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::hint::spin_loop;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,12 +39,18 @@ const CHUNK: Range<Duration> = Duration::from_micros(100)..Duration::from_micros
 pub(super) struct Pool {
     name: &'static str,
     threads: usize,
-    /// Seats in the queue, for threads that look without locking.
-    open: AtomicUsize,
-    /// Launches in the queue that no thread runs, likewise.
-    lonely: AtomicUsize,
+    hints: Hints,
     queue: Mutex<Queue>,
     work: Condvar,
+}
+
+/// What threads look at without locking, in a cache line that nothing else disturbs.
+#[repr(align(128))]
+struct Hints {
+    /// Seats in the queue. Lags behind the queue, thus may be negative for a moment.
+    open: AtomicIsize,
+    /// Launches in the queue that no thread runs.
+    lonely: AtomicUsize,
 }
 
 struct Queue {
@@ -53,7 +59,9 @@ struct Queue {
     entries: VecDeque<Entry>,
     /// Jobs for reuse.
     free: Vec<Arc<Job>>,
-    /// Threads that look at `open`.
+    /// Seats of all launches.
+    open: usize,
+    /// Threads that are awake and have no seat, or will have none in a moment.
     looking: usize,
     /// Threads that wait for `work`.
     asleep: usize,
@@ -105,12 +113,15 @@ impl Pool {
         Pool {
             name,
             threads,
-            open: AtomicUsize::new(0),
-            lonely: AtomicUsize::new(0),
+            hints: Hints {
+                open: AtomicIsize::new(0),
+                lonely: AtomicUsize::new(0),
+            },
             queue: Mutex::new(Queue {
                 started: false,
                 entries: VecDeque::new(),
                 free: Vec::new(),
+                open: 0,
                 looking: 0,
                 asleep: 0,
             }),
@@ -136,9 +147,12 @@ impl Pool {
         let seats = usize::try_from(groups).map_or(self.threads, |groups| groups.min(self.threads));
         let mut queue = lock(&self.queue);
         if !queue.started {
-            if let Err(error) = self.start_threads() {
-                drop(queue);
-                return launch.finish(Err(error));
+            match self.start_threads() {
+                Ok(threads) => queue.looking = threads,
+                Err(error) => {
+                    drop(queue);
+                    return launch.finish(Err(error));
+                }
             }
             queue.started = true;
         }
@@ -152,17 +166,19 @@ impl Pool {
         job.next.store(0, Ordering::Relaxed);
         lock(&job.end).launch = Some(launch);
         queue.entries.push_back(Entry { job, task, seats });
-        self.lonely.fetch_add(1, Ordering::Relaxed);
-        let open = self.open.fetch_add(seats, Ordering::Release) + seats;
-        let wake = open.saturating_sub(queue.looking).min(queue.asleep);
+        queue.open += seats;
+        let wake = queue.open.saturating_sub(queue.looking).min(queue.asleep);
+        self.hints.lonely.fetch_add(1, Ordering::Relaxed);
         drop(queue);
+        // Now, not before: who sees this finds the queue unlocked.
+        self.hints.open.fetch_add(seats as isize, Ordering::Relaxed);
         for _ in 0..wake {
             self.work.notify_one();
         }
     }
 
-    /// Starts the threads; some are enough.
-    fn start_threads(self: &Arc<Self>) -> Result<()> {
+    /// Starts the threads, of which some are enough, and gives their number.
+    fn start_threads(self: &Arc<Self>) -> Result<usize> {
         for index in 0..self.threads {
             let pool = Arc::clone(self);
             let spawned = thread::Builder::new()
@@ -179,45 +195,46 @@ impl Pool {
                 }
                 Err(error) => {
                     tracing::warn!(%error, started = index, "not all threads could be started");
-                    break;
+                    return Ok(index);
                 }
             }
         }
-        Ok(())
+        Ok(self.threads)
     }
 
-    /// The life of a thread.
+    /// The life of a thread, which starts as one that looks.
     fn serve(&self) {
         let mut queue = lock(&self.queue);
+        let mut idle_since = Instant::now();
         loop {
             if let Some((job, task)) = self.sit(&mut queue) {
+                queue.looking -= 1;
                 drop(queue);
                 self.work_on(job, task);
-                queue = lock(&self.queue);
-                continue;
-            }
-            queue.looking += 1;
-            drop(queue);
-            self.look();
-            queue = lock(&self.queue);
-            queue.looking -= 1;
-            if queue.entries.is_empty() {
+                idle_since = Instant::now();
+            } else if idle_since.elapsed() < PATIENCE {
+                drop(queue);
+                self.look(idle_since);
+            } else {
+                queue.looking -= 1;
                 queue.asleep += 1;
-                queue = self
+                let mut queue = self
                     .work
                     .wait(queue)
                     .unwrap_or_else(PoisonError::into_inner);
                 queue.asleep -= 1;
+                queue.looking += 1;
+                idle_since = Instant::now();
             }
+            queue = lock(&self.queue);
         }
     }
 
     /// Looks for seats, for as long as patience lasts.
-    fn look(&self) {
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+    fn look(&self, since: Instant) {
+        while since.elapsed() < PATIENCE {
             for _ in 0..32 {
-                if self.open.load(Ordering::Relaxed) != 0 {
+                if self.hints.open.load(Ordering::Relaxed) > 0 {
                     return;
                 }
                 spin_loop();
@@ -231,9 +248,10 @@ impl Pool {
         let index = queue.entries.iter().position(lonely).unwrap_or(0);
         let entry = queue.entries.get_mut(index)?;
         if entry.job.seated.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.lonely.fetch_sub(1, Ordering::Relaxed);
+            self.hints.lonely.fetch_sub(1, Ordering::Relaxed);
         }
-        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.hints.open.fetch_sub(1, Ordering::Relaxed);
+        queue.open -= 1;
         entry.seats -= 1;
         if entry.seats > 0 {
             return Some((Arc::clone(&entry.job), entry.task));
@@ -250,12 +268,15 @@ impl Pool {
                 None => return self.stand_up(job),
                 Some((first, end)) => job.run(&task, first, end),
             }
+            if job.exhausted(&task) {
+                return self.stand_up(job);
+            }
             pace.adapt();
-            if self.lonely.load(Ordering::Relaxed) == 0 {
+            if self.hints.lonely.load(Ordering::Relaxed) == 0 {
                 continue;
             }
             let mut queue = lock(&self.queue);
-            if self.lonely.load(Ordering::Relaxed) == 0 || job.exhausted(&task) {
+            if self.hints.lonely.load(Ordering::Relaxed) == 0 || job.exhausted(&task) {
                 continue;
             }
             let Some(next) = self.sit(&mut queue) else {
@@ -271,9 +292,10 @@ impl Pool {
     /// Gives a seat back to a launch that is not exhausted.
     fn offer_seat(&self, queue: &mut Queue, job: Arc<Job>, task: Task) {
         if job.seated.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.lonely.fetch_add(1, Ordering::Relaxed);
+            self.hints.lonely.fetch_add(1, Ordering::Relaxed);
         }
-        self.open.fetch_add(1, Ordering::Release);
+        queue.open += 1;
+        self.hints.open.fetch_add(1, Ordering::Relaxed);
         let same = |entry: &&mut Entry| Arc::ptr_eq(&entry.job, &job);
         match queue.entries.iter_mut().find(same) {
             Some(entry) => entry.seats += 1,
@@ -288,11 +310,17 @@ impl Pool {
     /// Leaves a launch that is exhausted; the last one to leave finishes it.
     fn stand_up(&self, job: Arc<Job>) {
         let mut queue = lock(&self.queue);
+        // From here on the thread is as good as looking: whoever hears of the launch's end and
+        // launches again need wake no other.
+        queue.looking += 1;
         let same = |entry: &Entry| Arc::ptr_eq(&entry.job, &job);
         if let Some(index) = queue.entries.iter().position(same)
             && let Some(entry) = queue.entries.remove(index)
         {
-            self.open.fetch_sub(entry.seats, Ordering::Relaxed);
+            queue.open -= entry.seats;
+            self.hints
+                .open
+                .fetch_sub(entry.seats as isize, Ordering::Relaxed);
         }
         if job.seated.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
@@ -353,22 +381,25 @@ impl Job {
 /// How many groups a thread claims at once: what takes about as long as a [`CHUNK`] should.
 struct Pace {
     groups: u64,
-    since: Instant,
+    /// When the last chunk ended. Reading the clock takes too long to do so before the first.
+    since: Option<Instant>,
 }
 
 impl Pace {
     fn new() -> Self {
         Pace {
             groups: 1,
-            since: Instant::now(),
+            since: None,
         }
     }
 
     /// A chunk has been run.
     fn adapt(&mut self) {
         let now = Instant::now();
-        let took = now - self.since;
-        self.since = now;
+        let Some(since) = self.since.replace(now) else {
+            return;
+        };
+        let took = now - since;
         if took < CHUNK.start {
             self.groups = self.groups.saturating_mul(2);
         } else if took > CHUNK.end {
