@@ -1,10 +1,7 @@
-//! A closure without size may still capture what must stay on its thread, or not outlive a borrow.
+//! A closure without size may still capture what must not outlive a borrow.
 use std::marker::PhantomData;
 
 use legionella::prelude::*;
-
-#[derive(Clone, Copy)]
-struct OfThisThread(PhantomData<*const ()>);
 
 #[derive(Clone, Copy)]
 struct Borrow<'a>(PhantomData<&'a ()>);
@@ -15,12 +12,6 @@ fn borrow(_: &String) -> Borrow<'_> {
 
 fn main() -> legionella::Result<()> {
     let accel = Accelerator::best()?;
-    let token = OfThisThread(PhantomData);
-    let kernel = move |_at: Item| {
-        let _ = &token;
-    };
-    accel.launch(kernel, 10, ())?;
-
     let text = String::new();
     let token = borrow(&text);
     let kernel = move |_at: Item| {
