@@ -2,11 +2,12 @@
 //!
 //! Takes code as shared objects (contract: [`legionella_abi::cpu`]).
 //!
+//! * [`memory`]: where buffers are;
 //! * [`pool`]: which thread runs which groups of which launch;
 //! * [`call`]: calls into generated code, and what it calls back;
 //! * [`escape`]: how a panicking work-item leaves generated code.
 
-use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
+use std::alloc::Layout;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use crate::schedule::slot::Running;
 
 mod call;
 mod escape;
+mod memory;
 mod pool;
 
 use pool::Pool;
@@ -95,15 +97,7 @@ impl Backend for Cpu {
     }
 
     fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>> {
-        // SAFETY: layouts of buffers have a size.
-        let memory = unsafe {
-            if zeroed {
-                alloc_zeroed(layout)
-            } else {
-                alloc(layout)
-            }
-        };
-        NonNull::new(memory).ok_or_else(|| Error::OutOfMemory {
+        memory::allocate(layout, zeroed).ok_or_else(|| Error::OutOfMemory {
             accelerator: self.name.into(),
             bytes: layout.size(),
         })
@@ -111,7 +105,7 @@ impl Backend for Cpu {
 
     unsafe fn free(&self, memory: NonNull<u8>, layout: Layout) {
         // SAFETY: `allocate` allocated it so.
-        unsafe { dealloc(memory.as_ptr(), layout) }
+        unsafe { memory::free(memory, layout) }
     }
 
     unsafe fn upload(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()> {
