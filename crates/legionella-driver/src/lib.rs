@@ -7,6 +7,7 @@ pub mod bitcode;
 pub mod error;
 pub mod extract;
 pub mod generate;
+pub mod inspect;
 mod ir;
 pub mod link;
 pub mod llvm;

@@ -113,7 +113,7 @@ fn answer(
 }
 
 /// Decompresses a module and checks that it is the one it is said to be.
-fn unpack(module: &[u8], len: u64, hash: [u8; 32]) -> Result<Vec<u8>, String> {
+pub(crate) fn unpack(module: &[u8], len: u64, hash: [u8; 32]) -> Result<Vec<u8>, String> {
     let mut bitcode = Vec::new();
     flate2::read::DeflateDecoder::new(module)
         .take(len)

@@ -11,24 +11,47 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
 
+use crate::linker;
 use crate::wrapper::{self, CHAINED};
 
-/// Runs a subcommand of cargo, and gives its status.
-pub(super) fn run(subcommand: &OsStr, args: &[OsString]) -> anyhow::Result<ExitCode> {
+/// Runs a subcommand of cargo, and gives its status. `prebuild` are targets to generate code for
+/// while linking, if anything but what the environment says.
+pub(super) fn run(
+    subcommand: &OsStr,
+    args: &[OsString],
+    prebuild: Option<&str>,
+) -> anyhow::Result<ExitCode> {
+    let mut command = command(subcommand, args, prebuild)?;
+    let status = command
+        .status()
+        .with_context(|| format!("running {}", command.get_program().display()))?;
+    Ok(wrapper::exit_code(status))
+}
+
+/// A subcommand of cargo with this program as its compiler wrapper.
+pub(super) fn command(
+    subcommand: &OsStr,
+    args: &[OsString],
+    prebuild: Option<&str>,
+) -> anyhow::Result<Command> {
     let this = env::current_exe().context("finding this program")?;
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(&cargo);
+    let mut command = Command::new(program());
     command.arg(subcommand).args(args);
     if let Some(before) = wrapper_before(args)?
         && !is_this(&before, &this)
     {
         command.env(CHAINED, before);
     }
-    let status = command
-        .env("RUSTC_WRAPPER", &this)
-        .status()
-        .with_context(|| format!("running {}", cargo.display()))?;
-    Ok(wrapper::exit_code(status))
+    if let Some(prebuild) = prebuild {
+        command.env(linker::PREBUILD, prebuild);
+    }
+    command.env("RUSTC_WRAPPER", this);
+    Ok(command)
+}
+
+/// The cargo that runs this program as its subcommand, or else the one on `PATH`.
+pub(super) fn program() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// The compiler wrapper that cargo would use, in cargo's order of precedence.
@@ -72,7 +95,7 @@ fn command_line_configuration(args: &[OsString]) -> Vec<OsString> {
 }
 
 /// Cargo's configuration files that apply in a folder, the most specific first.
-fn configuration_files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn configuration_files(folder: &Path) -> Vec<PathBuf> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
         let home = env::home_dir()?;
         Some(home.join(".cargo"))
@@ -96,7 +119,8 @@ fn configuration_files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-fn wrapper_of_file(file: &Path) -> anyhow::Result<Option<OsString>> {
+/// `build.rustc-wrapper` of a configuration file.
+pub(super) fn wrapper_of_file(file: &Path) -> anyhow::Result<Option<OsString>> {
     let context = || format!("reading {}", file.display());
     let text = fs::read_to_string(file).with_context(context)?;
     // Relative programs are relative to the folder that `.cargo` is in.
@@ -121,7 +145,7 @@ fn wrapper_in(text: &str, base: &Path) -> anyhow::Result<Option<OsString>> {
 }
 
 /// Whether a wrapper is this very program, so that there is nothing to chain.
-fn is_this(wrapper: &OsStr, this: &Path) -> bool {
+pub(super) fn is_this(wrapper: &OsStr, this: &Path) -> bool {
     let same_name = |path: &Path| path.file_stem() == Some(OsStr::new("cargo-legionella"));
     let wrapper = Path::new(wrapper);
     same_name(wrapper)

@@ -107,7 +107,7 @@ fn text(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Reads `TARGET[:CPU],…`.
-fn targets(list: &str) -> anyhow::Result<Vec<TargetSpec>> {
+pub(crate) fn targets(list: &str) -> anyhow::Result<Vec<TargetSpec>> {
     let named = list
         .split(',')
         .map(str::trim)

@@ -22,6 +22,7 @@ use anyhow::{Context as _, bail};
 use legionella_driver::link::Refused;
 
 use crate::store::{self, Committed};
+pub(crate) use bundle::targets;
 pub(crate) use plan::{Outcome, Plan, forget_outcome, outcome, real, warnings};
 
 /// Environment variable with the targets to generate code for while linking: `TARGET[:CPU],…`.
