@@ -38,9 +38,9 @@ enum Command {
     Test,
     /// Run the conformance suite on one accelerator.
     Conformance {
-        /// Name of the accelerator; without it the best that there is.
+        /// Name of the accelerator; `cargo xtask accelerators` lists them.
         #[arg(short, long)]
-        accelerator: Option<String>,
+        accelerator: String,
         /// What the suite itself is given, after `--`.
         #[arg(last = true)]
         rest: Vec<String>,
@@ -90,9 +90,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test => suite::run(&tools),
         Command::Conformance { accelerator, rest } => {
             let mut suite = tools.program("conformance", None);
-            if let Some(name) = accelerator {
-                suite.args(["--accelerator", &name]);
-            }
+            suite.args(["--accelerator", &accelerator]);
             tools::succeed(suite.args(rest))
         }
         Command::Bench { names, json, list } => {
