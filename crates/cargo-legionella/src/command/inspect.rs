@@ -76,7 +76,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     show(&bundle, &kernels[kernel], &target, stage, arguments.json)
 }
 
-/// The kernel that is meant: by number, by exact name, or by a part that one name has.
+/// The kernel that is meant: by number, by exact name, by the last part of its path, or by a part
+/// that one name has.
 fn choose(kernels: &[Kernel], wanted: &str, file: &Path) -> anyhow::Result<usize> {
     if let Ok(index) = wanted.parse::<usize>() {
         if index < kernels.len() {
@@ -95,6 +96,7 @@ fn choose(kernels: &[Kernel], wanted: &str, file: &Path) -> anyhow::Result<usize
     };
     for found in [
         matching(&|kernel| kernel.name == wanted || kernel.entry == wanted),
+        matching(&|kernel| kernel.name.ends_with(&format!("::{wanted}"))),
         matching(&|kernel| kernel.name.contains(wanted)),
     ] {
         match found.as_slice() {
@@ -201,6 +203,7 @@ mod tests {
         assert_eq!(choose("a::scale").unwrap(), 0);
         assert_eq!(choose("sum").unwrap(), 2);
         assert_eq!(choose("_Rb::sum").unwrap(), 2);
+        assert_eq!(choose("scale").unwrap(), 0);
         let error = choose("scale_all").unwrap_err().to_string();
         assert!(error.contains("1  a::scale_all") && error.contains("3  a::scale_all"));
         assert!(choose("7").unwrap_err().to_string().contains("4 kernels"));

@@ -1,0 +1,326 @@
+//! What people type, from `new` to `bundle`, and what they read when it goes wrong.
+//!
+//! Programs are built unoptimised, into one target folder that all tests share.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const LEGIONELLA: &str = env!("CARGO_BIN_EXE_cargo-legionella");
+
+/// A command without what the surrounding cargo put into the environment.
+fn command(program: impl AsRef<std::ffi::OsStr>, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy().into_owned();
+        let ours = ["CARGO_", "RUSTC", "RUSTFLAGS", "LEGIONELLA_"];
+        if ours.iter().any(|prefix| name.starts_with(prefix)) && name != "CARGO_HOME" {
+            command.env_remove(variable);
+        }
+    }
+    command
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", target())
+        .env("LEGIONELLA_CACHE", "off");
+    command
+}
+
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("command")
+}
+
+fn legionella(folder: &Path, args: &[&str]) -> Output {
+    let mut command = command(LEGIONELLA, folder);
+    command.arg("legionella").args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a command printed that must succeed.
+fn good(output: Output) -> String {
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    stdout
+}
+
+/// What a command said that must fail, which never is a panic.
+fn bad(output: Output) -> String {
+    let stderr = text(&output.stderr);
+    assert!(!output.status.success(), "{}", text(&output.stdout));
+    assert!(!stderr.contains("panicked at"), "{stderr}");
+    stderr
+}
+
+/// A project with three kernels, one of which no target can run; its executable is stripped.
+fn project(name: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join(name);
+    good(legionella(folder.path(), &["new", name]));
+    fs::write(
+        root.join("src/main.rs"),
+        include_str!("command/main.rs.txt"),
+    )
+    .unwrap();
+    let manifest = root.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(manifest, text + "\n[profile.dev]\nstrip = true\n").unwrap();
+    (folder, root)
+}
+
+#[test]
+fn a_new_project_runs_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = good(legionella(folder.path(), &["new", "hello"]));
+    assert!(told.contains("cd hello && cargo run"), "{told}");
+    let root = folder.path().join("hello");
+    let output = good(command("cargo", &root).arg("run").output().unwrap());
+    assert_eq!(output.lines().count(), 31, "{output}");
+    assert!(output.contains("@@@@@") && output.ends_with("drawn by accelerator `cpu`\n"));
+    assert!(root.join(".gitignore").is_file());
+
+    assert!(bad(legionella(folder.path(), &["new", "hello"])).contains("already exists"));
+    assert!(bad(legionella(folder.path(), &["new", "3d"])).contains("digit"));
+    let elsewhere = ["new", "other", "--path-to-legionella", "/"];
+    assert!(bad(legionella(folder.path(), &elsewhere)).contains("does not hold"));
+    assert!(!folder.path().join("other").exists());
+}
+
+#[test]
+fn an_existing_project_keeps_its_wrapper_and_its_comments() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    for path in ["src", "member/src", ".cargo", "tools"] {
+        fs::create_dir_all(at(path)).unwrap();
+    }
+    let package = |name: &str| format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n");
+    let root = package("app") + "[workspace]\nmembers = [\"member\"]\n";
+    fs::write(at("Cargo.toml"), root).unwrap();
+    fs::write(at("member/Cargo.toml"), package("member")).unwrap();
+    fs::write(at("src/main.rs"), "fn main() { println!(\"ran\") }").unwrap();
+    fs::write(at("member/src/lib.rs"), "").unwrap();
+    let script = "#!/bin/sh\necho x >> \"$(dirname \"$0\")/calls\"\nexec \"$@\"\n";
+    fs::write(at("tools/wrap"), script).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(at("tools/wrap"), executable).unwrap();
+    // The name that cargo used to have for the file, and still prefers.
+    let before = "# ours\n[build]\nrustc-wrapper = \"tools/wrap\" # counts\n";
+    fs::write(at(".cargo/config"), before).unwrap();
+
+    good(legionella(&at("member"), &["init"]));
+    let after = fs::read_to_string(at(".cargo/config")).unwrap();
+    assert!(
+        after.starts_with("# ours\n[build]\n") && after.contains(" # counts\n"),
+        "{after}"
+    );
+    assert!(after.contains("cargo-legionella") && !at(".cargo/config.toml").exists());
+    let again = good(legionella(folder.path(), &["init"]));
+    assert!(again.contains("already"), "{again}");
+    assert_eq!(fs::read_to_string(at(".cargo/config")).unwrap(), after);
+
+    assert_eq!(
+        good(command("cargo", folder.path()).arg("run").output().unwrap()),
+        "ran\n"
+    );
+    assert!(
+        at("tools/calls").is_file(),
+        "the wrapper of before was not run"
+    );
+
+    let empty = tempfile::tempdir().unwrap();
+    assert!(bad(legionella(empty.path(), &["init"])).contains("legionella new"));
+}
+
+#[test]
+fn doctor_works_when_nothing_else_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = good(legionella(folder.path(), &["doctor"]));
+    assert!(
+        report.contains("Programs can be built and run on the CPU here."),
+        "{report}"
+    );
+    let report = good(legionella(folder.path(), &["doctor", "--json"]));
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["ready"], true);
+
+    let gone = folder.path().join("gone");
+    fs::create_dir(&gone).unwrap();
+    let script = "cd \"$1\" && rmdir \"$1\" && exec env -i PATH=/no/where RUSTC=/no/rustc \
+                  LEGIONELLA_CACHE_SIZE=many LEGIONELLA_DRIVER=/bin/false \"$2\" legionella doctor";
+    let mut shell = command("/bin/sh", folder.path());
+    let output = shell
+        .args(["-c", script, "sh"])
+        .arg(&gone)
+        .arg(LEGIONELLA)
+        .output()
+        .unwrap();
+    let report = text(&output.stdout);
+    let errors = bad(output);
+    for what in [
+        "cargo: not on PATH",
+        "rustc: /no/rustc",
+        "libLLVM",
+        "can't be built",
+        "`many`",
+    ] {
+        assert!(report.contains(what), "no {what} in {report}{errors}");
+    }
+}
+
+#[test]
+fn inspect_shows_kernels_and_their_stages() {
+    let (_folder, root) = project("shown");
+    good(legionella(&root, &["build"]));
+    let file = target().join("debug/shown");
+    let file = file.to_str().unwrap();
+    let inspect = |args: &[&str]| legionella(&root, &[&["inspect", file], args].concat());
+
+    let listing: Value = serde_json::from_str(&good(inspect(&["--json"]))).unwrap();
+    let kernels = listing["kernels"].as_array().unwrap();
+    assert_eq!(kernels.len(), 3);
+    let named = |name: &str| {
+        kernels
+            .iter()
+            .find(|kernel| kernel["name"] == name)
+            .unwrap()
+    };
+    let double = named("shown::double");
+    let types = |kernel: &Value| -> Vec<String> {
+        let arguments = kernel["arguments"].as_array().unwrap();
+        let ty = |argument: &Value| argument["type"].as_str().unwrap().to_owned();
+        arguments.iter().map(ty).collect()
+    };
+    assert_eq!(types(double), ["&[u32]", "Disjoint<u32>"]);
+    assert_eq!(double["arguments"][1]["offset"], 16);
+    assert_eq!(double["source"], "src/main.rs:3");
+    assert!(double["ir_instructions"].as_u64().unwrap() > 10);
+    assert_eq!(types(named("shown::double_by"))[0], "(u8, f64)");
+    assert!(good(inspect(&[])).contains("kernel 0: shown::"));
+
+    let stage = |stage: &str| good(inspect(&["-k", "shown::double", "--stage", stage]));
+    let (ir, lowered, optimized) = (stage("ir"), stage("lowered"), stage("optimized"));
+    assert!(ir.contains("core9panicking") && !lowered.contains("personality"));
+    assert!(optimized.contains("@legionella_run(") && !lowered.contains("@legionella_run("));
+    let assembly = stage("asm");
+    assert!(assembly.contains("legionella_run:") && !assembly.contains("@legionella_run("));
+    let level = |cpu: &str| good(inspect(&["-k", "double_by", "-s", "asm", "-t", cpu]));
+    if cfg!(target_arch = "x86_64") {
+        assert!(level("cpu:x86-64-v3").contains("ymm") && !level("cpu:x86-64-v2").contains("ymm"));
+    }
+
+    let refused = bad(inspect(&["-k", "noisy", "-s", "asm"]));
+    assert!(
+        refused.contains("shown::noisy") && refused.contains("println"),
+        "{refused}"
+    );
+    let several = bad(inspect(&["-k", "dou", "-s", "ir"]));
+    assert!(several.contains("shown::double_by"), "{several}");
+    assert!(bad(inspect(&["-s", "ir"])).contains("--kernel"));
+    assert!(bad(inspect(&["-k", "none"])).contains("no kernel `none`"));
+    assert!(bad(inspect(&["-k", "double", "-s", "ir", "-t", "gpu"])).contains("there are: cpu"));
+    assert!(bad(inspect(&["-k", "double", "-s", "ptx"])).contains("optimized"));
+    let other = |file: &str| bad(legionella(&root, &["inspect", file]));
+    assert!(other("Cargo.toml").contains("not an ELF file"));
+    assert!(other("no/such/file").contains("No such file"));
+    assert!(other("/bin/sh").contains("without the wrapper"));
+}
+
+#[test]
+fn prebuilt_code_needs_no_driver_where_it_fits() {
+    let (_folder, root) = project("ready");
+    let build = |args: &[&str]| good(legionella(&root, &[&["build"], args].concat()));
+    let alone = || {
+        let mut program = Command::new(target().join("debug/ready"));
+        program.env_clear().env("LEGIONELLA_DRIVER", "/nonexistent");
+        program.env("LEGIONELLA_CACHE", "off").output().unwrap()
+    };
+    build(&[]);
+    assert!(bad(alone()).contains("not looked at, since LEGIONELLA_DRIVER names a driver"));
+    let level = if cfg!(target_arch = "x86_64") {
+        "cpu:x86-64-v2"
+    } else {
+        "cpu:generic"
+    };
+    build(&["--prebuild", level]);
+    assert_eq!(good(alone()), "[2, 4, 6]\n");
+    build(&["--prebuild=cpu"]);
+    assert_eq!(good(alone()), "[2, 4, 6]\n");
+    #[cfg(target_arch = "x86_64")]
+    if !std::is_x86_feature_detected!("avx512f") {
+        build(&["--prebuild", "cpu:x86-64-v4"]);
+        assert!(bad(alone()).contains("not looked at, since LEGIONELLA_DRIVER names a driver"));
+        let output = command(target().join("debug/ready"), &root)
+            .output()
+            .unwrap();
+        assert_eq!(good(output), "[2, 4, 6]\n");
+    }
+    let ran = good(legionella(&root, &["run", "--prebuild", level]));
+    assert_eq!(ran, "[2, 4, 6]\n");
+    assert_eq!(good(alone()), "[2, 4, 6]\n");
+    build(&[]);
+    assert!(bad(alone()).contains("not looked at, since LEGIONELLA_DRIVER names a driver"));
+
+    let unknown = bad(legionella(&root, &["test", "--prebuild", "cpu,gpu:x"]));
+    assert!(
+        unknown.contains("no target `gpu`") && !unknown.contains("Compiling"),
+        "{unknown}"
+    );
+    let unknown = bad(legionella(&root, &["run", "--prebuild", "cpu:zork"]));
+    assert!(unknown.contains("no machine `zork`"), "{unknown}");
+}
+
+#[test]
+fn a_bundle_runs_without_a_toolchain() {
+    let (folder, root) = project("packed");
+    let archive = folder.path().join("packed.tar");
+    let told = good(legionella(
+        &root,
+        &["bundle", "--bin", "packed", "-o", archive.to_str().unwrap()],
+    ));
+    assert!(
+        told.contains("tar xf packed.tar && packed/bin/packed"),
+        "{told}"
+    );
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut unpacked = tar::Archive::new(fs::File::open(&archive).unwrap());
+    unpacked.unpack(elsewhere.path()).unwrap();
+    drop(folder);
+
+    // What was recorded when it was linked leads nowhere.
+    let program = elsewhere.path().join("packed/bin/packed");
+    let listing = good(legionella(
+        elsewhere.path(),
+        &["inspect", program.to_str().unwrap(), "--json"],
+    ));
+    let listing: Value = serde_json::from_str(&listing).unwrap();
+    let mut bytes = fs::read(&program).unwrap();
+    for recorded in ["sysroot", "driver"] {
+        let path = listing[recorded].as_str().unwrap().as_bytes().to_vec();
+        let places: Vec<usize> = (0..bytes.len() - path.len())
+            .filter(|&at| bytes[at..].starts_with(&path))
+            .collect();
+        assert!(!places.is_empty());
+        for at in places {
+            bytes[at..at + path.len()].fill(b'/');
+        }
+    }
+    fs::write(&program, bytes).unwrap();
+
+    let run = || {
+        let mut command = Command::new(&program);
+        command.env_clear().env("HOME", elsewhere.path());
+        command.current_dir(elsewhere.path()).output().unwrap()
+    };
+    assert_eq!(good(run()), "[2, 4, 6]\n");
+    fs::remove_dir_all(elsewhere.path().join(".cache/legionella")).unwrap();
+    fs::remove_dir_all(elsewhere.path().join("packed/lib")).unwrap();
+    assert!(bad(run()).contains("no libLLVM found"));
+
+    let library = bad(legionella(Path::new("/"), &["bundle"]));
+    assert!(library.contains("Cargo.toml"), "{library}");
+    let ending = bad(legionella(elsewhere.path(), &["bundle", "-o", "x.zip"]));
+    assert!(ending.contains(".tar.xz"), "{ending}");
+}
