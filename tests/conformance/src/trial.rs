@@ -73,6 +73,7 @@ impl<'run> Trial<'run> {
     }
 
     /// Compares what both sides observed of the same outputs.
+    #[inline(never)]
     pub fn compare(&self, host: &[Observed], device: &[Observed]) -> Verdict {
         for (host, device) in host.iter().zip(device) {
             if let Some(difference) = host.difference(device) {
@@ -86,6 +87,7 @@ impl<'run> Trial<'run> {
     }
 
     /// What a buffer holds.
+    #[inline(never)]
     pub fn observe<T: Bits + DeviceData>(
         &self,
         name: &'static str,

@@ -230,7 +230,7 @@ pub fn add(suite: &mut Suite) {
                 });
             }
         }
-        let built = dense::DFA::new_many(&[r"[a-c]+\d{2}", r"(?i)q\w*z", r"\bfoo|bar\b"]);
+        let built = dense::DFA::new_many(&[r"[a-c]+\d{2}", r"(?i)q\w*z", r"(?-u:\bfoo|bar\b)"]);
         let (bytes, padding) = built
             .expect("the patterns are fine")
             .to_bytes_native_endian();
