@@ -10,12 +10,11 @@ use anyhow::{Context, ensure};
 use crate::tools::{Tools, succeed};
 
 /// Packages that are tested in steps of their own, or that only run under the wrapper.
-const APART: [&str; 6] = [
+const APART: [&str; 5] = [
     "benches",
     "cargo-legionella",
     "conformance",
     "examples",
-    "legionella",
     "peer",
 ];
 
@@ -73,10 +72,6 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
         let mut tests = tools.cargo();
         tests.args(["test", "--workspace", "--lib", "--bins", "--tests"]);
         succeed(tests.args(APART.map(|package| format!("--exclude={package}"))))
-    })?;
-    summary.step("tests of legionella, through the wrapper", || {
-        let mut tests = tools.legionella("test");
-        succeed(tests.args(["--package", "legionella", "--lib", "--tests"]))
     })?;
     summary.step("tests of cargo-legionella", || {
         succeed(
