@@ -18,6 +18,7 @@ mod data;
 pub mod host;
 pub mod intrinsic;
 mod item;
+pub mod maths;
 mod output;
 mod panic;
 mod shared;

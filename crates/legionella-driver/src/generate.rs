@@ -25,9 +25,12 @@ pub enum Failure {
 /// The stages of a kernel on its way, in order, for those who want to see them.
 pub const STAGES: [&str; 5] = ["ir", "lowered", "simplified", "items", "optimized"];
 
+/// A function that is given a stage's name and its text.
+type See<'a> = dyn FnMut(&str, &str) + 'a;
+
 /// Receives the IR of every stage.
 pub struct Stages<'a> {
-    see: Option<&'a mut dyn FnMut(&str, &str)>,
+    see: Option<&'a mut See<'a>>,
 }
 
 impl<'a> Stages<'a> {
@@ -37,7 +40,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Stages whose name and text go to a function.
-    pub fn seen_by(see: &'a mut dyn FnMut(&str, &str)) -> Self {
+    pub fn seen_by(see: &'a mut See<'a>) -> Self {
         Stages { see: Some(see) }
     }
 
@@ -106,9 +109,10 @@ pub fn generate_seen(
     let target = target::find(spec)?;
     let machine = (target.machine)(spec)?;
     let context = Context::create();
+    crate::llvm::log_diagnostics(&context);
     let kernel = lower::kernel(&context, bitcode, entry, &machine)?;
     stages.show("ir", &kernel.module)?;
-    let kernel = lower::lower(kernel, &machine)?;
+    let kernel = lower::lower(kernel, &machine, &(target.lacking)(&machine))?;
     kernel.module.set_triple(&machine.get_triple());
     kernel
         .module

@@ -11,11 +11,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What can go wrong between a program and an accelerator.
 ///
+/// Its `Debug` form is the same text as its `Display` form, so that a `main` that returns it tells
+/// people what happened.
+///
 /// Errors are `Clone`: the failure of a launch is remembered by its [`Completion`] and by the
 /// buffers that it wrote, and either may report it.
 ///
 /// [`Completion`]: crate::Completion
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A work-item panicked. The other work-groups of the launch ran, the buffers hold whatever
@@ -118,5 +121,11 @@ pub enum Error {
 impl From<code::Error> for Error {
     fn from(error: code::Error) -> Self {
         Error::Code(Arc::new(error))
+    }
+}
+
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
     }
 }

@@ -19,8 +19,8 @@ use llvm_sys::prelude::*;
 use llvm_sys::transforms::pass_builder::*;
 use llvm_sys::{LLVMAttributeFunctionIndex, LLVMDiagnosticSeverity, LLVMLinkage, LLVMVisibility};
 
-use super::cuts;
-use super::ir::{functions, globals, is_local, name, values};
+use super::ir::{body, functions, globals, is_local, name, values};
+use super::{cuts, maths};
 use crate::error::Error;
 
 /// The gathered module, with the LLVM context that it lives in.
@@ -212,9 +212,20 @@ impl Gathered {
         self.declared(|name| !name.starts_with("llvm."))
     }
 
-    /// Names of LLVM's intrinsics that are called here.
-    pub(super) fn intrinsics(&self) -> Vec<String> {
-        self.declared(|name| name.starts_with("llvm."))
+    /// What the device library may have for operations of floats here: symbols of its functions.
+    pub(super) fn mathematics(&self) -> Vec<String> {
+        let mut symbols: Vec<String> = self.declared(|_| true);
+        symbols = symbols
+            .iter()
+            .filter_map(|name| maths::of_function(name))
+            .collect();
+        // SAFETY: the module belongs to this and is not changed here.
+        unsafe {
+            let instructions = functions(self.module).flat_map(|function| body(function));
+            symbols
+                .extend(instructions.filter_map(|instruction| maths::of_instruction(instruction)));
+        }
+        symbols
     }
 
     fn declared(&self, choose: impl Fn(&str) -> bool) -> Vec<String> {

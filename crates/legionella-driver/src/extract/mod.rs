@@ -20,6 +20,7 @@ pub mod cuts;
 mod ir;
 mod library;
 mod linker;
+pub(crate) mod maths;
 mod names;
 mod summary;
 mod trace;
@@ -29,6 +30,7 @@ pub use names::kernel_name;
 
 use cuts::Cut;
 pub(crate) use library::Library;
+use library::ModuleId;
 use linker::Gathered;
 pub(crate) use trace::Trace;
 use walk::Walk;
@@ -90,10 +92,7 @@ pub(crate) fn closure_of(_: &Llvm, entries: &[&str], library: &Library) -> Resul
     let mut hopeless = HashSet::new();
     loop {
         gather(library, &mut gathered, &mut walk, &roots, &mut hopeless)?;
-        let maths = gathered.intrinsics().into_iter().filter_map(|name| {
-            let operation = name.strip_prefix("llvm.")?;
-            Some(format!("{}{operation}", intrinsic::MATHS_PREFIX))
-        });
+        let maths = gathered.mathematics().into_iter();
         let before = roots.len();
         roots.extend(known(library, maths));
         if roots.len() == before {
@@ -146,6 +145,16 @@ fn known<Name: Into<String> + AsRef<str>>(
         .map(Into::into)
 }
 
+/// Whether a definition is for devices too: not where lowering has another, which for mathematical
+/// functions is so unless the program's own crates define them.
+fn stays(library: &Library, module: ModuleId, symbol: &str) -> bool {
+    let mathematical = || {
+        let ours = maths::of_function(symbol);
+        !library.is_in_store(module) && ours.is_some_and(|ours| library.find(&ours).is_some())
+    };
+    cuts::cut(symbol).is_none() && !mathematical()
+}
+
 /// Links modules until all that is missing is missing everywhere: first what stores have, then the
 /// archives of the sysroot, each time the one that stands highest. `hopeless` are the symbols for
 /// which nothing more can be done.
@@ -164,7 +173,7 @@ fn gather(
                 continue;
             }
             match library.find(&symbol) {
-                Some(module) if cuts::cut(&symbol).is_none() => wanted.push((module, symbol)),
+                Some(module) if stays(library, module, &symbol) => wanted.push((module, symbol)),
                 _ => {
                     hopeless.insert(symbol);
                 }

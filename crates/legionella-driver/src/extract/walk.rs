@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::CString;
 
-use legionella_abi::intrinsic;
 use llvm_sys::core::*;
 use llvm_sys::prelude::*;
 
@@ -15,6 +14,7 @@ use super::cuts;
 use super::ir::{body, constants, is_local, name};
 use super::library::{Library, ModuleId};
 use super::linker::Gathered;
+use super::maths;
 use crate::error::Error;
 
 /// What has been reached, and the modules that were read for it.
@@ -127,9 +127,10 @@ impl<'library> Walk<'library> {
             if LLVMIsAFunction(value).is_null() {
                 constants(value).for_each(&mut push);
             } else {
-                body(value)
-                    .flat_map(|instruction| constants(instruction))
-                    .for_each(push);
+                for instruction in body(value) {
+                    symbols.extend(maths::of_instruction(instruction));
+                    constants(instruction).for_each(&mut push);
+                }
             }
         }
     }
@@ -147,8 +148,10 @@ impl<'library> Walk<'library> {
         // SAFETY: as the caller says.
         let (symbol, declared, local) =
             unsafe { (name(value), LLVMIsDeclaration(value) != 0, is_local(value)) };
-        if let Some(operation) = symbol.strip_prefix("llvm.") {
-            symbols.push(format!("{}{operation}", intrinsic::MATHS_PREFIX));
+        if declared {
+            symbols.extend(maths::of_function(symbol));
+        }
+        if symbol.starts_with("llvm.") {
             return false;
         }
         if cuts::cut(symbol).is_some() {

@@ -10,11 +10,11 @@ mod maths;
 mod panics;
 mod rare;
 
-use inkwell::context::Context;
-use inkwell::memory_buffer::MemoryBuffer;
+use inkwell::context::{AsContextRef, Context};
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use llvm_sys::LLVMLinkage;
+use llvm_sys::bit_reader::LLVMGetBitcodeModuleInContext2;
 use llvm_sys::core as c;
 
 pub(crate) use intrinsics::IDS;
@@ -29,7 +29,11 @@ pub(crate) struct Lowered<'ctx> {
     pub(crate) entry: String,
 }
 
-/// Reads an image's bitcode and keeps what one kernel reaches.
+/// Reads of an image's bitcode what one kernel reaches.
+///
+/// The image may hold hundreds of kernels, most of whose code would be read for nothing: it is read
+/// lazily, and LLVM's linker, which takes over only what is visible and what that refers to, reads
+/// the bodies that are needed.
 pub(crate) fn kernel<'ctx>(
     context: &'ctx Context,
     bitcode: &[u8],
@@ -40,15 +44,18 @@ pub(crate) fn kernel<'ctx>(
         origin: "the program's bundle".to_owned(),
         reason,
     };
-    let buffer = MemoryBuffer::create_from_memory_range_copy(bitcode, "bundle");
-    let module = Module::parse_bitcode_from_buffer(&buffer, context)
-        .map_err(|error| failed(error.to_string()))?;
-    if ir::function(&module, entry).is_none_or(Function::is_declaration) {
+    let image =
+        read_lazily(context, bitcode).ok_or_else(|| failed(String::from("LLVM can't read it")))?;
+    if ir::function(&image, entry).is_none_or(Function::is_declaration) {
         return Err(Error::MissingKernel {
             kernel: crate::extract::kernel_name(entry),
         });
     }
-    hide_all_but(&module, entry);
+    hide_all_but(&image, entry);
+    let module = context.create_module("kernel");
+    module
+        .link_in_module(image)
+        .map_err(|error| failed(error.to_string()))?;
     Pipeline {
         text: "globaldce",
         ..PLAIN
@@ -58,6 +65,23 @@ pub(crate) fn kernel<'ctx>(
         module,
         entry: entry.to_owned(),
     })
+}
+
+/// A module whose function bodies are read from `bitcode` when they are needed, so that it must not
+/// outlive that; `None` if that is no bitcode.
+fn read_lazily<'ctx>(context: &'ctx Context, bitcode: &[u8]) -> Option<Module<'ctx>> {
+    let mut module = std::ptr::null_mut();
+    // SAFETY: the buffer refers to `bitcode` and is taken over; the module, of `context`, is new.
+    unsafe {
+        let buffer = c::LLVMCreateMemoryBufferWithMemoryRange(
+            bitcode.as_ptr().cast(),
+            bitcode.len(),
+            c"bundle".as_ptr(),
+            0,
+        );
+        let failed = LLVMGetBitcodeModuleInContext2(context.as_ctx_ref(), buffer, &mut module);
+        (failed == 0).then(|| Module::new(module))
+    }
 }
 
 /// Passes that neither vectorise nor unroll.
@@ -94,10 +118,11 @@ fn hide_all_but(module: &Module<'_>, entry: &str) {
     }
 }
 
-/// Lowers a kernel.
+/// Lowers a kernel. `lacking` are operations of floats that most machines have and this one has not.
 pub(crate) fn lower<'ctx>(
     kernel: Lowered<'ctx>,
     machine: &TargetMachine,
+    lacking: &[&str],
 ) -> Result<Lowered<'ctx>, Error> {
     let Lowered { module, entry } = kernel;
     attributes::strip(&module);
@@ -112,7 +137,7 @@ pub(crate) fn lower<'ctx>(
     intrinsics::declare(&module);
     panics::redirect(&module);
     detection::never(&module);
-    maths::bind(&module);
+    maths::bind(&module, lacking);
     // What only the redirected calls and the bound operations needed is now unreachable or reached.
     for function in ir::functions(&module) {
         if !function.is_declaration() && function.name() != entry {

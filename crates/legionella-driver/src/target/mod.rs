@@ -15,6 +15,9 @@ pub(crate) struct Target {
     pub(crate) name: &'static str,
     /// LLVM's machine for a specification.
     pub(crate) machine: fn(&TargetSpec) -> Result<TargetMachine, Error>,
+    /// Operations of floats that most machines have an instruction for and this one has not, in
+    /// LLVM's names: `fma`, `floor`, `ceil`, `trunc`, `round`, `rint`.
+    pub(crate) lacking: fn(&TargetMachine) -> Vec<&'static str>,
     /// Gives a lowered kernel the target's form and optimises it.
     pub(crate) optimise: fn(&Lowered<'_>, &TargetMachine, &mut Stages<'_>) -> Result<(), Error>,
     /// Emits the code that the application loads.

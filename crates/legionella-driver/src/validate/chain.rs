@@ -10,6 +10,8 @@ use crate::ir::{self, Function, Value, debug};
 
 /// The shortest ways from the kernel to each function that it reaches.
 pub(super) struct Chains<'m> {
+    /// Path of the kernel function.
+    kernel: String,
     /// For each reached function, the instruction that reaches it; none for the kernel itself.
     reached_by: BTreeMap<Function<'m>, Option<Value<'m>>>,
     lifetime: PhantomData<&'m ()>,
@@ -35,6 +37,7 @@ impl<'m> Chains<'m> {
             }
         }
         Chains {
+            kernel: crate::extract::kernel_name(entry),
             reached_by,
             lifetime: PhantomData,
         }
@@ -51,9 +54,25 @@ impl<'m> Chains<'m> {
             at = *self.reached_by.get(&function)?;
         }
         chain.reverse();
-        // The entry shim is the project's own.
-        chain.retain(|call| !is_shim(&call.function));
-        Some(chain)
+        Some(self.starting_with_kernel(chain))
+    }
+
+    /// The chain without the entry shim, which is the project's own: it and what it is made of
+    /// stand in one file. The kernel, where it was inlined, gets its full path.
+    fn starting_with_kernel(&self, chain: Vec<Call>) -> Vec<Call> {
+        let file = |call: &Call| call.source.as_ref().map(|source| source.file.clone());
+        let shim = chain.first().and_then(file);
+        let own = chain
+            .iter()
+            .take_while(|call| shim.is_some() && file(call) == shim)
+            .count();
+        let mut chain: Vec<_> = chain.into_iter().skip(own).collect();
+        if let Some(kernel) = chain.first_mut()
+            && self.kernel.ends_with(&kernel.function)
+        {
+            kernel.function = self.kernel.clone();
+        }
+        chain
     }
 
     /// From the kernel to the first use of a global; `None` if the kernel doesn't reach one.
@@ -77,10 +96,6 @@ impl<'m> Chains<'m> {
         }
         None
     }
-}
-
-fn is_shim(function: &str) -> bool {
-    function.starts_with("legionella::launch::") || function.starts_with("legionella_device::item")
 }
 
 /// The frames of an instruction within its function, innermost first.

@@ -27,6 +27,7 @@ use crate::lower::Lowered;
 pub(super) const TARGET: Target = Target {
     name: "cpu",
     machine,
+    lacking,
     optimise,
     emit,
 };
@@ -63,11 +64,26 @@ fn machine(spec: &TargetSpec) -> Result<TargetMachine, Error> {
             RelocMode::PIC,
             CodeModel::Small,
         )
-        .ok_or_else(|| Error::UnknownCpu {
+        .ok_or(Error::UnknownCpu {
             target: TARGET.name,
             cpu,
             advice: levels::ADVICE,
         })
+}
+
+fn lacking(machine: &TargetMachine) -> Vec<&'static str> {
+    let mut lacking = Vec::new();
+    if cfg!(target_arch = "x86_64") {
+        let features = required_features(machine);
+        let has = |name: &str| features.iter().any(|feature| feature == name);
+        if !has("fma") {
+            lacking.push("fma");
+        }
+        if !has("sse4.1") {
+            lacking.extend(["floor", "ceil", "trunc", "round", "rint"]);
+        }
+    }
+    lacking
 }
 
 fn triple_name() -> &'static str {
