@@ -121,7 +121,7 @@ pub fn generate_seen(
     let mut problems = validate::statics(&kernel);
     SIMPLIFY.run(&kernel.module, &machine)?;
     stages.show("simplified", &kernel.module)?;
-    problems.extend(validate::calls(&kernel));
+    problems.extend(validate::calls(&kernel, target.native));
     if !problems.is_empty() {
         return Err(Failure::Refused(problems));
     }

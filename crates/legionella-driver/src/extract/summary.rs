@@ -1,6 +1,6 @@
 //! What is told of each kernel: how large its closure is, and where it is defined.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 
 use legionella_abi::protocol::Source;
@@ -14,6 +14,15 @@ use super::{Entry, kernel_name};
 
 /// Describes entries of a gathered module.
 pub(super) fn entries(gathered: &Gathered, symbols: &[&str]) -> Vec<Entry> {
+    // Once for all kernels: demangling every function takes longer than everything else here.
+    // SAFETY: the module is valid while `gathered` is.
+    let by_path: HashMap<String, LLVMValueRef> = unsafe { functions(gathered.module()) }
+        .map(|function| {
+            // SAFETY: as above.
+            let symbol = unsafe { name(function) };
+            (demangle(symbol), function)
+        })
+        .collect();
     let describe = |symbol: &&str| {
         let kernel = kernel_name(symbol);
         let terminated = CString::new(*symbol).unwrap_or_default();
@@ -22,7 +31,7 @@ pub(super) fn entries(gathered: &Gathered, symbols: &[&str]) -> Vec<Entry> {
         Entry {
             symbol: (*symbol).to_owned(),
             instructions: instructions(shim),
-            source: source(gathered, shim, &kernel),
+            source: source(gathered, &by_path, shim, &kernel),
             kernel,
         }
     };
@@ -55,12 +64,15 @@ fn instructions(root: LLVMValueRef) -> u64 {
 
 /// Where the function of a demangled path is defined. If it was inlined into the shim before there
 /// was LLVM IR, the shim's instructions still tell.
-fn source(gathered: &Gathered, shim: LLVMValueRef, path: &str) -> Option<Source> {
-    let matches = |symbol: &str| format!("{:#}", rustc_demangle::demangle(symbol)) == path;
+fn source(
+    gathered: &Gathered,
+    by_path: &HashMap<String, LLVMValueRef>,
+    shim: LLVMValueRef,
+    path: &str,
+) -> Option<Source> {
     // SAFETY: the module is valid while `gathered` is.
     unsafe {
-        let kernel = functions(gathered.module()).find(|&function| matches(name(function)));
-        if let Some(subprogram) = kernel.map(|kernel| LLVMGetSubprogram(kernel))
+        if let Some(subprogram) = by_path.get(path).map(|kernel| LLVMGetSubprogram(*kernel))
             && !subprogram.is_null()
         {
             return Some(position(subprogram));
@@ -72,7 +84,7 @@ fn source(gathered: &Gathered, shim: LLVMValueRef, path: &str) -> Option<Source>
             while !location.is_null() {
                 let subprogram = subprogram(context, LLVMDILocationGetScope(location));
                 if let Some(subprogram) = subprogram.filter(|found| seen.insert(*found))
-                    && matches(linkage_name(context, subprogram))
+                    && demangle(linkage_name(context, subprogram)) == path
                 {
                     return Some(position(subprogram));
                 }
@@ -167,4 +179,8 @@ unsafe fn position(subprogram: LLVMMetadataRef) -> Source {
             column: 0,
         }
     }
+}
+
+fn demangle(symbol: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(symbol))
 }

@@ -15,6 +15,42 @@ use crate::ir::{self, Builder, Function, Value, llvm};
 /// Bit of `std_detect`'s cache words that says "detection has run".
 const STD_INITIALISED: u64 = 1 << 63;
 
+/// Functions that stand between a question and its answer: of atomics, which hide the cache, and of
+/// detection itself, which hide the instruction.
+const STEPS: [&str; 7] = [
+    "core::core_arch::x86::cpuid::",
+    "core::core_arch::x86::xsave::",
+    "core::sync::atomic::atomic_load",
+    "core::sync::atomic::atomic_store",
+    "<core::sync::atomic::Atomic",
+    "std_detect::detect::cache::",
+    "std_detect::detect::check_for",
+];
+
+/// The part of detection that is called when the cache is empty, and large.
+const LARGE: [&str; 2] = ["detect_and_initialize", "detect_features"];
+
+/// Has the functions inlined that hide what [`never`] looks for.
+pub(super) fn expose(module: &Module<'_>) {
+    for function in ir::functions(module) {
+        let symbol = function.name();
+        if function.is_declaration()
+            || !symbol.contains("atomic")
+                && !symbol.contains("detect")
+                && !symbol.contains("cpuid")
+                && !symbol.contains("xsave")
+        {
+            continue;
+        }
+        let name = format!("{:#}", rustc_demangle::demangle(&symbol));
+        let step = STEPS.iter().any(|step| name.starts_with(step));
+        if step && !LARGE.iter().any(|large| name.contains(large)) {
+            function.remove_attribute("noinline");
+            function.add_attribute("alwaysinline");
+        }
+    }
+}
+
 /// Makes every feature detection of the module answer "none".
 pub(super) fn never(module: &Module<'_>) {
     let mut detecting = standard_library(module);

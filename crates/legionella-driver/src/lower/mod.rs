@@ -136,6 +136,12 @@ pub(crate) fn lower<'ctx>(
     }
     intrinsics::declare(&module);
     panics::redirect(&module);
+    detection::expose(&module);
+    Pipeline {
+        text: "always-inline,function(sroa,instcombine<no-verify-fixpoint>,simplifycfg)",
+        ..PLAIN
+    }
+    .run(&module, machine)?;
     detection::never(&module);
     maths::bind(&module, lacking);
     // What only the redirected calls and the bound operations needed is now unreachable or reached.

@@ -15,6 +15,9 @@ pub(crate) struct Target {
     pub(crate) name: &'static str,
     /// LLVM's machine for a specification.
     pub(crate) machine: fn(&TargetSpec) -> Result<TargetMachine, Error>,
+    /// Prefixes of LLVM's names of those `core::arch` operations that every machine of the target
+    /// has.
+    pub(crate) native: &'static [&'static str],
     /// Operations of floats that most machines have an instruction for and this one has not, in
     /// LLVM's names: `fma`, `floor`, `ceil`, `trunc`, `round`, `rint`.
     pub(crate) lacking: fn(&TargetMachine) -> Vec<&'static str>,

@@ -51,12 +51,14 @@ pub(crate) fn statics(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
 
 /// Calls of what no device has: inline assembly, `core::arch`, foreign functions, the operating
 /// system, functions whose bitcode is missing.
-pub(crate) fn calls(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
+///
+/// `native` are prefixes of the architecture's intrinsics that every machine of the target has.
+pub(crate) fn calls(kernel: &Lowered<'_>, native: &[&str]) -> Vec<Diagnostic> {
     let chains = Chains::from(&kernel.module, &kernel.entry);
     let mut problems: Vec<Diagnostic> = Vec::new();
     for function in ir::functions(&kernel.module) {
         for instruction in function.instructions() {
-            let Some(culprit) = culprit_of(instruction) else {
+            let Some(culprit) = culprit_of(instruction, native) else {
                 continue;
             };
             let Some(chain) = chains.to_instruction(instruction) else {
@@ -84,16 +86,18 @@ struct Culprit {
     advice: &'static str,
 }
 
-fn culprit_of(instruction: Value<'_>) -> Option<Culprit> {
+fn culprit_of(instruction: Value<'_>, native: &[&str]) -> Option<Culprit> {
     for operand in instruction.operands() {
         if operand.is_inline_assembly() {
             let text = assembly_text(operand);
-            // An empty text is an optimisation barrier (`core::hint::black_box`), which every
-            // target has.
-            if !text.trim().is_empty() {
+            // An empty text, or one that is only a comment, is an optimisation barrier
+            // (`core::hint::black_box` and its like), which every target has.
+            let text = text.trim();
+            let comment = text.starts_with("/*") && text.find("*/") == Some(text.len() - 2);
+            if !text.is_empty() && !comment {
                 return Some(Culprit {
                     problem: Problem::InlineAssembly,
-                    what: text,
+                    what: text.to_owned(),
                     advice: "assembly is for one processor: write it in Rust, or use an operation \
                              of `legionella`",
                 });
@@ -101,7 +105,7 @@ fn culprit_of(instruction: Value<'_>) -> Option<Culprit> {
         }
         if let Some(function) = operand.as_function()
             && function.is_declaration()
-            && let Some(culprit) = culprit_function(function)
+            && let Some(culprit) = culprit_function(function, native)
         {
             return Some(culprit);
         }
@@ -124,7 +128,7 @@ const ARCHITECTURES: [&str; 8] = [
     "llvm.wasm.",
 ];
 
-fn culprit_function(function: Function<'_>) -> Option<Culprit> {
+fn culprit_function(function: Function<'_>, native: &[&str]) -> Option<Culprit> {
     let name = function.name();
     if let Some(cut) = cut(&name) {
         let (what, advice) = match cut {
@@ -146,6 +150,9 @@ fn culprit_function(function: Function<'_>) -> Option<Culprit> {
         });
     }
     if name.starts_with("legionella.") || MEMORY.contains(&name.as_str()) {
+        return None;
+    }
+    if native.iter().any(|prefix| name.starts_with(prefix)) {
         return None;
     }
     if ARCHITECTURES.iter().any(|prefix| name.starts_with(prefix)) {

@@ -14,6 +14,19 @@ pub(super) const ADVICE: &str = if cfg!(target_arch = "x86_64") {
     "use native or generic"
 };
 
+/// What crates use of `core::arch` without asking, because every processor of the architecture has
+/// it: for x86-64, SSE2 and carry arithmetic.
+pub(super) const NATIVE_INTRINSICS: &[&str] = if cfg!(target_arch = "x86_64") {
+    &[
+        "llvm.x86.sse.",
+        "llvm.x86.sse2.",
+        "llvm.x86.addcarry.",
+        "llvm.x86.subborrow.",
+    ]
+} else {
+    &["llvm.aarch64.neon."]
+};
+
 const V2: [&str; 6] = ["cx16", "popcnt", "sse3", "sse4.1", "sse4.2", "ssse3"];
 const V3: [&str; 14] = [
     "cx16", "popcnt", "sse3", "sse4.1", "sse4.2", "ssse3", "avx", "avx2", "bmi", "bmi2", "f16c",

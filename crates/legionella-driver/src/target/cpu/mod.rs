@@ -27,6 +27,7 @@ use crate::lower::Lowered;
 pub(super) const TARGET: Target = Target {
     name: "cpu",
     machine,
+    native: levels::NATIVE_INTRINSICS,
     lacking,
     optimise,
     emit,
