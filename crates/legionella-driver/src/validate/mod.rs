@@ -132,10 +132,13 @@ fn culprit_function(function: Function<'_>, native: &[&str]) -> Option<Culprit> 
     let name = function.name();
     if let Some(cut) = cut(&name) {
         let (what, advice) = match cut {
-            Cut::Print => ("std::println!", "kernels print with `legionella::println!`"),
+            Cut::Print => (
+                "std::println!",
+                "a device has no standard output: write into a buffer and print on the host",
+            ),
             Cut::PrintError => (
                 "std::eprintln!",
-                "kernels print with `legionella::println!`",
+                "a device has no standard output: write into a buffer and print on the host",
             ),
             Cut::BeginPanic => (
                 "std::panic::panic_any",
