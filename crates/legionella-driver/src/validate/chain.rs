@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use inkwell::module::Module;
 use legionella_abi::protocol::Call;
 
+use super::demangle;
 use crate::ir::{self, Function, Value, debug};
 
 /// The shortest ways from the kernel to each function that it reaches.
@@ -114,8 +115,4 @@ fn frames(instruction: Value<'_>, function: Function<'_>) -> Vec<Call> {
         });
     }
     frames
-}
-
-fn demangle(symbol: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(symbol))
 }
