@@ -60,13 +60,28 @@ impl<'a> Stages<'a> {
 
 /// Full optimisation of a kernel by itself: nothing that commits to a vector width, so that the
 /// target decides what becomes of its loops.
+///
+/// These are the simplifying passes of LLVM's own O3 (`PassBuilder::buildInlinerPipeline` and
+/// `buildFunctionSimplificationPipeline`), in its order. The whole O3 can't be used: it vectorises
+/// small loops and straight-line code of an item, told not to or not, and then nothing is left to
+/// vectorise across items.
 const SIMPLIFY: Pipeline<'static> = Pipeline {
-    text: "default<O3>,function(loop-mssa(loop-rotate),loop-simplify,lcssa,loop(loop-unroll-full),\
-           sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,gvn,\
-           instcombine<no-verify-fixpoint>,simplifycfg),globaldce",
+    text: "inferattrs,function(lower-expect,simplifycfg,sroa,early-cse),ipsccp,globalopt,\
+           function(mem2reg,instcombine<no-verify-fixpoint>,simplifycfg),always-inline,\
+           cgscc(devirt<4>(inline,function-attrs,argpromotion,function(\
+           sroa,early-cse<memssa>,jump-threading,correlated-propagation,simplifycfg,\
+           instcombine<no-verify-fixpoint>,tailcallelim,simplifycfg,reassociate,\
+           constraint-elimination,\
+           loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,\
+           simple-loop-unswitch),simplifycfg,instcombine<no-verify-fixpoint>,\
+           loop(loop-idiom,indvars,loop-deletion,loop-unroll-full),\
+           sroa,mldst-motion,gvn,sccp,bdce,instcombine<no-verify-fixpoint>,jump-threading,\
+           correlated-propagation,adce,memcpyopt,dse,loop-mssa(licm),simplifycfg,\
+           instcombine<no-verify-fixpoint>))),\
+           deadargelim,globalopt,globaldce",
     vectorise: false,
-    unroll: false,
-    inline_threshold: 225,
+    unroll: true,
+    inline_threshold: 275,
 };
 
 /// Generates the code of one kernel.

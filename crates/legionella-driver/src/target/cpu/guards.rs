@@ -2,9 +2,10 @@
 //!
 //! The lane loop is there twice. The *quick* one runs when its *guard* holds, and in it each
 //! comparison of the form "an id that grows with the lane against a bound that doesn't" has the
-//! outcome that the guard has established from the strip's first and last item. Bounds checks thus
-//! cost a few instructions a strip, and the vectoriser sees a loop without masks. If that doesn't
-//! free the loop of every panic, the guard never holds and the optimiser drops the loop.
+//! outcome that the guard has established from the strip's first and last item, and each condition
+//! that is the same for all items and would make them panic has the other outcome. Bounds checks
+//! thus cost a few instructions a strip, and the vectoriser sees a loop without masks. If that
+//! doesn't free the loop of every panic, the guard never holds and the optimiser drops the loop.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,12 +16,15 @@ use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
 use crate::ir::{self, Block, Builder, Types, Value, llvm};
 
 const GUARD: &str = "legionella.guard";
+const GUARDED: &str = "legionella.guarded";
 const PLACE: &str = "legionella.place";
 
 /// The quick lane loop, before it is settled what it assumes.
 pub(super) struct Quick<'m> {
     /// A stand-in for the guard.
     pub(super) guard: Value<'m>,
+    /// A stand-in for whether the guard can hold at all.
+    pub(super) guarded: Value<'m>,
     /// A stand-in that uses the place where the item would panic.
     pub(super) place: Value<'m>,
     /// The loop's counter.
@@ -29,8 +33,6 @@ pub(super) struct Quick<'m> {
     pub(super) header: Block<'m>,
     /// The counter's last value.
     pub(super) last: Value<'m>,
-    /// Where both loops meet again.
-    pub(super) join: Block<'m>,
 }
 
 /// A comparison that the guard decides.
@@ -64,8 +66,12 @@ impl Kind {
 impl<'m> Quick<'m> {
     /// A stand-in for a guard.
     pub(super) fn guard(module: &'m Module<'_>, at: &Builder<'m>) -> Value<'m> {
-        let boolean = Types::of(module).i1;
-        at.call(ir::declare(module, GUARD, boolean, &[]), &[])
+        stand_in(module, at, GUARD)
+    }
+
+    /// A stand-in for whether a guard can hold at all.
+    pub(super) fn guarded(module: &'m Module<'_>, at: &Builder<'m>) -> Value<'m> {
+        stand_in(module, at, GUARDED)
     }
 
     /// A use of an item's result that stays when the item is inlined.
@@ -111,78 +117,162 @@ impl<'m> Quick<'m> {
             .flat_map(Block::instructions)
             .filter_map(|instruction| affine.check(instruction))
             .collect();
-        let assumed: BTreeMap<_, _> = checks
+        let mut assumed: BTreeMap<_, _> = checks
             .iter()
             .map(|check| (check.comparison, check.kind.outcome()))
             .collect();
         let boolean = self.guard.ty();
-        let place = self.place.operand(0);
-        let guard = if checks.is_empty() || !self.never_panics(place, &assumed) {
-            boolean.zero()
-        } else {
-            let at = Builder::before(self.guard);
-            let guard = checks.iter().fold(boolean.constant(1), |all, check| {
-                let holds = affine.test(check, &at, types.i64.zero(), self.last);
-                at.binary(LLVMOpcode::LLVMAnd, all, holds)
-            });
-            for (comparison, outcome) in &assumed {
-                let outcome = boolean.constant(u64::from(*outcome));
-                comparison.replace_all_uses_with(outcome);
+        let guarded = self.free_of_panics(&affine, &mut assumed);
+        let guard = match &guarded {
+            Some(demands) if !(checks.is_empty() && demands.is_empty()) => {
+                let at = Builder::before(self.guard);
+                let mut guard = boolean.constant(1);
+                for (condition, outcome) in demands {
+                    let value = affine.repeat(*condition, &at, types.i64.zero());
+                    let wrong = boolean.constant(u64::from(!outcome));
+                    let holds = at.binary(LLVMOpcode::LLVMXor, value, wrong);
+                    guard = at.binary(LLVMOpcode::LLVMAnd, guard, holds);
+                }
+                for check in &checks {
+                    let holds = affine.test(check, &at, types.i64.zero(), self.last);
+                    guard = at.binary(LLVMOpcode::LLVMAnd, guard, holds);
+                }
+                for (condition, outcome) in &assumed {
+                    let outcome = boolean.constant(u64::from(*outcome));
+                    condition.replace_all_uses_with(outcome);
+                }
+                guard
             }
-            guard
+            _ => boolean.zero(),
         };
-        self.guard.replace_all_uses_with(guard);
-        self.guard.erase();
+        let can_hold = boolean.constant(u64::from(guard != boolean.zero()));
+        for (stand_in, value) in [(self.guard, guard), (self.guarded, can_hold)] {
+            stand_in.replace_all_uses_with(value);
+            stand_in.erase();
+        }
         self.place.erase();
-        for name in [GUARD, PLACE] {
+        for name in [GUARD, GUARDED, PLACE] {
             if let Some(function) = ir::function(module, name) {
                 function.delete();
             }
         }
     }
 
-    /// Whether the item's place is 0 on every way through the loop that the assumptions leave.
-    fn never_panics(&self, place: Value<'m>, assumed: &BTreeMap<Value<'m>, bool>) -> bool {
+    /// Adds assumptions, on conditions that are the same for all items, until no item panics on any
+    /// way through the loop that is left. Gives them in the function's order; `None` if that fails.
+    fn free_of_panics(
+        &self,
+        affine: &Affine<'_, 'm>,
+        assumed: &mut BTreeMap<Value<'m>, bool>,
+    ) -> Option<Vec<(Value<'m>, bool)>> {
+        let mut demands = Vec::new();
+        // Blocks from which every way leads to a panic that no assumption prevents.
+        let mut lost = BTreeSet::new();
+        'again: loop {
+            let reached = self.reached(assumed);
+            let mut bad = panicking(self.place.operand(0), &reached)?;
+            bad.extend(lost.intersection(&reached));
+            if bad.is_empty() {
+                return Some(demands);
+            }
+            let blocks: Vec<_> = (self.header.function().blocks().into_iter())
+                .filter(|block| reached.contains(block))
+                .collect();
+            loop {
+                let before = bad.len();
+                for block in &blocks {
+                    let ways = taken(*block, assumed);
+                    if !ways.is_empty() && ways.iter().all(|way| bad.contains(way)) {
+                        bad.insert(*block);
+                    }
+                }
+                if bad.len() == before {
+                    break;
+                }
+            }
+            for block in blocks.iter().filter(|block| !bad.contains(block)) {
+                let ways = taken(*block, assumed);
+                if !ways.iter().any(|way| bad.contains(way)) {
+                    continue;
+                }
+                let terminator = block.terminator();
+                let mut trial = (assumed.clone(), demands.clone());
+                if terminator.is(LLVMOpcode::LLVMBr)
+                    && let outcome = bad.contains(&ways[1])
+                    && let condition = terminator.operand(0)
+                    && (affine.demand(condition, outcome, &mut trial.0, &mut trial.1)).is_some()
+                {
+                    (*assumed, demands) = trial;
+                } else {
+                    lost.insert(*block);
+                }
+                continue 'again;
+            }
+            return None;
+        }
+    }
+
+    /// The blocks of the loop that assumptions leave.
+    fn reached(&self, assumed: &BTreeMap<Value<'m>, bool>) -> BTreeSet<Block<'m>> {
         let mut reached = BTreeSet::new();
         let mut ahead = vec![self.header.successors()[0]];
         while let Some(block) = ahead.pop() {
-            if block == self.header || !reached.insert(block) {
-                continue;
-            }
-            let terminator = block.terminator();
-            let successors = block.successors();
-            if terminator.is(LLVMOpcode::LLVMBr)
-                && successors.len() == 2
-                && let Some(outcome) = evaluate(terminator.operand(0), assumed, 0)
-            {
-                ahead.push(successors[usize::from(!outcome)]);
-            } else {
-                ahead.extend(successors);
+            if block != self.header && reached.insert(block) {
+                ahead.extend(taken(block, assumed));
             }
         }
-        let mut seen = BTreeSet::new();
-        let mut ahead = vec![place];
-        while let Some(value) = ahead.pop() {
-            if !seen.insert(value) || value.constant_integer() == Some(0) {
-                continue;
-            }
-            match value.opcode() {
-                Some(LLVMOpcode::LLVMPHI) => ahead.extend(
-                    value
-                        .incoming()
-                        .into_iter()
-                        .filter(|(_, from)| reached.contains(from))
-                        .map(|(value, _)| value),
-                ),
-                Some(LLVMOpcode::LLVMExtractValue) => match inserted(value.operand(0), 0) {
-                    Some(part) => ahead.push(part),
-                    None => return false,
-                },
-                _ => return false,
-            }
-        }
-        true
+        reached
     }
+}
+
+/// A call whose result is decided later.
+fn stand_in<'m>(module: &'m Module<'_>, at: &Builder<'m>, name: &str) -> Value<'m> {
+    let boolean = Types::of(module).i1;
+    at.call(ir::declare(module, name, boolean, &[]), &[])
+}
+
+/// The successors of a block that assumptions leave.
+fn taken<'m>(block: Block<'m>, assumed: &BTreeMap<Value<'m>, bool>) -> Vec<Block<'m>> {
+    let terminator = block.terminator();
+    let successors = block.successors();
+    if terminator.is(LLVMOpcode::LLVMBr)
+        && successors.len() == 2
+        && let Some(outcome) = evaluate(terminator.operand(0), assumed, 0)
+    {
+        return vec![successors[usize::from(!outcome)]];
+    }
+    successors
+}
+
+/// The blocks, of those reached, from which the item's place gets another value than 0; `None` if
+/// that can't be told.
+fn panicking<'m>(place: Value<'m>, reached: &BTreeSet<Block<'m>>) -> Option<BTreeSet<Block<'m>>> {
+    let mut bad = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    let mut ahead = vec![(place, None)];
+    while let Some((value, from)) = ahead.pop() {
+        if let Some(place) = value.constant_integer() {
+            if place != 0 {
+                bad.insert(from?);
+            }
+            continue;
+        }
+        if !seen.insert(value) {
+            continue;
+        }
+        match value.opcode()? {
+            LLVMOpcode::LLVMPHI => ahead.extend(
+                (value.incoming().into_iter())
+                    .filter(|(_, from)| reached.contains(from))
+                    .map(|(value, from)| (value, Some(from))),
+            ),
+            LLVMOpcode::LLVMExtractValue => {
+                ahead.push((inserted(value.operand(0), 0)?, from));
+            }
+            _ => return None,
+        }
+    }
+    Some(bad)
 }
 
 /// The element of a struct that was put together by insertions.
@@ -289,6 +379,45 @@ impl<'m> Affine<'_, 'm> {
             }
             _ => None,
         }
+    }
+
+    /// Assumes of a condition what makes its outcome certain; `None` if items may differ in it.
+    fn demand(
+        &self,
+        condition: Value<'m>,
+        outcome: bool,
+        assumed: &mut BTreeMap<Value<'m>, bool>,
+        demands: &mut Vec<(Value<'m>, bool)>,
+    ) -> Option<()> {
+        if let Some(known) = evaluate(condition, assumed, 0) {
+            return (known == outcome).then_some(());
+        }
+        if !condition.is_instruction() || !self.blocks.contains(&condition.block()) {
+            return None;
+        }
+        if self.step(condition, 0) == Some(0) {
+            assumed.insert(condition, outcome);
+            demands.push((condition, outcome));
+            return Some(());
+        }
+        let operand = |index| condition.operand(index);
+        let constant = |index| operand(index).constant_integer();
+        let (first, second) = match condition.opcode()? {
+            LLVMOpcode::LLVMAnd if outcome => (operand(0), operand(1)),
+            LLVMOpcode::LLVMOr if !outcome => (operand(0), operand(1)),
+            // How `&&` and `||` are written where the second part may be poison.
+            LLVMOpcode::LLVMSelect if outcome && constant(2) == Some(0) => (operand(0), operand(1)),
+            LLVMOpcode::LLVMSelect if !outcome && constant(1) == Some(1) => {
+                (operand(0), operand(2))
+            }
+            LLVMOpcode::LLVMXor => {
+                let flipped = outcome != (constant(1)? != 0);
+                return self.demand(operand(0), flipped, assumed, demands);
+            }
+            _ => return None,
+        };
+        self.demand(first, outcome, assumed, demands)?;
+        self.demand(second, outcome, assumed, demands)
     }
 
     /// A comparison that a guard can decide.

@@ -15,12 +15,15 @@ use llvm_sys::{LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
 
 use super::cold::{self, Deferred};
 use super::guards::Quick;
-use super::loops::{self, Counter, Parallel};
+use super::loops::{self, Counter, Parallel, Strips};
 use crate::error::Error;
 use crate::ir::{self, Builder, Function, Type, Types, Value, llvm};
 
-/// Items of a strip: how many fit between two looks at who panicked.
+/// Most items of a strip: how many fit between two looks at who panicked.
 const STRIP: u64 = 1024;
+
+/// Least items of a strip for which the guard of the quick loop is asked: one or two vectors.
+const PIECE: u64 = 32;
 
 /// The function that runs work-groups, with the values that ids are bound to.
 pub(super) struct Run<'m> {
@@ -217,29 +220,31 @@ impl<'m> Loops<'m> {
         self.note(&y_loop.body, progress, 1, y);
         self.note(&y_loop.body, progress, 2, z);
 
-        let strip = types.i64.constant(STRIP);
-        let strip_loop = Counter::begin(self.function, &y_loop.body, zero, count[0], strip);
-        let strip_base = strip_loop.body.add(base[0], strip_loop.index);
-        let left = strip_loop.body.sub(count[0], strip_loop.index);
-        let strip_len = strip_loop.body.minimum(left, strip);
+        let [strip, piece] = [STRIP, PIECE].map(|len| types.i64.constant(len));
+        let strips = Strips::begin(self.function, &y_loop.body, count[0], &[strip, piece]);
+        let first = strips.first();
+        let strip_base = strips.body.add(base[0], first);
+        let left = strips.body.sub(count[0], first);
+        let len = strips.body.minimum(left, strips.other(0));
+        let next = strips.body.add(first, len);
         let uniform = Ids {
             global: [strip_base, y, z],
-            local: [strip_loop.index, y_loop.index, z_loop.index],
+            local: [first, y_loop.index, z_loop.index],
             group,
             grid,
             group_size,
         };
         let body = shape.body();
         let parallel = shape.is_parallel();
-        let (before, quick) = if parallel {
-            let (before, quick) =
-                self.quick(module, &strip_loop.body, body, block, strip_len, &uniform);
-            (before, Some(quick))
+        let (before, general_piece, quick) = if parallel {
+            let (before, general_piece, quick) =
+                self.quick(module, &strips, body, block, len, &uniform);
+            (before, general_piece, Some(quick))
         } else {
-            (Builder::at_end(strip_loop.body.block()), None)
+            (Builder::at_end(strips.body.block()), piece, None)
         };
 
-        let lane_loop = Counter::begin(self.function, &before, zero, strip_len, one);
+        let lane_loop = Counter::begin(self.function, &before, zero, len, one);
         let ids = uniform.at_lane(&lane_loop.body, lane_loop.index);
         if !parallel {
             // The item, or what it calls, panics on the spot.
@@ -257,17 +262,16 @@ impl<'m> Loops<'m> {
             claim.finish(latch);
         }
         if let Some(slots) = &slots {
-            after = self.look(after, slots, block, strip_len, |at, lane| {
+            after = self.look(after, slots, block, len, |at, lane| {
                 let ids = uniform.at_lane(at, lane);
                 self.note(at, progress, 0, ids.global[0]);
                 ids
             });
         }
-        if let Some((quick, _)) = &quick {
-            after.branch(quick.join);
-            after = Builder::at_end(quick.join);
-        }
-        for outer in [strip_loop, y_loop, z_loop, group_loop] {
+        strips.go_on(&after, &[next, strip, general_piece]);
+        let (mut after, latch) = strips.finish();
+        loops::keep_rolled(module, latch);
+        for outer in [y_loop, z_loop, group_loop] {
             let (behind, latch) = outer.finish_from(after);
             loops::keep_rolled(module, latch);
             after = behind;
@@ -282,22 +286,38 @@ impl<'m> Loops<'m> {
     }
 
     /// Builds the lane loop that assumes what its guard promises: nobody panics in it.
+    ///
+    /// Where the guard fails for a strip that is longer than a piece, it is asked again for a
+    /// piece: of a row of pixels, say, only the pieces at both ends take the general loop, which is
+    /// built behind this. Gives the place for it, and how long a piece is after it: pieces grow
+    /// where the guard fails again and again.
     fn quick(
         &self,
         module: &'m Module<'_>,
-        at: &Builder<'m>,
+        strips: &Strips<'m>,
         body: Function<'m>,
         block: Value<'m>,
         len: Value<'m>,
         uniform: &Ids<'m>,
-    ) -> (Builder<'m>, (Quick<'m>, Ids<'m>)) {
+    ) -> (Builder<'m>, Value<'m>, (Quick<'m>, Ids<'m>)) {
         let types = &self.types;
+        let at = &strips.body;
+        let [one, two] = [1, 2].map(|step| types.i64.constant(step));
+        let [strip, smallest] = [STRIP, PIECE].map(|len| types.i64.constant(len));
+        let first = strips.first();
+        let piece = strips.other(1);
+        let next = at.add(first, len);
+        let longer = at.minimum(at.mul(len, two), strip);
+        let grown = at.minimum(at.mul(piece, two), strip);
+        let divisible = at.compare(LLVMIntPredicate::LLVMIntUGT, len, piece);
+        let retry = at.binary(LLVMOpcode::LLVMAnd, divisible, Quick::guarded(module, at));
         let guard = Quick::guard(module, at);
-        let start = self.function.append_block("quick");
-        let general = self.function.append_block("general");
-        let join = self.function.append_block("strip_done");
-        at.branch_if(guard, start, general);
-        let one = types.i64.constant(1);
+        let [start, failed, again, general] =
+            ["quick", "failed", "again", "general"].map(|name| self.function.append_block(name));
+        at.branch_if(guard, start, failed);
+        Builder::at_end(failed).branch_if(retry, again, general);
+        strips.go_on(&Builder::at_end(again), &[first, piece, piece]);
+
         let lanes = Counter::begin(
             self.function,
             &Builder::at_end(start),
@@ -312,16 +332,16 @@ impl<'m> Loops<'m> {
         let place = Quick::place(module, &lanes.body, result);
         let quick = Quick {
             guard,
+            guarded: retry.operand(1),
             place,
             lane: lanes.index,
             header: lanes.header,
             last: Builder::before(guard).sub(len, one),
-            join,
         };
         let (after, latch) = lanes.finish();
         claim.finish(latch);
-        after.branch(join);
-        (Builder::at_end(general), (quick, ids))
+        strips.go_on(&after, &[next, longer, smallest]);
+        (Builder::at_end(general), grown, (quick, ids))
     }
 
     /// Writes an id of the running item where the application looks when it panics.

@@ -89,6 +89,84 @@ impl<'m> Counter<'m> {
     }
 }
 
+/// A loop over `0..end` in strips, under construction, whose body decides how it goes on.
+pub(super) struct Strips<'m> {
+    header: Block<'m>,
+    exit: Block<'m>,
+    latch: Block<'m>,
+    /// What goes round: where the strip begins, and what else the body decides.
+    carried: Vec<Value<'m>>,
+    /// What each becomes.
+    next: Vec<Value<'m>>,
+    /// Where the body is built.
+    pub(super) body: Builder<'m>,
+}
+
+impl<'m> Strips<'m> {
+    /// Begins a loop; what goes round besides the strip's first index starts as `others`.
+    pub(super) fn begin(
+        function: Function<'m>,
+        before: &Builder<'m>,
+        end: Value<'m>,
+        others: &[Value<'m>],
+    ) -> Self {
+        let [header, body, latch, exit] = ["strip_head", "strip", "strip_latch", "strip_exit"]
+            .map(|name| function.append_block(name));
+        let from = before.block();
+        before.branch(header);
+        let head = Builder::at_end(header);
+        let zero = end.ty().zero();
+        let mut carried = Vec::new();
+        for first in std::iter::once(&zero).chain(others) {
+            let phi = head.phi(first.ty());
+            phi.add_incoming(*first, from);
+            carried.push(phi);
+        }
+        let more = head.compare(LLVMIntPredicate::LLVMIntULT, carried[0], end);
+        head.branch_if(more, body, exit);
+        let latch_builder = Builder::at_end(latch);
+        let next = carried
+            .iter()
+            .map(|phi| latch_builder.phi(phi.ty()))
+            .collect();
+        Strips {
+            header,
+            exit,
+            latch,
+            carried,
+            next,
+            body: Builder::at_end(body),
+        }
+    }
+
+    /// Where the strip begins.
+    pub(super) fn first(&self) -> Value<'m> {
+        self.carried[0]
+    }
+
+    /// The others of what goes round.
+    pub(super) fn other(&self, index: usize) -> Value<'m> {
+        self.carried[1 + index]
+    }
+
+    /// Goes round from a place in the body, where the next strip begins at the first of `next`.
+    pub(super) fn go_on(&self, from: &Builder<'m>, next: &[Value<'m>]) {
+        for (phi, value) in self.next.iter().zip(next) {
+            phi.add_incoming(*value, from.block());
+        }
+        from.branch(self.latch);
+    }
+
+    /// Closes the loop; gives the place behind it and the branch of its latch.
+    pub(super) fn finish(self) -> (Builder<'m>, Value<'m>) {
+        for (phi, next) in self.carried.iter().zip(&self.next) {
+            phi.add_incoming(*next, self.latch);
+        }
+        let branch = Builder::at_end(self.latch).branch(self.header);
+        (Builder::at_end(self.exit), branch)
+    }
+}
+
 /// The claim that a loop's iterations don't touch each other's memory (LLVM Language Reference,
 /// `llvm.loop.parallel_accesses`), which holds for the safe outputs by construction and for raw
 /// pointers by the obligations of an unchecked launch.

@@ -105,7 +105,8 @@ fn internal(reason: String) -> Error {
 /// The passes between the item loop and the general optimiser: LLVM's vectoriser must see the loop
 /// over the work-items before O3's unroller does.
 const VECTORISE: &str = "function(mem2reg,instcombine<no-verify-fixpoint>,simplifycfg,\
-    loop-simplify,lcssa,loop-mssa(licm),loop-vectorize,simplifycfg,\
+    loop-simplify,lcssa,loop-mssa(licm,simple-loop-unswitch<nontrivial>),loop-simplify,lcssa,\
+    loop-vectorize,simplifycfg,\
     instcombine<no-verify-fixpoint>,sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg),\
     default<O3>";
 

@@ -85,11 +85,12 @@ impl Backend for Cpu {
         Machine::host()
     }
 
-    /// Groups of at most 256, in rows as far as they go, and enough groups for all threads.
+    /// Groups of at most 4096, in rows as far as they go, and enough groups for all threads: what
+    /// it takes to begin a group is then nothing beside its items.
     fn group_size(&self, grid: Index) -> Index {
         let items = grid.iter().fold(1, |all: usize, &d| all.saturating_mul(d));
         let share = items.div_ceil(8 * self.pool.threads()).max(1);
-        let most = share.next_power_of_two().clamp(16, 256);
+        let most = share.next_power_of_two().clamp(16, 4096);
         let x = grid[0].clamp(1, most);
         let y = grid[1].clamp(1, most / x);
         let z = grid[2].clamp(1, most / (x * y));
