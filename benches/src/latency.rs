@@ -1,12 +1,11 @@
 //! What a warm launch costs: to the kernel's first instruction, and there and back.
 //!
 //! Kernels can't read a clock. So the first thing that the kernel (or the peer's closure) does is
-//! to store a number, and a thread that polls it takes the time. That adds one transfer of a cache
-//! line to both sides.
+//! to store a number, and the thread that launched it takes the time when it sees that. This adds
+//! one transfer of a cache line to both sides.
 
 use std::ptr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use legionella::prelude::*;
@@ -15,8 +14,11 @@ use crate::Bench;
 use crate::measure::{median, side_by_side};
 use crate::report::Row;
 
-/// Turns of each side.
-const TURNS: u32 = 2000;
+/// How often each side has its turns.
+const BLOCKS: usize = 40;
+
+/// Turns in a row: the threads of the side that has them are awake, those of the other asleep.
+const TURNS: usize = 50;
 
 fn empty(_at: Item) {}
 
@@ -54,56 +56,37 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 /// Median seconds from before the launch to the first store of the kernel, and of the peer.
 fn first_instruction(bench: &Bench) -> anyhow::Result<(f64, f64)> {
     let flag = AtomicU32::new(0);
-    let seen_at = AtomicU64::new(0);
-    let seen = AtomicU32::new(0);
-    let stop = AtomicU32::new(0);
-    let epoch = Instant::now();
-    let now = || epoch.elapsed().as_nanos() as u64;
-
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut last = 0;
-            while stop.load(Ordering::Relaxed) == 0 {
-                let value = flag.load(Ordering::Acquire);
-                if value != last {
-                    seen_at.store(now(), Ordering::Relaxed);
-                    seen.store(value, Ordering::Release);
-                    last = value;
-                }
-                std::hint::spin_loop();
-            }
-        });
-        let latency = |value: u32, start: &mut dyn FnMut() -> anyhow::Result<()>| {
-            let before = now();
-            start()?;
-            while seen.load(Ordering::Acquire) != value {
-                std::hint::spin_loop();
-            }
-            anyhow::Ok((seen_at.load(Ordering::Relaxed) - before) as f64 * 1e-9)
-        };
-        let turns = || {
-            let (mut ours, mut peer) = (Vec::new(), Vec::new());
-            let address = ptr::from_ref(&flag).expose_provenance();
-            for turn in 0..TURNS {
-                let value = 2 * turn + 1;
-                ours.push(latency(value, &mut || {
-                    let arguments = (address, value);
-                    Ok(bench
-                        .accelerator
-                        .launch(store, Grid::over(1), arguments)?
-                        .wait()?)
-                })?);
-                peer.push(latency(value + 1, &mut || {
-                    // SAFETY: the flag lives until the thread that polls it has ended.
-                    unsafe { (bench.peer.store)(&flag, value + 1) };
-                    Ok(())
-                })?);
-            }
-            // The first turn generates code and starts threads.
-            anyhow::Ok((median(&mut ours[1..]), median(&mut peer[1..])))
-        };
-        let result = turns();
-        stop.store(1, Ordering::Relaxed);
-        result
-    })
+    let latency = |value: u32, start: &mut dyn FnMut() -> anyhow::Result<()>| {
+        let before = Instant::now();
+        start()?;
+        while flag.load(Ordering::Acquire) != value {
+            std::hint::spin_loop();
+        }
+        anyhow::Ok(before.elapsed().as_secs_f64())
+    };
+    let (mut ours, mut peer) = (Vec::new(), Vec::new());
+    let address = ptr::from_ref(&flag).expose_provenance();
+    let mut values = 1..;
+    let mut next = || values.next().unwrap_or_default();
+    for _ in 0..BLOCKS {
+        for _ in 0..TURNS {
+            let value = next();
+            let mut completion = None;
+            ours.push(latency(value, &mut || {
+                let arguments = (address, value);
+                completion = Some((bench.accelerator).launch(store, Grid::over(1), arguments)?);
+                Ok(())
+            })?);
+            completion.map_or(Ok(()), |completion| completion.wait())?;
+        }
+        for _ in 0..TURNS {
+            let value = next();
+            peer.push(latency(value, &mut || {
+                // SAFETY: the flag outlives the task, whose store is waited for.
+                unsafe { (bench.peer.store)(&flag, value) };
+                Ok(())
+            })?);
+        }
+    }
+    Ok((median(&mut ours), median(&mut peer)))
 }

@@ -8,7 +8,8 @@
 //! no other from starting.
 //!
 //! A thread without work looks at the queue for a while before it goes to sleep, because waking
-//! one takes longer than a small launch.
+//! one takes longer than a small launch. One core is left to whoever launches: if all threads
+//! looked, they would keep it from doing so.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -212,7 +213,7 @@ impl Pool {
                 drop(queue);
                 self.work_on(job, task);
                 idle_since = Instant::now();
-            } else if idle_since.elapsed() < PATIENCE {
+            } else if queue.looking < self.threads.max(2) && idle_since.elapsed() < PATIENCE {
                 drop(queue);
                 self.look(idle_since);
             } else {
