@@ -10,6 +10,7 @@
 
 mod command;
 mod linker;
+mod log;
 mod store;
 mod wrapper;
 
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     let mut args = env::args_os();
     let program = args.next().unwrap_or_default();
     let mut args: Vec<_> = args.collect();
-    start_log();
+    log::start();
     let result = if let Some(plan) = linker::Plan::beside(program.as_ref()) {
         plan.and_then(|plan| linker::run(&plan, &args))
     } else if args.first().is_some_and(|first| first == "legionella") {
@@ -38,18 +39,4 @@ fn main() -> ExitCode {
         eprintln!("error: legionella: {error:#}");
         ExitCode::FAILURE
     })
-}
-
-/// Sends what happens to standard error, from the level in `LEGIONELLA_LOG` upwards.
-fn start_log() {
-    let Some(level) = env::var("LEGIONELLA_LOG")
-        .ok()
-        .and_then(|level| level.parse::<tracing::Level>().ok())
-    else {
-        return;
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .init();
 }

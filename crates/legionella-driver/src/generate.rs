@@ -1,6 +1,7 @@
 //! The whole compiler for one kernel: bitcode in, code out, with every stage to look at.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use inkwell::context::Context;
 use inkwell::module::Module;
@@ -28,23 +29,31 @@ pub const STAGES: [&str; 5] = ["ir", "lowered", "simplified", "items", "optimize
 /// A function that is given a stage's name and its text.
 type See<'a> = dyn FnMut(&str, &str) + 'a;
 
-/// Receives the IR of every stage.
+/// Receives the IR of every stage, and logs how long each took.
 pub struct Stages<'a> {
     see: Option<&'a mut See<'a>>,
+    since: Instant,
 }
 
 impl<'a> Stages<'a> {
     /// Stages that nobody looks at.
     pub fn unseen() -> Self {
-        Stages { see: None }
+        Stages {
+            see: None,
+            since: Instant::now(),
+        }
     }
 
     /// Stages whose name and text go to a function.
     pub fn seen_by(see: &'a mut See<'a>) -> Self {
-        Stages { see: Some(see) }
+        Stages {
+            see: Some(see),
+            since: Instant::now(),
+        }
     }
 
     pub(crate) fn show(&mut self, stage: &str, module: &Module<'_>) -> Result<(), Error> {
+        tracing::debug!(stage, took = ?self.since.elapsed());
         if cfg!(debug_assertions) || self.see.is_some() {
             module.verify().map_err(|error| Error::Internal {
                 stage: "verification of the IR",
@@ -54,6 +63,7 @@ impl<'a> Stages<'a> {
         if let Some(see) = &mut self.see {
             see(stage, &module.print_to_string().to_string());
         }
+        self.since = Instant::now();
         Ok(())
     }
 }
@@ -143,7 +153,9 @@ pub fn generate_seen(
     kernel.module.strip_debug_info();
     (target.optimise)(&kernel, &machine, stages)?;
     stages.show("optimized", &kernel.module)?;
-    Ok((target.emit)(&kernel, &machine, toolbox)?)
+    let code = (target.emit)(&kernel, &machine, toolbox)?;
+    tracing::debug!(stage = "code", took = ?stages.since.elapsed());
+    Ok(code)
 }
 
 /// Writes a stage's IR; dumps are for people, so a failure to write is only logged.
