@@ -222,7 +222,9 @@ fn split<'m>(
     let cold = ir::declare(module, "legionella.cold", types.void, &parameters);
     for function in [item, cold] {
         function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
-        for attribute in ["noalias", "readonly", "nofree"] {
+        // Not `noalias`: inlining would leave a marker of it in the lane loop that belongs to no
+        // access group, and the loop would not count as parallel.
+        for attribute in ["readonly", "nofree"] {
             function.add_parameter_attribute(0, attribute, 0);
         }
         function.add_attribute("nounwind");

@@ -262,7 +262,7 @@ impl<'m> Loops<'m> {
             claim.finish(latch);
         }
         if let Some(slots) = &slots {
-            after = self.look(after, slots, block, len, |at, lane| {
+            after = self.look(module, after, slots, block, len, |at, lane| {
                 let ids = uniform.at_lane(at, lane);
                 self.note(at, progress, 0, ids.global[0]);
                 ids
@@ -361,6 +361,7 @@ impl<'m> Loops<'m> {
     /// After a strip: if any item asked for a panic, the first gets it.
     fn look(
         &self,
+        module: &Module<'_>,
         after: Builder<'m>,
         slots: &Slots<'m>,
         block: Value<'m>,
@@ -379,7 +380,8 @@ impl<'m> Loops<'m> {
         let place = place_of(&sum);
         let next = sum.body.binary(LLVMOpcode::LLVMOr, union, place);
         sum.set_carried(next);
-        let (done, _) = sum.finish();
+        let (done, latch) = sum.finish();
+        loops::keep_small(module, latch);
 
         let found = self.function.append_block("panicked");
         let fine = self.function.append_block("fine");
@@ -408,7 +410,9 @@ impl<'m> Loops<'m> {
         }
         at.call(slots.cold, &arguments);
         at.unreachable();
-        search.finish_from(Builder::at_end(go_on)).0.branch(fine);
+        let (not_found, latch) = search.finish_from(Builder::at_end(go_on));
+        not_found.branch(fine);
+        loops::keep_plain(module, latch);
         Builder::at_end(fine)
     }
 }

@@ -196,11 +196,6 @@ impl<'m> Parallel<'m> {
 
     /// Makes the claim for the loop of a latch, and asks for vector code.
     pub(super) fn finish(&self, latch: Value<'m>) {
-        let yes = llvm!(c::LLVMValueAsMetadata(c::LLVMConstInt(
-            c::LLVMInt1TypeInContext(self.context),
-            1,
-            0
-        )));
         let accesses = node(
             self.context,
             &mut [
@@ -208,10 +203,7 @@ impl<'m> Parallel<'m> {
                 self.group,
             ],
         );
-        let enable = node(
-            self.context,
-            &mut [text(self.context, "llvm.loop.vectorize.enable"), yes],
-        );
+        let enable = property(self.context, "llvm.loop.vectorize.enable", 1, 1);
         describe_loop(self.context, latch, &[accesses, enable]);
     }
 }
@@ -221,6 +213,32 @@ pub(super) fn keep_rolled(module: &Module<'_>, latch: Value<'_>) {
     let context = llvm!(c::LLVMGetModuleContext(module.as_mut_ptr()));
     let disable = node(context, &mut [text(context, "llvm.loop.unroll.disable")]);
     describe_loop(context, latch, &[disable]);
+}
+
+/// Has a loop that matters little vectorised, with little code.
+pub(super) fn keep_small(module: &Module<'_>, latch: Value<'_>) {
+    let context = llvm!(c::LLVMGetModuleContext(module.as_mut_ptr()));
+    let disable = node(context, &mut [text(context, "llvm.loop.unroll.disable")]);
+    let once = property(context, "llvm.loop.interleave.count", 32, 1);
+    describe_loop(context, latch, &[disable, once]);
+}
+
+/// Keeps a loop that hardly ever runs as it is.
+pub(super) fn keep_plain(module: &Module<'_>, latch: Value<'_>) {
+    let context = llvm!(c::LLVMGetModuleContext(module.as_mut_ptr()));
+    let unroll = node(context, &mut [text(context, "llvm.loop.unroll.disable")]);
+    let scalar = property(context, "llvm.loop.vectorize.enable", 1, 0);
+    describe_loop(context, latch, &[unroll, scalar]);
+}
+
+/// A property whose value is an integer of that many bits.
+fn property(context: LLVMContextRef, name: &str, bits: u32, value: u64) -> LLVMMetadataRef {
+    let value = llvm!(c::LLVMValueAsMetadata(c::LLVMConstInt(
+        c::LLVMIntTypeInContext(context, bits),
+        value,
+        0
+    )));
+    node(context, &mut [text(context, name), value])
 }
 
 /// Attaches properties to the loop of a latch.

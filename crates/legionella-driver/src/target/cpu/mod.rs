@@ -102,13 +102,16 @@ fn internal(reason: String) -> Error {
     }
 }
 
-/// The passes between the item loop and the general optimiser: LLVM's vectoriser must see the loop
-/// over the work-items before O3's unroller does.
+/// From the item loop to code that is ready for the machine: what of LLVM's O3 comes after
+/// simplification (`PassBuilder::addVectorPasses`). The vectoriser must see the loop over the
+/// work-items before anything unrolls it; loops of the kernel's own are vectorised on the way.
 const VECTORISE: &str = "function(mem2reg,instcombine<no-verify-fixpoint>,simplifycfg,\
-    loop-simplify,lcssa,loop-mssa(licm,simple-loop-unswitch<nontrivial>),loop-simplify,lcssa,\
-    loop-vectorize,simplifycfg,\
-    instcombine<no-verify-fixpoint>,sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg),\
-    default<O3>";
+    loop-mssa(loop-rotate,licm,simple-loop-unswitch<nontrivial>),simplifycfg,\
+    instcombine<no-verify-fixpoint>,loop(indvars,loop-deletion),\
+    loop-vectorize,loop-load-elim,simplifycfg,instcombine<no-verify-fixpoint>,sroa,early-cse,\
+    slp-vectorizer,vector-combine,instcombine<no-verify-fixpoint>,loop-unroll<O3>,sroa,\
+    instcombine<no-verify-fixpoint>,loop-mssa(licm),instsimplify,div-rem-pairs,simplifycfg),\
+    globaldce,constmerge";
 
 fn optimise(
     kernel: &Lowered<'_>,
