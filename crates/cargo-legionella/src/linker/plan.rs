@@ -10,6 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ use crate::store::Pending;
 const PLAN: &str = "plan";
 const OUTCOME: &str = "outcome";
 const WARNINGS: &str = "warnings";
+/// What the compiler says of itself, in the folder of the artifacts.
+const COMPILER: &str = "legionella-compiler";
 
 /// What the linker step needs to know of the compilation that it is part of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,9 +148,37 @@ impl Plan {
         Ok(PathBuf::from(sysroot.trim_end()))
     }
 
-    /// The compiler's answer to `-vV`.
+    /// The compiler's answer to `-vV`, which is kept beside the crate's artifact: starting the
+    /// compiler takes longer than most of what a link does.
     pub fn compiler_version(&self) -> anyhow::Result<String> {
-        self.ask("-vV")
+        let kept = self.bitcode.store.with_file_name(COMPILER);
+        let identity = self.compiler_identity();
+        if let Some(identity) = &identity
+            && let Ok(text) = fs::read_to_string(&kept)
+            && let Some((first, answer)) = text.split_once('\n')
+            && first == identity
+        {
+            return Ok(answer.to_owned());
+        }
+        let answer = self.ask("-vV")?;
+        if let Some(identity) = identity {
+            // Whole or not at all, since other links may be reading; without it they ask, too.
+            let fresh = self.folder.join(COMPILER);
+            let _ = fs::write(&fresh, format!("{identity}\n{answer}"))
+                .and_then(|()| fs::rename(&fresh, &kept));
+        }
+        Ok(answer)
+    }
+
+    /// What changes when the compiler does: its file's path, length and time. A proxy's file says
+    /// nothing about the compiler that it runs.
+    fn compiler_identity(&self) -> Option<String> {
+        let compiler = self.compiler.last()?;
+        let file = fs::metadata(compiler).ok()?;
+        let is_proxy = fs::canonicalize(compiler).ok()?.file_name()? != compiler.file_name()?;
+        let time = file.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        (!is_proxy && compiler.is_absolute())
+            .then(|| format!("{} {} {}", compiler.display(), file.len(), time.as_nanos()))
     }
 
     fn ask(&self, option: &str) -> anyhow::Result<String> {

@@ -4,12 +4,12 @@
 //! it, and the bytes of a module.
 
 use std::cell::RefCell;
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
+use rustc_hash::FxHashMap;
 
 use crate::bitcode::{Index, archive, map};
 use crate::error::Error;
@@ -19,7 +19,7 @@ pub(crate) type ModuleId = u32;
 
 /// Which module defines which symbol.
 pub(crate) struct Library {
-    symbols: HashMap<String, ModuleId>,
+    symbols: FxHashMap<String, ModuleId>,
     modules: Vec<Module>,
     archives: Vec<Mmap>,
     /// Symbols that were asked for.
@@ -57,25 +57,26 @@ impl Library {
     /// before the sysroot.
     pub(crate) fn open(stores: &[PathBuf], archives: &[PathBuf]) -> Result<Self, Error> {
         let mut library = Library {
-            symbols: HashMap::new(),
+            symbols: FxHashMap::default(),
             modules: Vec::new(),
             archives: Vec::new(),
             looked_up: RefCell::default(),
             read: RefCell::default(),
         };
-        for store in stores {
-            library.add_store(store)?;
-        }
         let mut archives: Vec<_> = archives.iter().collect();
         archives.sort_by_key(|path| foundation(path));
-        for archive in archives {
-            library.add_archive(archive)?;
+        let indices = on_all_processors(stores, |store| Index::of(store));
+        let contents = on_all_processors(&archives, |path| Contents::of(path));
+        for (store, index) in stores.iter().zip(indices) {
+            library.add_store(store, index?);
+        }
+        for (path, contents) in archives.into_iter().zip(contents) {
+            library.add_archive(path, contents?);
         }
         Ok(library)
     }
 
-    fn add_store(&mut self, store: &Path) -> Result<(), Error> {
-        let index = Index::of(store)?;
+    fn add_store(&mut self, store: &Path, index: Index) {
         let first = self.modules.len() as ModuleId;
         let files = index.files().iter();
         self.modules
@@ -83,21 +84,13 @@ impl Library {
         for (symbol, file) in index.into_entries() {
             self.symbols.entry(symbol).or_insert(first + file);
         }
-        Ok(())
     }
 
-    fn add_archive(&mut self, path: &Path) -> Result<(), Error> {
-        let bytes = map(path)?;
-        let members = archive::members(&bytes).map_err(|error| Error::Bitcode {
-            origin: path.display().to_string(),
-            reason: error.to_string(),
-        })?;
-        for member in members {
+    fn add_archive(&mut self, path: &Path, contents: Contents) {
+        for member in contents.members {
             let module = self.modules.len() as ModuleId;
-            for symbol in member.symbols.iter().filter(|symbol| symbol.defined) {
-                if let Entry::Vacant(entry) = self.symbols.entry(symbol.name.to_owned()) {
-                    entry.insert(module);
-                }
+            for symbol in member.defined {
+                self.symbols.entry(symbol).or_insert(module);
             }
             self.modules.push(Module::Member {
                 origin: format!("{}({})", path.display(), member.name),
@@ -105,8 +98,7 @@ impl Library {
                 range: member.range,
             });
         }
-        self.archives.push(bytes);
-        Ok(())
+        self.archives.push(contents.bytes);
     }
 
     /// The module that defines a symbol. That it was asked for is on record.
@@ -168,6 +160,57 @@ impl Library {
             }
         }
     }
+}
+
+/// An archive of the sysroot, with its symbol tables read.
+struct Contents {
+    bytes: Mmap,
+    members: Vec<Member>,
+}
+
+struct Member {
+    name: String,
+    range: Range<usize>,
+    defined: Vec<String>,
+}
+
+impl Contents {
+    fn of(path: &Path) -> Result<Self, Error> {
+        let bytes = map(path)?;
+        let members = archive::members(&bytes).map_err(|error| Error::Bitcode {
+            origin: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        let members = (members.into_iter())
+            .map(|member| Member {
+                name: member.name,
+                range: member.range,
+                defined: (member.symbols.iter())
+                    .filter(|symbol| symbol.defined)
+                    .map(|symbol| symbol.name.to_owned())
+                    .collect(),
+            })
+            .collect();
+        Ok(Contents { bytes, members })
+    }
+}
+
+/// Maps items on all processors, in order.
+fn on_all_processors<T: Sync, R: Send>(items: &[T], map: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = items.len().div_ceil(processors).max(1);
+    std::thread::scope(|scope| {
+        let map = &map;
+        let shares: Vec<_> = (items.chunks(share))
+            .map(|items| scope.spawn(move || items.iter().map(map).collect::<Vec<R>>()))
+            .collect();
+        (shares.into_iter())
+            .flat_map(|share| match share.join() {
+                Ok(results) => results,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    })
 }
 
 /// How far down an archive stands in the sysroot. Linking in this order visits each once or twice.

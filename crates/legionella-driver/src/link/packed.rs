@@ -2,7 +2,7 @@
 //!
 //! Most links of an image during development change nothing that a kernel reaches. The closure is
 //! therefore kept in a file with a [`Trace`] of what its extraction looked at, and taken from there
-//! as long as all of that is the same; LLVM is not even loaded then.
+//! as long as all of that is the same; LLVM is not needed then.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -46,7 +46,16 @@ struct Kept {
 
 /// The module of an image: the one that is kept if that still holds, or else a new one.
 pub(super) fn module(plan: &Plan) -> Result<Packed, Error> {
-    let library = Library::open(&plan.stores, &plan.sysroot_archives)?;
+    // A changed program mostly has changed kernels and needs LLVM, which takes as long to load as
+    // all symbols take to read. Where it does not, nothing waits for LLVM but the end of this scope.
+    let (library, llvm) = std::thread::scope(|scope| {
+        let llvm = scope.spawn(|| load_llvm(plan));
+        (
+            Library::open(&plan.stores, &plan.sysroot_archives),
+            llvm.join(),
+        )
+    });
+    let library = library?;
     let key = key(plan);
     // Who asks for the IR wants it written, so the extraction done.
     let kept = plan
@@ -57,7 +66,8 @@ pub(super) fn module(plan: &Plan) -> Result<Packed, Error> {
         return Ok(module);
     }
     let entries: Vec<&str> = plan.records.iter().map(|record| &*record.entry).collect();
-    let closure = extract::closure_of(load_llvm(plan)?, &entries, &library)?;
+    let llvm = llvm.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let closure = extract::closure_of(llvm, &entries, &library)?;
     let module = Packed::pack(closure)?;
     if let Some(file) = kept {
         let trace = Trace::of(&library)?;
