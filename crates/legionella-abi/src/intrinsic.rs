@@ -29,3 +29,10 @@ pub const ROOTS: [&str; 3] = [PANIC_HANDLER, PANIC_STR, ALLOC_ERROR];
 /// Prefix of mathematical functions in `legionella-device`, followed by the LLVM intrinsic's name
 /// without `llvm.`: `legionella.maths.exp.f32`.
 pub const MATHS_PREFIX: &str = "legionella.maths.";
+
+/// Prefix of functions in `legionella-device` that stand for those of the C library which `std`
+/// calls for the text of its errors, followed by the C name: `legionella.c.strlen`.
+pub const C_PREFIX: &str = "legionella.c.";
+
+/// The C functions for which there may be one, by their names in object files.
+pub const C_FUNCTIONS: [&str; 3] = ["strlen", "strerror_r", "__xpg_strerror_r"];

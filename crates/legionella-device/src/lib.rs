@@ -14,6 +14,7 @@
 #[cfg(test)]
 extern crate alloc;
 
+mod c;
 mod data;
 pub mod host;
 pub mod intrinsic;

@@ -162,7 +162,7 @@ pub fn bitcode(bundle: &Bundle<'_>) -> Result<Vec<u8>, Error> {
 /// `…::entry::<KERNEL, BLOCK, (PARAMETERS…)>`; `None` if the symbol does not tell. Types of the
 /// language's own crates and of Legionella's are called by their last name.
 pub fn parameters(entry: &str) -> Option<Vec<String>> {
-    let demangled = format!("{:#}", rustc_demangle::demangle(entry));
+    let demangled = extract::demangle(entry);
     let kernel = extract::kernel_name(entry);
     let (_, rest) = demangled.split_once(&format!("::entry::<{kernel}"))?;
     let rest = rest.strip_suffix('>')?;

@@ -79,7 +79,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     match Accelerator::by_name(name) {
-        Ok(accelerator) => run(&suite, &accelerator, name, &options),
+        Ok(accelerator) => run(&suite, &accelerator, &options),
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(2)
@@ -88,12 +88,12 @@ fn main() -> ExitCode {
 }
 
 /// Runs the cases that the options ask for, with one line each.
-fn run(suite: &Suite, accelerator: &Accelerator, kind: &str, options: &Options) -> ExitCode {
+fn run(suite: &Suite, accelerator: &Accelerator, options: &Options) -> ExitCode {
     panics::keep_quiet();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for case in suite.matching(&options.filter) {
         let start = Instant::now();
-        let outcome = case.run(accelerator, kind);
+        let outcome = case.run(accelerator);
         let milliseconds = start.elapsed().as_secs_f64() * 1e3;
         let detail = match &outcome {
             Outcome::Passed => {

@@ -185,35 +185,62 @@ fn through_two_functions(x: u32) -> u32 {
     count(x) + 1
 }
 
+/// Whether kernels of [`machine`] are for the architecture that this was compiled for.
+fn x86_64() -> Verdict {
+    if cfg!(target_arch = "x86_64") {
+        Ok(())
+    } else {
+        Err(Failure::Inapplicable("it is written for x86-64"))
+    }
+}
+
+/// What only x86-64 can do.
+#[cfg(target_arch = "x86_64")]
+mod machine {
+    #[inline(never)]
+    pub fn swap(x: u32) -> u32 {
+        let mut y = x;
+        // SAFETY: changes one register.
+        unsafe { std::arch::asm!("bswap {0:e}", inout(reg) y, options(pure, nomem, nostack)) };
+        y
+    }
+
+    #[inline(never)]
+    pub fn checksum(x: u32) -> u32 {
+        #[target_feature(enable = "sse4.2")]
+        fn crc(x: u32) -> u32 {
+            std::arch::x86_64::_mm_crc32_u32(1, x)
+        }
+        // SAFETY: never called: the launch is refused.
+        unsafe { crc(x) }
+    }
+}
+
+/// Stands where [`x86_64`] has returned.
+#[cfg(not(target_arch = "x86_64"))]
+mod machine {
+    pub fn swap(x: u32) -> u32 {
+        x
+    }
+
+    pub fn checksum(x: u32) -> u32 {
+        x
+    }
+}
+
 /// Adds the cases.
 pub fn add(suite: &mut Suite) {
-    #[cfg(target_arch = "x86_64")]
     suite.case("rejected/inline_assembly", |t| {
+        x86_64()?;
         t.refused(
-            |x| {
-                let mut y = x;
-                // SAFETY: changes one register.
-                unsafe {
-                    std::arch::asm!("bswap {0:e}", inout(reg) y, options(pure, nomem, nostack))
-                };
-                y
-            },
-            &[reason(Problem::InlineAssembly, "bswap", &["closure"])],
+            machine::swap,
+            &[reason(Problem::InlineAssembly, "bswap", &["swap"])],
         )
     });
-    #[cfg(target_arch = "x86_64")]
     suite.case("rejected/architecture_intrinsic", |t| {
-        #[inline(never)]
-        fn checksum(x: u32) -> u32 {
-            #[target_feature(enable = "sse4.2")]
-            fn crc(x: u32) -> u32 {
-                std::arch::x86_64::_mm_crc32_u32(1, x)
-            }
-            // SAFETY: never called: the launch is refused.
-            unsafe { crc(x) }
-        }
+        x86_64()?;
         t.refused(
-            checksum,
+            machine::checksum,
             &[reason(
                 Problem::ArchitectureIntrinsic,
                 "crc32",

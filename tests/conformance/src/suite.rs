@@ -51,7 +51,7 @@ pub enum Outcome {
     Passed,
     /// What did not hold.
     Failed(String),
-    /// Why the case can't be asked of this accelerator.
+    /// Why the case can't be asked here.
     Skipped(&'static str),
 }
 
@@ -65,82 +65,13 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Cases that an accelerator is not asked to run: its kind, the case's name, the reason.
-const SKIPPED: &[(&str, &str, &str)] = &[
-    (
-        "cpu",
-        "crates/crc32fast",
-        "its hand-written SIMD stays in the closure although detection never finds the features",
-    ),
-    (
-        "cpu",
-        "crates/sha2",
-        "its hand-written SIMD stays in the closure although detection never finds the features",
-    ),
-    (
-        "cpu",
-        "crates/aes",
-        "its hand-written SIMD stays in the closure although detection never finds the features",
-    ),
-    (
-        "cpu",
-        "crates/aes_blocks",
-        "its hand-written SIMD stays in the closure although detection never finds the features",
-    ),
-    (
-        "cpu",
-        "crates/png_decode",
-        "its hand-written SIMD stays in the closure although detection never finds the features",
-    ),
-    (
-        "cpu",
-        "crates/png_encode",
-        "its hand-written SIMD stays in the closure although detection never finds the features",
-    ),
-    (
-        "cpu",
-        "crates/serde_json",
-        "it reaches `std::io::Error`, whose text comes from the C library",
-    ),
-    (
-        "cpu",
-        "crates/qoi",
-        "it reaches `std::io::Error`, whose text comes from the C library",
-    ),
-    ("cpu", "crates/num-bigint", "it divides by inline assembly"),
-    (
-        "cpu",
-        "crates/num-bigint_factorial",
-        "it divides by inline assembly",
-    ),
-    ("cpu", "crates/ruint", "it divides by inline assembly"),
-    (
-        "cpu",
-        "crates/nalgebra",
-        "its matrix products keep a buffer in a thread-local",
-    ),
-    (
-        "cpu",
-        "crates/nalgebra_dynamic",
-        "its matrix products keep a buffer in a thread-local",
-    ),
-    (
-        "cpu",
-        "rejected/file",
-        "the call chain to `statx` ends without a source line",
-    ),
-];
-
 impl Case {
     /// Runs the case on an accelerator.
-    pub fn run(&self, accelerator: &Accelerator, kind: &str) -> Outcome {
-        let skipped = |entry: &&(&str, &str, &str)| entry.0 == kind && entry.1 == self.name;
-        if let Some((_, _, reason)) = SKIPPED.iter().find(skipped) {
-            return Outcome::Skipped(reason);
-        }
+    pub fn run(&self, accelerator: &Accelerator) -> Outcome {
         let run = || (self.run)(&mut Trial::on(accelerator));
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(())) => Outcome::Passed,
+            Ok(Err(Failure::Inapplicable(reason))) => Outcome::Skipped(reason),
             Ok(Err(failure)) => Outcome::Failed(failure.to_string()),
             Err(payload) => {
                 let text = payload

@@ -32,6 +32,10 @@ pub enum Failure {
     #[error("{0}")]
     Launch(#[from] legionella::Error),
 
+    /// The case has no meaning here, for this reason.
+    #[error("{0}")]
+    Inapplicable(&'static str),
+
     /// The launch ended in another way than it should have.
     #[error("expected {expected}; got {found}")]
     Unexpected {

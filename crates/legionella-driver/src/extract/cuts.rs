@@ -60,7 +60,7 @@ pub fn cut(symbol: &str) -> Option<Cut> {
     if !TABLE.iter().any(|(path, _)| symbol.contains(word(path))) {
         return None;
     }
-    let demangled = format!("{:#}", rustc_demangle::demangle(symbol));
+    let demangled = super::demangle(symbol);
     let path = demangled.split("::<").next().unwrap_or(&demangled);
     let found = TABLE.iter().find(|(candidate, _)| *candidate == path);
     found.map(|&(_, cut)| cut)

@@ -1,6 +1,5 @@
 //! Reading LLVM modules through the C API: lists as iterators, names as strings.
 
-use std::ffi::c_char;
 use std::ptr::NonNull;
 
 use llvm_sys::LLVMLinkage;
@@ -62,19 +61,6 @@ pub(super) unsafe fn values<T>(
         following = unsafe { next(value) };
         Some(value)
     })
-}
-
-/// The bytes of a string that LLVM owns.
-///
-/// # Safety
-/// `start` must be valid for `len` bytes, or `len` be 0.
-pub(super) unsafe fn text<'value>(start: *const c_char, len: usize) -> &'value str {
-    if start.is_null() || len == 0 {
-        return "";
-    }
-    // SAFETY: as the caller says.
-    let bytes = unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) };
-    str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// # Safety

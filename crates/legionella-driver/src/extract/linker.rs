@@ -22,6 +22,7 @@ use llvm_sys::{LLVMAttributeFunctionIndex, LLVMDiagnosticSeverity, LLVMLinkage, 
 use super::ir::{body, functions, globals, is_local, name, values};
 use super::{cuts, maths};
 use crate::error::Error;
+use crate::ir::{Value, debug};
 
 /// The gathered module, with the LLVM context that it lives in.
 pub(super) struct Gathered {
@@ -242,6 +243,7 @@ impl Gathered {
     /// Makes all but `roots` internal, once everything is linked, and leaves of debug information
     /// what tells lines: types and variables would be most of the bitcode.
     pub(super) fn close(&mut self, roots: &HashSet<String>) {
+        self.keep_symbols_of_inlined();
         // SAFETY: the module belongs to this; the pass needs no target.
         unsafe {
             let options = LLVMCreatePassBuilderOptions();
@@ -262,6 +264,24 @@ impl Gathered {
                     LLVMLinkage::LLVMInternalLinkage
                 };
                 LLVMSetLinkage(value, linkage);
+            }
+        }
+    }
+
+    /// Saves the symbols of inlined functions from what [`Gathered::close`] strips: call chains have
+    /// nothing else to name them by.
+    fn keep_symbols_of_inlined(&self) {
+        // SAFETY: the module belongs to this.
+        let all = unsafe { functions(self.module) };
+        let mut seen = HashSet::new();
+        for function in all {
+            // SAFETY: as above; what changes is metadata.
+            for instruction in unsafe { body(function) } {
+                for subprogram in debug::subprograms(Value::from_raw(instruction)) {
+                    if seen.insert(subprogram) {
+                        subprogram.name_by_symbol();
+                    }
+                }
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Which functions of the device library stand for which operations of floats: those whose symbols
-//! are [`MATHS_PREFIX`] and the operation.
+//! are [`MATHS_PREFIX`] and the operation. Those for functions of the C library that have nothing to
+//! do with floats are [`C_PREFIX`] and the name.
 
-use legionella_abi::intrinsic::MATHS_PREFIX;
+use legionella_abi::intrinsic::{C_FUNCTIONS, C_PREFIX, MATHS_PREFIX};
 use llvm_sys::core::*;
 use llvm_sys::prelude::*;
 use llvm_sys::{LLVMOpcode, LLVMTypeKind};
@@ -11,6 +12,9 @@ use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 pub(crate) fn of_function(symbol: &str) -> Option<String> {
     let ours = symbol.starts_with("_R") || symbol.starts_with("legionella");
     (!ours).then(|| {
+        if C_FUNCTIONS.contains(&symbol) {
+            return format!("{C_PREFIX}{symbol}");
+        }
         let operation = symbol.strip_prefix("llvm.").unwrap_or(symbol);
         format!("{MATHS_PREFIX}{operation}")
     })

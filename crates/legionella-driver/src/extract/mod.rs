@@ -26,6 +26,7 @@ mod summary;
 mod trace;
 mod walk;
 
+pub(crate) use names::demangle;
 pub use names::kernel_name;
 
 use cuts::Cut;

@@ -1,10 +1,15 @@
-//! Names of kernels, from the symbols of their entry shims.
+//! Names from symbols: of functions, and of kernels from the symbols of their entry shims.
+
+/// The path that a symbol stands for, without hashes.
+pub(crate) fn demangle(symbol: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(symbol))
+}
 
 /// The path of the kernel that an entry shim calls: the first generic argument of
 /// `…::entry::<K, …>`, such as `saxpy::kernel` or `saxpy::main::{closure#0}`. A symbol of another
 /// form is given demangled.
 pub fn kernel_name(entry: &str) -> String {
-    let demangled = format!("{:#}", rustc_demangle::demangle(entry));
+    let demangled = demangle(entry);
     let start = demangled
         .rfind("::entry::<")
         .map(|at| at + "::entry::<".len());

@@ -5,12 +5,13 @@ use std::ffi::CString;
 
 use legionella_abi::protocol::Source;
 use llvm_sys::core::*;
-use llvm_sys::debuginfo::*;
 use llvm_sys::prelude::*;
 
-use super::ir::{body, constants, functions, name, text};
+use super::ir::{body, constants, functions, name};
 use super::linker::Gathered;
-use super::{Entry, kernel_name};
+use super::{Entry, demangle, kernel_name};
+use crate::ir::debug::{self, Subprogram};
+use crate::ir::{Function, Value};
 
 /// Describes entries of a gathered module.
 pub(super) fn entries(gathered: &Gathered, symbols: &[&str]) -> Vec<Entry> {
@@ -31,7 +32,7 @@ pub(super) fn entries(gathered: &Gathered, symbols: &[&str]) -> Vec<Entry> {
         Entry {
             symbol: (*symbol).to_owned(),
             instructions: instructions(shim),
-            source: source(gathered, &by_path, shim, &kernel),
+            source: source(&by_path, shim, &kernel),
             kernel,
         }
     };
@@ -65,122 +66,19 @@ fn instructions(root: LLVMValueRef) -> u64 {
 /// Where the function of a demangled path is defined. If it was inlined into the shim before there
 /// was LLVM IR, the shim's instructions still tell.
 fn source(
-    gathered: &Gathered,
     by_path: &HashMap<String, LLVMValueRef>,
     shim: LLVMValueRef,
     path: &str,
 ) -> Option<Source> {
+    let known = by_path.get(path).copied().map(Function::from_raw);
+    if let Some(subprogram) = known.and_then(Subprogram::of) {
+        return Some(subprogram.position());
+    }
+    let mut seen = HashSet::new();
     // SAFETY: the module is valid while `gathered` is.
-    unsafe {
-        if let Some(subprogram) = by_path.get(path).map(|kernel| LLVMGetSubprogram(*kernel))
-            && !subprogram.is_null()
-        {
-            return Some(position(subprogram));
-        }
-        let context = LLVMGetModuleContext(gathered.module());
-        let mut seen = HashSet::new();
-        for instruction in body(shim) {
-            let mut location = LLVMInstructionGetDebugLoc(instruction);
-            while !location.is_null() {
-                let subprogram = subprogram(context, LLVMDILocationGetScope(location));
-                if let Some(subprogram) = subprogram.filter(|found| seen.insert(*found))
-                    && demangle(linkage_name(context, subprogram)) == path
-                {
-                    return Some(position(subprogram));
-                }
-                location = LLVMDILocationGetInlinedAt(location);
-            }
-        }
-    }
-    None
-}
-
-/// The subprogram that a scope of debug information lies in.
-///
-/// # Safety
-/// `scope` must be null or valid metadata of `context`.
-unsafe fn subprogram(
-    context: LLVMContextRef,
-    mut scope: LLVMMetadataRef,
-) -> Option<LLVMMetadataRef> {
-    /// Position of the enclosing scope among the operands of a lexical block.
-    const SCOPE: usize = 1;
-    // SAFETY: as the caller says.
-    unsafe {
-        while !scope.is_null() {
-            match LLVMGetMetadataKind(scope) {
-                LLVMMetadataKind::LLVMDISubprogramMetadataKind => return Some(scope),
-                LLVMMetadataKind::LLVMDILexicalBlockMetadataKind
-                | LLVMMetadataKind::LLVMDILexicalBlockFileMetadataKind => {
-                    let enclosing = operand(context, scope, SCOPE)?;
-                    scope = LLVMValueAsMetadata(enclosing);
-                }
-                _ => return None,
-            }
-        }
-    }
-    None
-}
-
-/// # Safety
-/// `subprogram` must be a subprogram of `context`.
-unsafe fn linkage_name<'context>(
-    context: LLVMContextRef,
-    subprogram: LLVMMetadataRef,
-) -> &'context str {
-    /// Position of the linkage name among the operands of a subprogram.
-    const LINKAGE_NAME: usize = 3;
-    // SAFETY: as the caller says.
-    unsafe {
-        let Some(name) = operand(context, subprogram, LINKAGE_NAME) else {
-            return "";
-        };
-        let mut len = 0;
-        let start = LLVMGetMDString(name, &mut len);
-        text(start, len as usize)
-    }
-}
-
-/// # Safety
-/// `node` must be a node of `context`.
-unsafe fn operand(
-    context: LLVMContextRef,
-    node: LLVMMetadataRef,
-    index: usize,
-) -> Option<LLVMValueRef> {
-    // SAFETY: as the caller says; the buffer has room for all operands.
-    unsafe {
-        let node = LLVMMetadataAsValue(context, node);
-        let mut operands = vec![std::ptr::null_mut(); LLVMGetMDNodeNumOperands(node) as usize];
-        LLVMGetMDNodeOperands(node, operands.as_mut_ptr());
-        operands
-            .get(index)
-            .copied()
-            .filter(|value| !value.is_null())
-    }
-}
-
-/// # Safety
-/// `subprogram` must be a valid subprogram.
-unsafe fn position(subprogram: LLVMMetadataRef) -> Source {
-    let mut len = 0;
-    // SAFETY: as the caller says; the strings are copied.
-    unsafe {
-        let file = LLVMDIScopeGetFile(subprogram);
-        let name = if file.is_null() {
-            String::new()
-        } else {
-            let start = LLVMDIFileGetFilename(file, &mut len);
-            text(start, len as usize).to_owned()
-        };
-        Source {
-            file: name,
-            line: LLVMDISubprogramGetLine(subprogram),
-            column: 0,
-        }
-    }
-}
-
-fn demangle(symbol: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(symbol))
+    unsafe { body(shim) }
+        .flat_map(|instruction| debug::subprograms(Value::from_raw(instruction)))
+        .filter(|subprogram| seen.insert(*subprogram))
+        .find(|subprogram| demangle(&subprogram.symbol()) == path)
+        .map(Subprogram::position)
 }

@@ -97,6 +97,17 @@ impl<'m> Builder<'m> {
         )))
     }
 
+    /// Converts a value, by an instruction such as `zext`.
+    pub(crate) fn cast(&self, opcode: LLVMOpcode, value: Value<'m>, to: Type<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildCast(
+            self.0,
+            opcode,
+            value.raw(),
+            to.raw(),
+            UNNAMED
+        )))
+    }
+
     /// The smaller of two unsigned integers.
     pub(crate) fn minimum(&self, a: Value<'m>, b: Value<'m>) -> Value<'m> {
         let less = self.compare(LLVMIntPredicate::LLVMIntULT, a, b);

@@ -1,11 +1,11 @@
-//! Debug information: which source lines an instruction comes from.
+//! Debug information: which functions and source lines an instruction comes from.
 
 use legionella_abi::protocol::Source;
 use llvm_sys::core as c;
 use llvm_sys::debuginfo::{self as d, LLVMMetadataKind};
 use llvm_sys::prelude::{LLVMContextRef, LLVMMetadataRef, LLVMValueRef};
 
-use super::{Value, llvm};
+use super::{Function, Value, llvm};
 
 /// A function that an instruction stands in, by inlining or by itself.
 pub(crate) struct Frame {
@@ -17,55 +17,140 @@ pub(crate) struct Frame {
 
 /// The frames of an instruction, innermost first; none without debug information.
 pub(crate) fn frames(instruction: Value<'_>) -> Vec<Frame> {
-    let context = llvm!(c::LLVMGetTypeContext(instruction.ty().raw()));
     let mut frames = Vec::new();
-    let mut location = llvm!(d::LLVMInstructionGetDebugLoc(instruction.raw()));
-    while !location.is_null() {
+    for location in locations(instruction) {
         let scope = llvm!(d::LLVMDILocationGetScope(location));
-        if let Some(subprogram) = subprogram(context, scope) {
+        if let Some(subprogram) = Subprogram::around(instruction, scope) {
             frames.push(Frame {
-                function: linkage_name(context, subprogram),
-                source: file_of(scope).map(|file| Source {
+                function: subprogram.symbol(),
+                source: path_of(scope).map(|file| Source {
                     file,
                     line: llvm!(d::LLVMDILocationGetLine(location)),
                     column: llvm!(d::LLVMDILocationGetColumn(location)),
                 }),
             });
         }
-        location = llvm!(d::LLVMDILocationGetInlinedAt(location));
     }
     frames
 }
 
-/// The subprogram that a scope lies in.
-fn subprogram(context: LLVMContextRef, mut scope: LLVMMetadataRef) -> Option<LLVMMetadataRef> {
-    /// Position of the enclosing scope among the operands of a lexical block.
-    const SCOPE: usize = 1;
-    while !scope.is_null() {
-        match llvm!(d::LLVMGetMetadataKind(scope)) {
-            LLVMMetadataKind::LLVMDISubprogramMetadataKind => return Some(scope),
-            LLVMMetadataKind::LLVMDILexicalBlockMetadataKind
-            | LLVMMetadataKind::LLVMDILexicalBlockFileMetadataKind => {
-                scope = llvm!(c::LLVMValueAsMetadata(operand(context, scope, SCOPE)?));
-            }
-            _ => return None,
-        }
-    }
-    None
+/// The functions that an instruction stands in, as [`frames`] has them.
+pub(crate) fn subprograms(instruction: Value<'_>) -> impl Iterator<Item = Subprogram> {
+    locations(instruction).filter_map(move |location| {
+        let scope = llvm!(d::LLVMDILocationGetScope(location));
+        Subprogram::around(instruction, scope)
+    })
 }
 
-fn linkage_name(context: LLVMContextRef, subprogram: LLVMMetadataRef) -> String {
-    /// Positions of the names among the operands of a subprogram.
-    const NAME: usize = 2;
-    const LINKAGE_NAME: usize = 3;
-    let name =
-        operand(context, subprogram, LINKAGE_NAME).or_else(|| operand(context, subprogram, NAME));
-    let Some(name) = name else {
-        return String::new();
-    };
-    let mut len = 0;
-    let start = llvm!(c::LLVMGetMDString(name, &mut len));
-    text(start, len)
+/// Whether it is known where an instruction comes from.
+pub(crate) fn is_located(instruction: Value<'_>) -> bool {
+    !llvm!(d::LLVMInstructionGetDebugLoc(instruction.raw())).is_null()
+}
+
+/// The places that an instruction comes from, innermost first.
+fn locations(instruction: Value<'_>) -> impl Iterator<Item = LLVMMetadataRef> {
+    let mut next = llvm!(d::LLVMInstructionGetDebugLoc(instruction.raw()));
+    std::iter::from_fn(move || {
+        let location = next;
+        if location.is_null() {
+            return None;
+        }
+        next = llvm!(d::LLVMDILocationGetInlinedAt(location));
+        Some(location)
+    })
+}
+
+/// What debug information has of a function.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Subprogram {
+    context: LLVMContextRef,
+    node: LLVMMetadataRef,
+}
+
+/// Positions among the operands of a subprogram.
+const NAME: usize = 2;
+const LINKAGE_NAME: usize = 3;
+
+impl Subprogram {
+    /// That of a function, if it has one.
+    pub(crate) fn of(function: Function<'_>) -> Option<Self> {
+        let node = llvm!(d::LLVMGetSubprogram(function.raw()));
+        (!node.is_null()).then(|| Subprogram {
+            context: context_of(function.value()),
+            node,
+        })
+    }
+
+    /// The one that a scope of an instruction lies in.
+    fn around(instruction: Value<'_>, mut scope: LLVMMetadataRef) -> Option<Self> {
+        /// Position of the enclosing scope among the operands of a lexical block.
+        const SCOPE: usize = 1;
+        let context = context_of(instruction);
+        while !scope.is_null() {
+            match llvm!(d::LLVMGetMetadataKind(scope)) {
+                LLVMMetadataKind::LLVMDISubprogramMetadataKind => {
+                    return Some(Subprogram {
+                        context,
+                        node: scope,
+                    });
+                }
+                LLVMMetadataKind::LLVMDILexicalBlockMetadataKind
+                | LLVMMetadataKind::LLVMDILexicalBlockFileMetadataKind => {
+                    scope = llvm!(c::LLVMValueAsMetadata(operand(context, scope, SCOPE)?));
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// The function's symbol; its short name if that is all there is.
+    pub(crate) fn symbol(self) -> String {
+        let name = operand(self.context, self.node, LINKAGE_NAME)
+            .or_else(|| operand(self.context, self.node, NAME));
+        let Some(name) = name else {
+            return String::new();
+        };
+        let mut len = 0;
+        let start = llvm!(c::LLVMGetMDString(name, &mut len));
+        text(start, len)
+    }
+
+    /// Makes the symbol the name too: LLVM's reduction of debug information to lines keeps only
+    /// that.
+    pub(crate) fn name_by_symbol(self) {
+        if let Some(symbol) = operand(self.context, self.node, LINKAGE_NAME) {
+            let node = llvm!(c::LLVMMetadataAsValue(self.context, self.node));
+            let symbol = llvm!(c::LLVMValueAsMetadata(symbol));
+            llvm!(c::LLVMReplaceMDNodeOperandWith(node, NAME as u32, symbol));
+        }
+    }
+
+    /// Where the function is defined, in a file as the compiler was given it.
+    pub(crate) fn position(self) -> Source {
+        let file = llvm!(d::LLVMDIScopeGetFile(self.node));
+        Source {
+            file: if file.is_null() {
+                String::new()
+            } else {
+                name_of(file)
+            },
+            line: llvm!(d::LLVMDISubprogramGetLine(self.node)),
+            column: 0,
+        }
+    }
+
+    /// The same, with the file's whole path.
+    pub(crate) fn definition(self) -> Option<Source> {
+        path_of(self.node).map(|file| Source {
+            file,
+            ..self.position()
+        })
+    }
+}
+
+fn context_of(value: Value<'_>) -> LLVMContextRef {
+    llvm!(c::LLVMGetTypeContext(value.ty().raw()))
 }
 
 fn operand(context: LLVMContextRef, node: LLVMMetadataRef, index: usize) -> Option<LLVMValueRef> {
@@ -77,17 +162,17 @@ fn operand(context: LLVMContextRef, node: LLVMMetadataRef, index: usize) -> Opti
     (!found.is_null()).then_some(found)
 }
 
-fn file_of(scope: LLVMMetadataRef) -> Option<String> {
+/// The whole path of a scope's file.
+fn path_of(scope: LLVMMetadataRef) -> Option<String> {
     let file = llvm!(d::LLVMDIScopeGetFile(scope));
     if file.is_null() {
         return None;
     }
-    let mut len = 0;
-    let start = llvm!(d::LLVMDIFileGetFilename(file, &mut len));
-    let name = text(start, len);
+    let name = name_of(file);
     if name.starts_with('/') {
         return Some(name);
     }
+    let mut len = 0;
     let start = llvm!(d::LLVMDIFileGetDirectory(file, &mut len));
     let directory = text(start, len);
     Some(if directory.is_empty() {
@@ -95,6 +180,12 @@ fn file_of(scope: LLVMMetadataRef) -> Option<String> {
     } else {
         format!("{directory}/{name}")
     })
+}
+
+fn name_of(file: LLVMMetadataRef) -> String {
+    let mut len = 0;
+    let start = llvm!(d::LLVMDIFileGetFilename(file, &mut len));
+    text(start, len)
 }
 
 fn text(start: *const std::ffi::c_char, len: u32) -> String {

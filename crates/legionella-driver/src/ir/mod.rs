@@ -87,6 +87,52 @@ pub(crate) fn declare<'m>(
     )))
 }
 
+/// The address of a constant struct of these fields.
+pub(crate) fn constant<'m>(
+    module: &'m inkwell::module::Module<'_>,
+    fields: &[Value<'m>],
+) -> Value<'m> {
+    use llvm_sys::core as c;
+    let mut raw: Vec<_> = fields.iter().map(|field| field.raw()).collect();
+    let context = llvm!(c::LLVMGetModuleContext(module.as_mut_ptr()));
+    let value = llvm!(c::LLVMConstStructInContext(
+        context,
+        raw.as_mut_ptr(),
+        raw.len() as u32,
+        0
+    ));
+    hidden(module, value)
+}
+
+/// The address of a constant text, which ends without a zero.
+pub(crate) fn text<'m>(module: &'m inkwell::module::Module<'_>, text: &str) -> Value<'m> {
+    use llvm_sys::core as c;
+    let context = llvm!(c::LLVMGetModuleContext(module.as_mut_ptr()));
+    let value = llvm!(c::LLVMConstStringInContext2(
+        context,
+        text.as_ptr().cast(),
+        text.len(),
+        1
+    ));
+    hidden(module, value)
+}
+
+/// A constant of the module's own, which has no name.
+fn hidden<'m>(
+    module: &'m inkwell::module::Module<'_>,
+    value: llvm_sys::prelude::LLVMValueRef,
+) -> Value<'m> {
+    use llvm_sys::core as c;
+    llvm!({
+        let global = c::LLVMAddGlobal(module.as_mut_ptr(), c::LLVMTypeOf(value), c"".as_ptr());
+        c::LLVMSetInitializer(global, value);
+        c::LLVMSetGlobalConstant(global, 1);
+        c::LLVMSetLinkage(global, llvm_sys::LLVMLinkage::LLVMPrivateLinkage);
+        c::LLVMSetUnnamedAddress(global, llvm_sys::LLVMUnnamedAddr::LLVMGlobalUnnamedAddr);
+        Value::from_raw(global)
+    })
+}
+
 /// The types that passes build with.
 pub(crate) struct Types<'m> {
     pub(crate) void: Type<'m>,

@@ -1,6 +1,6 @@
 //! Handles of values, blocks, functions and types.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -124,6 +124,23 @@ impl<'m> Value<'m> {
 
     pub(crate) fn is_inline_assembly(self) -> bool {
         !llvm!(c::LLVMIsAInlineAsm(self.0)).is_null()
+    }
+
+    /// Text and constraints of inline assembly.
+    pub(crate) fn inline_assembly(self) -> Option<(String, String)> {
+        if !self.is_inline_assembly() {
+            return None;
+        }
+        let get = |function: unsafe extern "C" fn(LLVMValueRef, *mut usize) -> *const c_char| {
+            let mut len = 0;
+            let start = llvm!(function(self.0, &mut len));
+            let bytes = llvm!(std::slice::from_raw_parts(start.cast::<u8>(), len));
+            String::from_utf8_lossy(bytes).into_owned()
+        };
+        Some((
+            get(c::LLVMGetInlineAsmAsmString),
+            get(c::LLVMGetInlineAsmConstraintString),
+        ))
     }
 
     pub(crate) fn as_function(self) -> Option<Function<'m>> {
@@ -508,6 +525,23 @@ impl<'m> Function<'m> {
             LLVMAttributeFunctionIndex,
             attribute
         ));
+    }
+
+    /// The value of an attribute that LLVM knows by text only.
+    pub(crate) fn text_attribute(self, name: &str) -> Option<String> {
+        let attribute = llvm!(c::LLVMGetStringAttributeAtIndex(
+            self.raw(),
+            LLVMAttributeFunctionIndex,
+            name.as_ptr().cast(),
+            name.len() as u32
+        ));
+        if attribute.is_null() {
+            return None;
+        }
+        let mut len = 0;
+        let start = llvm!(c::LLVMGetStringAttributeValue(attribute, &mut len));
+        let bytes = llvm!(std::slice::from_raw_parts(start.cast::<u8>(), len as usize));
+        Some(String::from_utf8_lossy(bytes).into_owned())
     }
 
     pub(crate) fn remove_text_attribute(self, name: &str) {

@@ -141,8 +141,14 @@ fn open(path: &Path) -> Result<Llvm, Error> {
 /// Options given to LLVM on loading, as on a command line.
 ///
 /// Straight-line strength reduction of LLVM 22 rewrites one address in terms of another with a
-/// wrong stride where an index is a sign-extended bit, so it is switched off.
-const OPTIONS: &[&CStr] = &[c"legionella-driver", c"-opt-disable=slsr"];
+/// wrong stride where an index is a sign-extended bit, so it is switched off. So is the recognition
+/// of loops that search a zero, whose place a call of the C library would take, which devices lack.
+const OPTIONS: &[&CStr] = &[
+    c"legionella-driver",
+    c"-opt-disable=slsr",
+    c"-disable-loop-idiom-strlen",
+    c"-disable-loop-idiom-wcslen",
+];
 
 fn parse_options(options: &[&CStr]) {
     let arguments: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();

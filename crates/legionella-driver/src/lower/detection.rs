@@ -10,6 +10,7 @@ use inkwell::module::Module;
 use llvm_sys::core as c;
 use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
+use crate::extract::demangle;
 use crate::ir::{self, Builder, Function, Value, llvm};
 
 /// Bit of `std_detect`'s cache words that says "detection has run".
@@ -30,6 +31,23 @@ const STEPS: [&str; 7] = [
 /// The part of detection that is called when the cache is empty, and large.
 const LARGE: [&str; 2] = ["detect_and_initialize", "detect_features"];
 
+/// Whether any code of the module detects features, which little code does.
+pub(super) fn occurs(module: &Module<'_>) -> bool {
+    let is_cache = |global: Value<'_>| {
+        // Demangling takes longer, and most symbols don't hold the word.
+        let symbol = global.name();
+        symbol.contains("CACHE") && is_standard_cache(&symbol)
+    };
+    ir::globals(module).into_iter().any(is_cache)
+        || ir::functions(module)
+            .into_iter()
+            .any(|function| function.instructions().into_iter().any(is_cpuid))
+}
+
+fn is_standard_cache(symbol: &str) -> bool {
+    demangle(symbol).ends_with("std_detect::detect::cache::CACHE")
+}
+
 /// Has the functions inlined that hide what [`never`] looks for.
 pub(super) fn expose(module: &Module<'_>) {
     for function in ir::functions(module) {
@@ -42,7 +60,7 @@ pub(super) fn expose(module: &Module<'_>) {
         {
             continue;
         }
-        let name = format!("{:#}", rustc_demangle::demangle(&symbol));
+        let name = demangle(&symbol);
         let step = STEPS.iter().any(|step| name.starts_with(step));
         if step && !LARGE.iter().any(|large| name.contains(large)) {
             function.remove_attribute("noinline");
@@ -89,8 +107,7 @@ pub(super) fn never(module: &Module<'_>) {
 fn standard_library<'m>(module: &'m Module<'_>) -> BTreeSet<Function<'m>> {
     let mut readers = BTreeSet::new();
     for global in ir::globals(module) {
-        let name = format!("{:#}", rustc_demangle::demangle(&global.name()));
-        if !name.ends_with("std_detect::detect::cache::CACHE") {
+        if !is_standard_cache(&global.name()) {
             continue;
         }
         for user in users_through_addresses(global) {
@@ -152,13 +169,9 @@ fn is_cpuid(instruction: Value<'_>) -> bool {
     if let Some(function) = callee.as_function() {
         return function.name() == "llvm.x86.xgetbv";
     }
-    if !callee.is_inline_assembly() {
-        return false;
-    }
-    let mut len = 0;
-    let text = llvm!(c::LLVMGetInlineAsmAsmString(callee.raw(), &mut len));
-    let text = llvm!(std::slice::from_raw_parts(text.cast::<u8>(), len));
-    text.windows(5).any(|window| window == b"cpuid")
+    callee
+        .inline_assembly()
+        .is_some_and(|(text, _)| text.contains("cpuid"))
 }
 
 fn owner(instruction: Value<'_>) -> Function<'_> {

@@ -1,6 +1,6 @@
 //! Binds the mathematical operations that machines don't have to the functions of the device library,
 //! which give the same bits on every target: LLVM's intrinsics, functions of the C library, and the
-//! remainder of floats.
+//! remainder of floats. With them go the few other functions of the C library that it has.
 
 use inkwell::module::Module;
 use legionella_abi::intrinsic::MATHS_PREFIX;
@@ -60,7 +60,9 @@ fn is_native(symbol: &str, lacking: &[&str]) -> bool {
 fn replacement<'m>(module: &'m Module<'_>, symbol: Option<String>) -> Option<Function<'m>> {
     let symbol = symbol?;
     let function = ir::function(module, &symbol).filter(|function| !function.is_declaration())?;
-    let operation = symbol.strip_prefix(MATHS_PREFIX)?;
+    let Some(operation) = symbol.strip_prefix(MATHS_PREFIX) else {
+        return Some(function);
+    };
     // Straight-line code: a loop over work-items is vectorised only with the call gone.
     let single = operation.ends_with(".f32") || operation.ends_with('f');
     if single && !LARGE.contains(&operation) {

@@ -4,7 +4,9 @@
 //! Takes the bitcode of an image and the entry shim's symbol, gives [`Lowered`]. Knows no target.
 
 mod attributes;
+mod denied;
 mod detection;
+mod division;
 mod intrinsics;
 mod maths;
 mod panics;
@@ -13,6 +15,7 @@ mod rare;
 use inkwell::context::{AsContextRef, Context};
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
+use legionella_abi::intrinsic;
 use llvm_sys::LLVMLinkage;
 use llvm_sys::bit_reader::LLVMGetBitcodeModuleInContext2;
 use llvm_sys::core as c;
@@ -96,11 +99,11 @@ pub(crate) const PLAIN: Pipeline<'static> = Pipeline {
 fn hide_all_but(module: &Module<'_>, entry: &str) {
     for function in ir::functions(module) {
         if !function.is_declaration() {
-            let visible = function.name() == entry
-                || legionella_abi::intrinsic::ROOTS.contains(&function.name().as_str())
-                || function
-                    .name()
-                    .starts_with(legionella_abi::intrinsic::MATHS_PREFIX);
+            let name = function.name();
+            let visible = name == entry
+                || intrinsic::ROOTS.contains(&name.as_str())
+                || name.starts_with(intrinsic::MATHS_PREFIX)
+                || name.starts_with(intrinsic::C_PREFIX);
             function.set_linkage(if visible {
                 LLVMLinkage::LLVMExternalLinkage
             } else {
@@ -125,6 +128,11 @@ pub(crate) fn lower<'ctx>(
     lacking: &[&str],
 ) -> Result<Lowered<'ctx>, Error> {
     let Lowered { module, entry } = kernel;
+    let detects = detection::occurs(&module);
+    if detects {
+        denied::panic_instead(&module, &entry);
+    }
+    division::bind(&module);
     attributes::strip(&module);
     Pipeline {
         text: "function(lower-invoke,simplifycfg)",
@@ -136,13 +144,15 @@ pub(crate) fn lower<'ctx>(
     }
     intrinsics::declare(&module);
     panics::redirect(&module);
-    detection::expose(&module);
-    Pipeline {
-        text: "always-inline,function(sroa,instcombine<no-verify-fixpoint>,simplifycfg)",
-        ..PLAIN
+    if detects {
+        detection::expose(&module);
+        Pipeline {
+            text: "always-inline,function(sroa,instcombine<no-verify-fixpoint>,simplifycfg)",
+            ..PLAIN
+        }
+        .run(&module, machine)?;
+        detection::never(&module);
     }
-    .run(&module, machine)?;
-    detection::never(&module);
     maths::bind(&module, lacking);
     // What only the redirected calls and the bound operations needed is now unreachable or reached.
     for function in ir::functions(&module) {

@@ -2,10 +2,13 @@
 //! own panic functions.
 
 use inkwell::module::Module;
+use legionella_abi::cpu::Panic;
 use legionella_abi::intrinsic;
+use legionella_abi::protocol::Source;
 
 use crate::extract::cuts::{Cut, cut};
-use crate::ir;
+use crate::extract::demangle;
+use crate::ir::{self, Types, Value};
 
 /// Replaces every cut function by what it becomes on a device.
 pub(super) fn redirect(module: &Module<'_>) {
@@ -36,5 +39,28 @@ pub(super) fn redirect(module: &Module<'_>) {
 
 /// Whether an instance of `begin_panic` is that for `&str`, whose message crosses as two words.
 fn carries_text(symbol: &str) -> bool {
-    format!("{:#}", rustc_demangle::demangle(symbol)).ends_with("::begin_panic::<&str>")
+    demangle(symbol).ends_with("::begin_panic::<&str>")
+}
+
+/// A constant [`Panic`], for panics that lowering itself puts in.
+pub(super) fn report<'m>(
+    module: &'m Module<'_>,
+    message: &str,
+    source: Option<&Source>,
+) -> Value<'m> {
+    let types = Types::of(module);
+    let file = source.map_or("", |source| &source.file);
+    let len = |text: &str| types.i64.constant(text.len() as u64);
+    let number = |pick: fn(&Source) -> u32| types.i32.constant(source.map_or(0, pick).into());
+    // The fields as `repr(C)` lays them out.
+    const { assert!(std::mem::offset_of!(Panic, file_len) == 24 && size_of::<Panic>() == 40) };
+    let fields = [
+        ir::text(module, message),
+        len(message),
+        ir::text(module, file),
+        len(file),
+        number(|source| source.line),
+        number(|source| source.column),
+    ];
+    ir::constant(module, &fields)
 }

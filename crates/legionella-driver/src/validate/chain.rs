@@ -1,12 +1,12 @@
 //! Call chains: from the kernel to an instruction, through calls and through inlining.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::marker::PhantomData;
 
 use inkwell::module::Module;
 use legionella_abi::protocol::Call;
 
-use super::demangle;
+use crate::extract::demangle;
 use crate::ir::{self, Function, Value, debug};
 
 /// The shortest ways from the kernel to each function that it reaches.
@@ -76,26 +76,26 @@ impl<'m> Chains<'m> {
         chain
     }
 
-    /// From the kernel to the first use of a global; `None` if the kernel doesn't reach one.
+    /// From the kernel to a use of a global, one whose source line is known if there is one; `None`
+    /// if the kernel doesn't reach any.
     pub(super) fn to_global(&self, global: Value<'m>) -> Option<Vec<Call>> {
         let mut ahead = vec![global];
-        let mut seen = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut uses = Vec::new();
         while let Some(value) = ahead.pop() {
-            if seen.contains(&value) {
+            if !seen.insert(value) {
                 continue;
             }
-            seen.push(value);
             for user in value.users() {
                 if user.is_instruction() {
-                    if let Some(chain) = self.to_instruction(user) {
-                        return Some(chain);
-                    }
+                    uses.push(user);
                 } else {
                     ahead.push(user);
                 }
             }
         }
-        None
+        uses.sort_by_key(|user| !debug::is_located(*user));
+        uses.into_iter().find_map(|user| self.to_instruction(user))
     }
 }
 

@@ -10,7 +10,8 @@ use legionella_abi::protocol::{Diagnostic, Problem};
 use llvm_sys::core as c;
 
 use crate::extract::cuts::{Cut, cut};
-use crate::ir::{self, Function, Value, llvm};
+use crate::extract::demangle;
+use crate::ir::{self, Function, Value, debug, llvm};
 use crate::lower::Lowered;
 use chain::Chains;
 
@@ -56,25 +57,27 @@ pub(crate) fn statics(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
 pub(crate) fn calls(kernel: &Lowered<'_>, native: &[&str]) -> Vec<Diagnostic> {
     let chains = Chains::from(&kernel.module, &kernel.entry);
     let mut problems: Vec<Diagnostic> = Vec::new();
-    for function in ir::functions(&kernel.module) {
-        for instruction in function.instructions() {
-            let Some(culprit) = culprit_of(instruction, native) else {
-                continue;
-            };
-            let Some(chain) = chains.to_instruction(instruction) else {
-                continue;
-            };
-            let known = problems
-                .iter()
-                .any(|other| other.what == culprit.what && other.problem == culprit.problem);
-            if !known {
-                problems.push(Diagnostic {
-                    problem: culprit.problem,
-                    what: culprit.what,
-                    advice: culprit.advice.to_owned(),
-                    chain,
-                });
-            }
+    let mut culprits: Vec<_> = ir::functions(&kernel.module)
+        .into_iter()
+        .flat_map(Function::instructions)
+        .filter_map(|instruction| Some((instruction, culprit_of(instruction, native)?)))
+        .collect();
+    // Each is told of once: where it is known from which line it comes, if it is anywhere.
+    culprits.sort_by_key(|(instruction, _)| !debug::is_located(*instruction));
+    for (instruction, culprit) in culprits {
+        let known = problems
+            .iter()
+            .any(|other| other.what == culprit.what && other.problem == culprit.problem);
+        if known {
+            continue;
+        }
+        if let Some(chain) = chains.to_instruction(instruction) {
+            problems.push(Diagnostic {
+                problem: culprit.problem,
+                what: culprit.what,
+                advice: culprit.advice.to_owned(),
+                chain,
+            });
         }
     }
     problems
@@ -88,8 +91,8 @@ struct Culprit {
 
 fn culprit_of(instruction: Value<'_>, native: &[&str]) -> Option<Culprit> {
     for operand in instruction.operands() {
-        if operand.is_inline_assembly() {
-            let text = assembly_text(operand);
+        if let Some((text, _)) = operand.inline_assembly() {
+            let text = text.replace('\n', "; ");
             // An empty text, or one that is only a comment, is an optimisation barrier
             // (`core::hint::black_box` and its like), which every target has.
             let text = text.trim();
@@ -192,15 +195,4 @@ fn is_compiler_builtin(name: &str) -> bool {
     ]
     .iter()
     .any(|suffix| name.starts_with("__") && name.ends_with(suffix))
-}
-
-fn assembly_text(value: Value<'_>) -> String {
-    let mut len = 0;
-    let text = llvm!(c::LLVMGetInlineAsmAsmString(value.raw(), &mut len));
-    let bytes = llvm!(std::slice::from_raw_parts(text.cast::<u8>(), len));
-    String::from_utf8_lossy(bytes).replace('\n', "; ")
-}
-
-fn demangle(symbol: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(symbol))
 }

@@ -219,4 +219,25 @@ pub fn add(suite: &mut Suite) {
             &values::<u32>(60),
         )
     });
+    suite.case("control/search_for_zero", |t| {
+        // Loops that LLVM takes for functions of the C library.
+        t.map(
+            |mut bytes: [u8; 24]| {
+                bytes[23] = 0;
+                let wide = bytes.map(|byte| u32::from(byte / 16));
+                let (mut narrow_len, mut wide_len) = (0, 0);
+                // SAFETY: both end with a zero.
+                unsafe {
+                    while *bytes.as_ptr().add(narrow_len) != 0 {
+                        narrow_len += 1;
+                    }
+                    while *wide.as_ptr().add(wide_len) != 0 {
+                        wide_len += 1;
+                    }
+                }
+                [narrow_len as u32, wide_len as u32]
+            },
+            &arrays::<u8, 24>(50),
+        )
+    });
 }

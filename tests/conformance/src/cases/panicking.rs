@@ -57,6 +57,12 @@ fn one_of_many(at: usize, odd: u32) -> Vec<u32> {
     inputs
 }
 
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse4.2")]
+fn crc(x: u32) -> u32 {
+    std::arch::x86_64::_mm_crc32_u32(1, x)
+}
+
 /// Adds the cases.
 pub fn add(suite: &mut Suite) {
     suite.case("panics/bounds", |t| {
@@ -331,6 +337,22 @@ pub fn add(suite: &mut Suite) {
         t.panics(
             |n: u64| (Duration::from_secs(5) - Duration::from_secs(n)).as_secs(),
             &[3, 5, 6],
+        )
+    });
+    #[cfg(target_arch = "x86_64")]
+    suite.case("panics/denied_feature", |t| {
+        // Detection says no on every accelerator; who doesn't heed it gets to know.
+        t.panics_with(
+            |x: u32| {
+                if std::is_x86_feature_detected!("sse4.2") {
+                    x
+                } else {
+                    // SAFETY: not upheld, which is what the case is about.
+                    unsafe { crc(x) }
+                }
+            },
+            &[1, 2],
+            "reached `conformance::cases::panicking::crc`, code for a feature that detection denies",
         )
     });
 }
