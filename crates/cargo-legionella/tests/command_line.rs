@@ -90,6 +90,34 @@ fn a_new_project_runs_at_once() {
 }
 
 #[test]
+fn a_nightly_toolchain_builds_what_runs() {
+    let installed = Command::new("rustup")
+        .args(["run", "nightly", "rustc", "-V"])
+        .output();
+    if !installed.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no nightly toolchain is installed");
+        return;
+    }
+    let (_folder, root) = project("tonight");
+    let nightly = |program: &str, args: &[&str]| {
+        let mut command = command(program, &root);
+        command.args(args).env("RUSTUP_TOOLCHAIN", "nightly");
+        // The stable one that runs this test.
+        command.env_remove("CARGO").env_remove("RUSTC");
+        command.env("CARGO_TARGET_DIR", target().with_file_name("nightly"));
+        good(command.output().unwrap())
+    };
+    let told = nightly(LEGIONELLA, &["legionella", "run"]);
+    assert_eq!(told, "[2, 4, 6]\n");
+    let program = target().with_file_name("nightly/debug/tonight");
+    let program = program.to_str().unwrap();
+    let listing = nightly(LEGIONELLA, &["legionella", "inspect", program, "--json"]);
+    let listing: Value = serde_json::from_str(&listing).unwrap();
+    let rustc = listing["rustc"].as_str().unwrap();
+    assert!(rustc.contains("nightly"), "{rustc}");
+}
+
+#[test]
 fn an_existing_project_keeps_its_wrapper_and_its_comments() {
     let folder = tempfile::tempdir().unwrap();
     let at = |path: &str| folder.path().join(path);

@@ -21,6 +21,9 @@ pub struct Source {
 
 impl core::fmt::Display for Source {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if self.file.is_empty() {
+            return f.write_str("a place unknown");
+        }
         write!(f, "{}:{}", self.file, self.line)?;
         if self.column != 0 {
             write!(f, ":{}", self.column)?;

@@ -1,5 +1,6 @@
 //! The driver as a process: requests in on standard input, responses out on standard output
-//! (contract: [`legionella_abi::protocol`]). Ends when its input does.
+//! (contract: [`legionella_abi::protocol`]). Ends when its input does, and at once, whatever it is
+//! doing, when nobody is left to read its output.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -39,6 +40,15 @@ pub fn serve() -> std::process::ExitCode {
 }
 
 fn run(toolbox: &Toolbox) -> std::io::Result<()> {
+    let (start, started) = std::sync::mpsc::channel::<()>();
+    std::thread::Builder::new()
+        .name("watchdog".to_owned())
+        .spawn(|| {
+            drop(start);
+            end_with_reader();
+        })?;
+    // A thread can't start while another holds the loader's lock, as loading LLVM does.
+    let _ = started.recv();
     let mut output = std::io::stdout().lock();
     let mut send = |response: &Response| {
         output.write_all(&frame::encode(response))?;
@@ -59,6 +69,22 @@ fn run(toolbox: &Toolbox) -> std::io::Result<()> {
         send(&answer(request, &mut images, toolbox))?;
     }
     Ok(())
+}
+
+/// Waits until the application has closed the pipe that answers go into, as it does by ending in
+/// whatever way, and ends this process: LLVM may take forever, and doesn't look.
+fn end_with_reader() {
+    let mut output = libc::pollfd {
+        fd: libc::STDOUT_FILENO,
+        // What tells that the other end is closed is always reported.
+        events: 0,
+        revents: 0,
+    };
+    // SAFETY: one valid element, as said. `_exit` runs nothing that LLVM might be in the way of.
+    unsafe {
+        while libc::poll(&mut output, 1, -1) < 1 {}
+        libc::_exit(0)
+    }
 }
 
 /// The next request; `None` at the end of the input.

@@ -30,7 +30,7 @@ mod machine;
 mod obtain;
 mod progress;
 mod render;
-mod settings;
+pub(crate) mod settings;
 
 pub use cache::Cache;
 pub use error::{Error, Searched};

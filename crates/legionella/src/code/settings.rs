@@ -112,7 +112,7 @@ impl Settings {
 }
 
 /// A size with an optional suffix, in bytes.
-fn bytes(text: &str) -> Option<u64> {
+pub(crate) fn bytes(text: &str) -> Option<u64> {
     let text = text.trim();
     let shift = match text.as_bytes().last()? {
         b'K' | b'k' => 10,

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::suite::Suite;
+use crate::trial::Failure;
 use crate::values::values;
 
 #[inline(never)]
@@ -55,6 +56,13 @@ fn one_of_many(at: usize, odd: u32) -> Vec<u32> {
     let mut inputs: Vec<u32> = (10..40).collect();
     inputs[at] = odd;
     inputs
+}
+
+/// Calls itself until there is no stack left.
+fn bottomless(x: u32) -> u32 {
+    let kept = std::hint::black_box([x; 100]);
+    let below = if x == 0 { 0 } else { bottomless(x | 1) };
+    below ^ kept[x as usize % 100]
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -353,6 +361,16 @@ pub fn add(suite: &mut Suite) {
             },
             &[1, 2],
             "reached `conformance::cases::panicking::crc`, code for a feature that detection denies",
+        )
+    });
+    suite.case("panics/stack_overflow", |t| {
+        if t.accelerator.name() != "cpu" {
+            return Err(Failure::Inapplicable("its stacks are not guarded"));
+        }
+        t.panics_with(
+            |x: u32| bottomless(x),
+            &[5, 6, 7],
+            "stack overflow: a work-item has 65536 KiB, see LEGIONELLA_STACK",
         )
     });
 }

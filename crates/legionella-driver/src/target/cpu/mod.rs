@@ -144,6 +144,8 @@ fn set_machine(kernel: &Lowered<'_>, machine: &TargetMachine) {
     for function in ir::functions(&kernel.module) {
         if !function.is_declaration() {
             function.set_text_attribute("target-cpu", &cpu);
+            // A stack that overflows must do so in the guard below it, not beyond.
+            function.set_text_attribute("probe-stack", "inline-asm");
             if !features.is_empty() {
                 function.set_text_attribute("target-features", &features);
             }

@@ -8,11 +8,16 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::abort;
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 use legionella_abi::cpu::{Host, Launch, Panic, Progress, Run};
 use legionella_abi::protocol::Source;
 
 use super::escape::{self, Call};
+use super::stack::{self, Bounds};
+
+/// Variable with the bytes of stack that a work-item has, as a size such as `64M`.
+pub(super) const SIZE: &str = "LEGIONELLA_STACK";
 
 /// What generated code calls back.
 pub(super) static HOST: Host = Host {
@@ -31,12 +36,17 @@ pub(super) struct ItemPanic {
     pub(super) item: [u64; 3],
 }
 
-/// A call in progress on this thread, for [`host_panic`].
+/// A call in progress on this thread, for [`host_panic`] and [`overflow`].
 #[repr(C)]
 struct InProgress {
     call: Call,
     progress: Progress,
     panic: Option<ItemPanic>,
+    stack: Bounds,
+    /// Whether the stack didn't suffice.
+    overflowed: bool,
+    /// Whether a function of the application runs, which generated code called.
+    in_application: AtomicBool,
 }
 
 thread_local! {
@@ -54,6 +64,11 @@ pub(super) unsafe fn run(
     first: u64,
     end: u64,
 ) -> Result<(), ItemPanic> {
+    let stack = match stack::of_thread() {
+        Ok(stack) => stack,
+        Err(error) => return Err(nowhere(format!("no memory for a stack: {error}"), [0; 3])),
+    };
+    let outer = IN_PROGRESS.get();
     let mut state = InProgress {
         call: Call {
             run,
@@ -63,12 +78,21 @@ pub(super) unsafe fn run(
             end,
             progress: null_mut(),
             stack: null_mut(),
+            // A launch from within a function that a kernel called: this is the stack already.
+            top: if outer.is_null() {
+                stack.top
+            } else {
+                null_mut()
+            },
         },
         progress: Progress { item: [0; 3] },
         panic: None,
+        stack,
+        overflowed: false,
+        in_application: AtomicBool::new(false),
     };
     let state = &raw mut state;
-    let outer = IN_PROGRESS.replace(state);
+    IN_PROGRESS.set(state);
     // SAFETY: `state` lives on this stack until the function returns, and is used through this
     // one pointer. The call is the caller's promise.
     let panic = unsafe {
@@ -81,20 +105,73 @@ pub(super) unsafe fn run(
         }
     };
     IN_PROGRESS.set(outer);
+    // SAFETY: as above.
+    let (item, overflowed) = unsafe { ((*state).progress.item, (*state).overflowed) };
     match panic {
         None => Ok(()),
         Some(Some(panic)) => Err(panic),
+        Some(None) if overflowed => {
+            let size = stack.size() >> 10;
+            let message = format!("stack overflow: a work-item has {size} KiB, see {SIZE}");
+            Err(nowhere(message, item))
+        }
         // The panic could not be described, for want of memory.
-        Some(None) => Err(ItemPanic {
-            message: String::new(),
-            source: Source {
-                file: String::new(),
-                line: 0,
-                column: 0,
-            },
-            // SAFETY: as above.
-            item: unsafe { (*state).progress.item },
-        }),
+        Some(None) => Err(nowhere(String::new(), item)),
+    }
+}
+
+/// A panic whose source is not known.
+fn nowhere(message: String, item: [u64; 3]) -> ItemPanic {
+    ItemPanic {
+        message,
+        source: Source {
+            file: String::new(),
+            line: 0,
+            column: 0,
+        },
+        item,
+    }
+}
+
+/// If this thread is in generated code, and an address lies where its stack has overflowed to:
+/// notes so, and gives the call that is to be left. Async-signal-safe.
+pub(super) fn overflow(address: usize) -> Option<*mut Call> {
+    let state = IN_PROGRESS.get();
+    if state.is_null() {
+        return None;
+    }
+    // SAFETY: the call in progress on this thread, whose caller waits for it.
+    unsafe {
+        let entered = !(*state).call.stack.is_null();
+        let in_application = (*state).in_application.load(Ordering::Relaxed);
+        if !entered || in_application || !(*state).stack.guards(address) {
+            return None;
+        }
+        (*state).overflowed = true;
+        Some(&raw mut (*state).call)
+    }
+}
+
+/// Runs what generated code calls of the application, which is not left by [`overflow`]: it may
+/// hold locks. So there must be stack enough.
+fn in_application<T>(function: impl FnOnce() -> T) -> T {
+    let state = IN_PROGRESS.get();
+    if state.is_null() {
+        return function();
+    }
+    // SAFETY: the call in progress on this thread. It is left, if at all, with frames of generated
+    // code and this one on the stack, which has nothing to drop: functions given are plain data.
+    unsafe {
+        if (*state).stack.is_nearly_full() {
+            (*state).overflowed = true;
+            escape::leave(&raw mut (*state).call);
+        }
+        (*state).in_application.store(true, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        let result = function();
+        compiler_fence(Ordering::SeqCst);
+        (*state).in_application.store(false, Ordering::Relaxed);
+        result
     }
 }
 
@@ -106,7 +183,7 @@ unsafe extern "C" fn host_panic(panic: *const Panic) -> ! {
         abort();
     }
     // SAFETY: generated code passes a valid panic. `state` is the call in progress on this thread.
-    unsafe { record(state, panic) };
+    in_application(|| unsafe { record(state, panic) });
     // SAFETY: `enter` was called with this call by `run` on this thread, further down this stack.
     // Frames since then are those of generated code, in which a panic drops nothing by design, and
     // of this function, which holds nothing: what `record` made is dropped or in `state`.
@@ -153,17 +230,17 @@ unsafe fn layout(size: usize, align: usize) -> Layout {
 
 unsafe extern "C" fn host_alloc(size: usize, align: usize) -> *mut u8 {
     // SAFETY: generated code calls it as `alloc` is to be called.
-    unsafe { alloc(layout(size, align)) }
+    in_application(|| unsafe { alloc(layout(size, align)) })
 }
 
 unsafe extern "C" fn host_alloc_zeroed(size: usize, align: usize) -> *mut u8 {
     // SAFETY: generated code calls it as `alloc_zeroed` is to be called.
-    unsafe { alloc_zeroed(layout(size, align)) }
+    in_application(|| unsafe { alloc_zeroed(layout(size, align)) })
 }
 
 unsafe extern "C" fn host_dealloc(memory: *mut u8, size: usize, align: usize) {
     // SAFETY: generated code calls it as `dealloc` is to be called.
-    unsafe { dealloc(memory, layout(size, align)) }
+    in_application(|| unsafe { dealloc(memory, layout(size, align)) })
 }
 
 unsafe extern "C" fn host_realloc(
@@ -173,5 +250,5 @@ unsafe extern "C" fn host_realloc(
     new: usize,
 ) -> *mut u8 {
     // SAFETY: generated code calls it as `realloc` is to be called.
-    unsafe { realloc(memory, layout(old, align), new) }
+    in_application(|| unsafe { realloc(memory, layout(old, align), new) })
 }

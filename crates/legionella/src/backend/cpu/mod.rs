@@ -5,7 +5,8 @@
 //! * [`memory`]: where buffers are;
 //! * [`pool`]: which thread runs which groups of which launch;
 //! * [`call`]: calls into generated code, and what it calls back;
-//! * [`escape`]: how a panicking work-item leaves generated code.
+//! * [`escape`]: how a panicking work-item leaves generated code;
+//! * [`stack`]: what generated code runs on, and what happens if that doesn't suffice.
 
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};
@@ -25,6 +26,7 @@ mod call;
 mod escape;
 mod memory;
 mod pool;
+mod stack;
 
 use pool::Pool;
 
@@ -50,6 +52,20 @@ pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
             }
         }
     };
+    if let Some(value) = std::env::var_os(call::SIZE) {
+        let value = value.to_string_lossy().into_owned();
+        let bytes = code::settings::bytes(&value).and_then(|bytes| usize::try_from(bytes).ok());
+        match bytes.filter(|bytes| (stack::LEAST..=stack::MOST).contains(bytes)) {
+            Some(bytes) => stack::set_size(bytes),
+            None => {
+                return Err(Error::from(code::Error::Setting {
+                    variable: call::SIZE,
+                    value,
+                    expected: "a size from 256K to 256G",
+                }));
+            }
+        }
+    }
     Ok(vec![Arc::new(Cpu::new("cpu", threads))])
 }
 

@@ -29,9 +29,6 @@ use crate::schedule::slot::Running;
 /// How long a thread without work stays awake.
 const PATIENCE: Duration = Duration::from_micros(50);
 
-/// Stack of a thread: kernels may recurse.
-const STACK: usize = 16 << 20;
-
 /// How long a chunk should take: long against claiming it, short for a launch that waits for a
 /// thread or for its cancellation.
 const CHUNK: Range<Duration> = Duration::from_micros(100)..Duration::from_micros(400);
@@ -184,7 +181,6 @@ impl Pool {
             let pool = Arc::clone(self);
             let spawned = thread::Builder::new()
                 .name(format!("legionella-{}-{index}", self.name))
-                .stack_size(STACK)
                 .spawn(move || pool.serve());
             match spawned {
                 Ok(_) => {}

@@ -5,6 +5,7 @@
 //! The link register `x30` holds where [`enter`] returns to.
 
 use std::arch::naked_asm;
+use std::ffi::c_void;
 use std::mem::offset_of;
 
 use super::Call;
@@ -12,8 +13,8 @@ use super::Call;
 /// Runs `call`; gives 0 if it returned and 1 if it ended by [`leave`].
 ///
 /// # Safety
-/// The call's function may be called with the call's arguments, and `call` is valid for reads and
-/// writes.
+/// The call's function may be called with the call's arguments, `call` is valid for reads and writes,
+/// and nothing else uses the stack that it names.
 #[unsafe(naked)]
 pub(in super::super) unsafe extern "C" fn enter(call: *mut Call) -> u32 {
     naked_asm!(
@@ -31,6 +32,11 @@ pub(in super::super) unsafe extern "C" fn enter(call: *mut Call) -> u32 {
         "str x9, [sp, #160]",
         "mov x9, sp",
         "str x9, [x0, #{stack}]",
+        "mov x19, x0",
+        "ldr x9, [x0, #{top}]",
+        "cbz x9, 2f",
+        "mov sp, x9",
+        "2:",
         "ldr x9, [x0, #{run}]",
         "ldr x1, [x0, #{launch}]",
         "ldr x2, [x0, #{first}]",
@@ -38,6 +44,8 @@ pub(in super::super) unsafe extern "C" fn enter(call: *mut Call) -> u32 {
         "ldr x4, [x0, #{progress}]",
         "ldr x0, [x0, #{block}]",
         "blr x9",
+        "ldr x9, [x19, #{stack}]",
+        "mov sp, x9",
         "mov w0, #0",
         "ldp x19, x20, [sp, #16]",
         "ldp x21, x22, [sp, #32]",
@@ -51,6 +59,7 @@ pub(in super::super) unsafe extern "C" fn enter(call: *mut Call) -> u32 {
         "ldp x29, x30, [sp], #176",
         "ret",
         stack = const offset_of!(Call, stack),
+        top = const offset_of!(Call, top),
         run = const offset_of!(Call, run),
         launch = const offset_of!(Call, launch),
         first = const offset_of!(Call, first),
@@ -86,4 +95,20 @@ pub(in super::super) unsafe extern "C" fn leave(call: *mut Call) -> ! {
         "ret",
         stack = const offset_of!(Call, stack),
     )
+}
+
+/// Has an interrupted thread end a call, once the handler of the signal returns.
+///
+/// # Safety
+/// As for [`leave`], on the interrupted thread, whose `ucontext_t` the context is.
+pub(in super::super) unsafe fn leave_from_signal(context: *mut c_void, call: *mut Call) {
+    let context = context.cast::<libc::ucontext_t>();
+    let leave: unsafe extern "C" fn(*mut Call) -> ! = leave;
+    // SAFETY: the caller's promise. The thread goes on as if it had called `leave`, which uses
+    // nothing of the stack that it comes from.
+    unsafe {
+        let machine = &mut (*context).uc_mcontext;
+        machine.regs[0] = call.expose_provenance() as u64;
+        machine.pc = leave as usize as u64;
+    }
 }

@@ -1,8 +1,9 @@
 //! Calling generated code so that it can be left from within, without unwinding.
 //!
-//! [`enter`] saves what the calling convention promises to its caller, and calls; [`leave`], on
-//! the same thread and within that call, takes the stack back to where `enter` was called and
-//! returns from there. What was on the stack in between is gone: nothing is dropped.
+//! [`enter`] saves what the calling convention promises to its caller, and calls, on another stack if
+//! asked to; [`leave`], on the same thread and within that call, takes the stack back to where
+//! `enter` was called and returns from there. What was on the stack in between is gone: nothing is
+//! dropped. [`leave_from_signal`] makes a thread leave that is interrupted by a signal.
 //!
 //! This is no `setjmp`: `enter` returns once, whichever way, like any function, so the compiler
 //! needs to know nothing about it.
@@ -15,9 +16,9 @@ mod aarch64;
 mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
-pub(super) use aarch64::{enter, leave};
+pub(super) use aarch64::{enter, leave, leave_from_signal};
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86_64::{enter, leave};
+pub(super) use x86_64::{enter, leave, leave_from_signal};
 
 /// A call of generated code: its arguments, and where its caller's stack ends.
 #[repr(C)]
@@ -30,6 +31,8 @@ pub(super) struct Call {
     pub(super) progress: *mut Progress,
     /// Set by [`enter`].
     pub(super) stack: *mut u8,
+    /// Where the stack begins that the call runs on, aligned to 16 bytes; null for the caller's.
+    pub(super) top: *mut u8,
 }
 
 #[cfg(test)]
@@ -55,6 +58,7 @@ mod tests {
             end: 7,
             progress: &mut progress,
             stack: null_mut(),
+            top: null_mut(),
         };
         CURRENT.set(&mut call);
         // SAFETY: the functions below are valid for these arguments.

@@ -5,6 +5,7 @@
 //! calls and returns.
 
 use std::arch::naked_asm;
+use std::ffi::c_void;
 use std::mem::offset_of;
 
 use super::Call;
@@ -12,8 +13,8 @@ use super::Call;
 /// Runs `call`; gives 0 if it returned and 1 if it ended by [`leave`].
 ///
 /// # Safety
-/// The call's function may be called with the call's arguments, and `call` is valid for reads and
-/// writes.
+/// The call's function may be called with the call's arguments, `call` is valid for reads and writes,
+/// and nothing else uses the stack that it names.
 #[unsafe(naked)]
 pub(in super::super) unsafe extern "sysv64" fn enter(call: *mut Call) -> u32 {
     naked_asm!(
@@ -28,6 +29,12 @@ pub(in super::super) unsafe extern "sysv64" fn enter(call: *mut Call) -> u32 {
         "stmxcsr [rsp]",
         "fnstcw [rsp + 4]",
         "mov [rdi + {stack}], rsp",
+        "mov rbx, rdi",
+        "mov r11, [rdi + {top}]",
+        "test r11, r11",
+        "jz 2f",
+        "mov rsp, r11",
+        "2:",
         "mov rax, [rdi + {run}]",
         "mov rsi, [rdi + {launch}]",
         "mov rdx, [rdi + {first}]",
@@ -35,6 +42,7 @@ pub(in super::super) unsafe extern "sysv64" fn enter(call: *mut Call) -> u32 {
         "mov r8, [rdi + {progress}]",
         "mov rdi, [rdi + {block}]",
         "call rax",
+        "mov rsp, [rbx + {stack}]",
         "xor eax, eax",
         "add rsp, 8",
         "pop r15",
@@ -45,6 +53,7 @@ pub(in super::super) unsafe extern "sysv64" fn enter(call: *mut Call) -> u32 {
         "pop rbp",
         "ret",
         stack = const offset_of!(Call, stack),
+        top = const offset_of!(Call, top),
         run = const offset_of!(Call, run),
         launch = const offset_of!(Call, launch),
         first = const offset_of!(Call, first),
@@ -76,4 +85,20 @@ pub(in super::super) unsafe extern "sysv64" fn leave(call: *mut Call) -> ! {
         "ret",
         stack = const offset_of!(Call, stack),
     )
+}
+
+/// Has an interrupted thread end a call, once the handler of the signal returns.
+///
+/// # Safety
+/// As for [`leave`], on the interrupted thread, whose `ucontext_t` the context is.
+pub(in super::super) unsafe fn leave_from_signal(context: *mut c_void, call: *mut Call) {
+    let context = context.cast::<libc::ucontext_t>();
+    let leave: unsafe extern "sysv64" fn(*mut Call) -> ! = leave;
+    // SAFETY: the caller's promise. The thread goes on as if it had called `leave`, which uses
+    // nothing of the stack that it comes from.
+    unsafe {
+        let registers = &mut (*context).uc_mcontext.gregs;
+        registers[libc::REG_RDI as usize] = call.expose_provenance() as i64;
+        registers[libc::REG_RIP as usize] = leave as usize as i64;
+    }
 }
