@@ -118,6 +118,63 @@ fn a_nightly_toolchain_builds_what_runs() {
 }
 
 #[test]
+fn code_compiled_without_the_wrapper_is_refused_by_name() {
+    let (_folder, root) = project("mixed");
+    let library = root.join("libplain.rlib");
+    fs::write(
+        root.join("plain.rs"),
+        "#[inline(never)] pub fn secret(x: u32) -> u32 { x.rotate_left(3) }",
+    )
+    .unwrap();
+    let mut rustc = command("rustc", &root);
+    rustc.args(["--edition=2024", "--crate-type=rlib", "plain.rs"]);
+    good(rustc.output().unwrap());
+    let main = r#"
+use legionella::prelude::*;
+
+fn reaches_out(at: Item, mut y: Disjoint<u32>) {
+    if let Some(y) = y.at(&at) {
+        *y = plain::secret(*y);
+    }
+}
+
+fn main() -> legionella::Result<()> {
+    let accelerator = Accelerator::by_name("cpu")?;
+    let mut y = accelerator.upload(&[1, 2, 3])?;
+    accelerator.launch(reaches_out, 3, (&mut y,))?.wait()
+}
+"#;
+    fs::write(root.join("src/main.rs"), main).unwrap();
+    let mut run = command(LEGIONELLA, &root);
+    run.args(["legionella", "run"]);
+    run.env("RUSTFLAGS", format!("--extern plain={}", library.display()));
+    let refused = bad(run.output().unwrap());
+    assert!(
+        refused.contains("plain::secret") && refused.contains("cargo legionella build"),
+        "{refused}"
+    );
+    assert!(refused.contains("mixed::reaches_out") && refused.contains("src/main.rs:6"));
+}
+
+#[test]
+fn documentation_tests_are_told_that_they_cannot_launch() {
+    let (_folder, root) = project("documented");
+    let library = r#"
+//! ```
+//! use legionella::prelude::*;
+//! let accelerator = Accelerator::by_name("cpu").unwrap();
+//! let error = accelerator.launch(|_: Item| {}, 1, ()).and_then(|launch| launch.wait());
+//! let text = error.unwrap_err().to_string();
+//! assert!(text.contains("documentation tests can't launch"), "{text}");
+//! assert!(text.contains("cargo legionella run"), "{text}");
+//! ```
+"#;
+    fs::write(root.join("src/lib.rs"), library).unwrap();
+    let told = good(legionella(&root, &["test", "--doc"]));
+    assert!(told.contains("1 passed"), "{told}");
+}
+
+#[test]
 fn an_existing_project_keeps_its_wrapper_and_its_comments() {
     let folder = tempfile::tempdir().unwrap();
     let at = |path: &str| folder.path().join(path);

@@ -23,7 +23,8 @@ pub enum Error {
         "kernel `{kernel}` has no device code, because this program was built without \
          Legionella's compiler wrapper: build and run it with `cargo legionella run` (or `build`, \
          `test`, `bench`), or run `cargo legionella init` once in the project so that plain \
-         `cargo run` works"
+         `cargo run` works; documentation tests can't launch, since rustdoc compiles them without \
+         any wrapper: mark them `no_run`"
     )]
     NotWrapped {
         /// The kernel, as the caller names it.

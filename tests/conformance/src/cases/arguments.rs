@@ -7,7 +7,7 @@ use legionella::prelude::*;
 
 use crate::both::both;
 use crate::suite::Suite;
-use crate::trial::output;
+use crate::trial::{Failure, Verdict, output};
 use crate::values::values;
 
 #[derive(Clone, Copy, DeviceData)]
@@ -86,6 +86,17 @@ fn twelve(
         i[0] = (f64::from(f) * g[n % g.len()]) as u32 + h.1 as u32 + u32::from(h.0);
         i[1] = u32::from(j[n % 5]) + u32::from(k) + l.map_or(0, u32::from);
     }
+}
+
+/// Whether a buffer holds what it should.
+fn same(found: &[u32], expected: &[u32]) -> Verdict {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Failure::unexpected(
+        format!("{expected:?}"),
+        format!("{found:?}"),
+    ))
 }
 
 /// Adds the cases.
@@ -225,5 +236,46 @@ pub fn add(suite: &mut Suite) {
             t, kernel, Grid::over(40),
             [value Duration::from_micros(1_234_567)], [value std::net::Ipv4Addr::LOCALHOST], [value std::cmp::Ordering::Less], [write y],
         )
+    });
+    suite.case("arguments/parts_of_buffers", |t| {
+        let kernel = |at: Item, x: &[u32], mut y: Disjoint<u32>| {
+            if let (Some(x), Some(y)) = (x.get(at.global()), y.at(&at)) {
+                *y = x ^ 0xFF;
+            }
+        };
+        let mut buffer = t.accelerator.upload(&values::<u32>(40))?;
+        let mut expected = buffer.to_vec()?;
+        let (low, mut high) = buffer.split_at_mut(20)?;
+        let inputs = low.as_slice().slice(5..15)?;
+        t.accelerator
+            .launch(kernel, 20, (inputs, high.slice_mut(3..)?))?;
+        for index in 0..10 {
+            expected[23 + index] = expected[5 + index] ^ 0xFF;
+        }
+        same(&buffer.to_vec()?, &expected)
+    });
+    suite.case("arguments/addresses", |t| {
+        let kernel = |at: Item, x: *const u32, y: *mut u32| {
+            let index = at.global();
+            // SAFETY: the grid has as many items as lie between `x` and `y` and their ends.
+            unsafe { *y.add(index) = *x.add(index) + 1 };
+        };
+        let mut buffer = t.accelerator.upload(&Vec::from_iter(0..64u32))?;
+        let before = buffer.to_vec()?;
+        let (x, y) = (buffer.device_ptr(), buffer.device_ptr().offset(32));
+        // SAFETY: the buffer lives until `wait` returns, items write an element each that no
+        // other reads, and the grid ends where the buffer does.
+        unsafe { t.accelerator.launch_unchecked(kernel, 32, (x, y)) }?.wait()?;
+        buffer.slice_mut(..32)?.fill(0)?;
+        let expected: Vec<u32> = (0..64)
+            .map(|index| {
+                if index < 32 {
+                    0
+                } else {
+                    before[index - 32] + 1
+                }
+            })
+            .collect();
+        same(&buffer.to_vec()?, &expected)
     });
 }
