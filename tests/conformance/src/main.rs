@@ -4,6 +4,14 @@
 //! `conformance --accelerator NAME [--filter TEXT] [--list] [--json]` runs all cases whose name
 //! contains the text and closes with `N passed, N failed, N skipped`.
 
+// Kernels are written in every way that people write, also in those that clippy would not.
+#![allow(
+    clippy::double_ended_iterator_last,
+    clippy::manual_is_multiple_of,
+    clippy::type_complexity,
+    clippy::useless_vec
+)]
+
 mod bits;
 mod both;
 mod cases;
