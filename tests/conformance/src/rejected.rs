@@ -42,10 +42,15 @@ impl Reason {
     }
 }
 
-/// Whether a chain starts at the kernel, by its full path, and has lines of this file.
+/// Whether a chain starts at the kernel, has lines of this file, and full paths throughout, also of
+/// functions that were inlined.
 fn says_where(diagnostic: &Diagnostic) -> bool {
     let kernel = diagnostic.chain.first();
     kernel.is_some_and(|kernel| kernel.function.contains("conformance::rejected::"))
+        && diagnostic
+            .chain
+            .iter()
+            .all(|call| call.function.contains("::"))
         && diagnostic.chain.iter().any(|call| {
             let source = call.source.as_ref();
             source.is_some_and(|source| source.file.ends_with("rejected.rs") && source.line > 0)

@@ -1,10 +1,10 @@
 //! Reading LLVM modules through the C API: lists as iterators, names as strings.
 
-use std::ptr::NonNull;
-
 use llvm_sys::LLVMLinkage;
 use llvm_sys::core::*;
 use llvm_sys::prelude::*;
+
+use crate::ir::list;
 
 /// The name of a value, which lives as long as the value does and is not renamed.
 ///
@@ -35,42 +35,24 @@ pub(super) unsafe fn is_local(global: LLVMValueRef) -> bool {
 /// `module` must be valid for as long as the iterator is used.
 pub(super) unsafe fn functions(module: LLVMModuleRef) -> impl Iterator<Item = LLVMValueRef> {
     // SAFETY: as the caller says.
-    unsafe { values(LLVMGetFirstFunction(module), LLVMGetNextFunction) }
+    unsafe { list(LLVMGetFirstFunction(module), LLVMGetNextFunction) }
 }
 
 /// # Safety
 /// As for [`functions`].
 pub(super) unsafe fn globals(module: LLVMModuleRef) -> impl Iterator<Item = LLVMValueRef> {
     // SAFETY: as the caller says.
-    unsafe { values(LLVMGetFirstGlobal(module), LLVMGetNextGlobal) }
-}
-
-/// The elements of one of LLVM's lists. The next one is looked up before an element is given out,
-/// so that element may be deleted.
-///
-/// # Safety
-/// `first` must be null or what `next` takes, and the list must stay valid.
-pub(super) unsafe fn values<T>(
-    first: *mut T,
-    next: unsafe extern "C" fn(*mut T) -> *mut T,
-) -> impl Iterator<Item = *mut T> {
-    let mut following = first;
-    std::iter::from_fn(move || {
-        let value = NonNull::new(following)?.as_ptr();
-        // SAFETY: as the caller says.
-        following = unsafe { next(value) };
-        Some(value)
-    })
+    unsafe { list(LLVMGetFirstGlobal(module), LLVMGetNextGlobal) }
 }
 
 /// # Safety
 /// `function` must be a valid function, unchanged while the iterator is used.
 pub(super) unsafe fn body(function: LLVMValueRef) -> impl Iterator<Item = LLVMValueRef> {
     // SAFETY: as the caller says.
-    let blocks = unsafe { values(LLVMGetFirstBasicBlock(function), LLVMGetNextBasicBlock) };
+    let blocks = unsafe { list(LLVMGetFirstBasicBlock(function), LLVMGetNextBasicBlock) };
     blocks.flat_map(|block| {
         // SAFETY: as above.
-        unsafe { values(LLVMGetFirstInstruction(block), LLVMGetNextInstruction) }
+        unsafe { list(LLVMGetFirstInstruction(block), LLVMGetNextInstruction) }
     })
 }
 

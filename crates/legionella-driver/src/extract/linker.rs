@@ -19,10 +19,10 @@ use llvm_sys::prelude::*;
 use llvm_sys::transforms::pass_builder::*;
 use llvm_sys::{LLVMAttributeFunctionIndex, LLVMDiagnosticSeverity, LLVMLinkage, LLVMVisibility};
 
-use super::ir::{body, functions, globals, is_local, name, values};
+use super::ir::{body, functions, globals, is_local, name};
 use super::{cuts, maths};
 use crate::error::Error;
-use crate::ir::{Value, debug};
+use crate::ir::{Value, debug, list};
 
 /// The gathered module, with the LLVM context that it lives in.
 pub(super) struct Gathered {
@@ -159,7 +159,7 @@ impl Gathered {
                     self.release(global, chosen);
                 }
             }
-            for alias in values(LLVMGetFirstGlobalAlias(source), LLVMGetNextGlobalAlias) {
+            for alias in list(LLVMGetFirstGlobalAlias(source), LLVMGetNextGlobalAlias) {
                 self.release(alias, chosen);
             }
             for function in functions(source) {
@@ -252,7 +252,7 @@ impl Gathered {
             LLVMDisposePassBuilderOptions(options);
             // Larger bitcode is no reason to fail.
             LLVMConsumeError(error);
-            let aliases = values(LLVMGetFirstGlobalAlias(self.module), LLVMGetNextGlobalAlias);
+            let aliases = list(LLVMGetFirstGlobalAlias(self.module), LLVMGetNextGlobalAlias);
             let all = functions(self.module).chain(globals(self.module));
             for value in all.chain(aliases) {
                 if LLVMIsDeclaration(value) != 0 || is_local(value) {

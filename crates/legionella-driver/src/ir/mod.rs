@@ -14,6 +14,7 @@ pub(crate) use pipeline::Pipeline;
 pub(crate) use value::{Block, Function, Type, Value};
 
 use std::ffi::CString;
+use std::ptr::NonNull;
 
 /// Calls LLVM through one of the handles below.
 ///
@@ -33,15 +34,32 @@ pub(crate) fn c_name(name: &str) -> CString {
     CString::new(name).unwrap_or_default()
 }
 
+/// The elements of one of LLVM's lists. The next one is looked up before an element is given out,
+/// so that element may be deleted.
+///
+/// # Safety
+/// `first` must be null or what `next` takes, and the list must stay valid.
+pub(crate) unsafe fn list<T>(
+    first: *mut T,
+    next: unsafe extern "C" fn(*mut T) -> *mut T,
+) -> impl Iterator<Item = *mut T> {
+    let mut following = first;
+    std::iter::from_fn(move || {
+        let value = NonNull::new(following)?.as_ptr();
+        // SAFETY: as the caller says.
+        following = unsafe { next(value) };
+        Some(value)
+    })
+}
+
 /// All functions of a module, declarations included.
 pub(crate) fn functions<'m>(module: &'m inkwell::module::Module<'_>) -> Vec<Function<'m>> {
-    let mut all = Vec::new();
-    let mut next = llvm!(llvm_sys::core::LLVMGetFirstFunction(module.as_mut_ptr()));
-    while !next.is_null() {
-        all.push(Function::from_raw(next));
-        next = llvm!(llvm_sys::core::LLVMGetNextFunction(next));
-    }
-    all
+    use llvm_sys::core as c;
+    let all = llvm!(list(
+        c::LLVMGetFirstFunction(module.as_mut_ptr()),
+        c::LLVMGetNextFunction
+    ));
+    all.map(Function::from_raw).collect()
 }
 
 /// The function of that name.
@@ -59,13 +77,12 @@ pub(crate) fn function<'m>(
 
 /// All global variables of a module, declarations included.
 pub(crate) fn globals<'m>(module: &'m inkwell::module::Module<'_>) -> Vec<Value<'m>> {
-    let mut all = Vec::new();
-    let mut next = llvm!(llvm_sys::core::LLVMGetFirstGlobal(module.as_mut_ptr()));
-    while !next.is_null() {
-        all.push(Value::from_raw(next));
-        next = llvm!(llvm_sys::core::LLVMGetNextGlobal(next));
-    }
-    all
+    use llvm_sys::core as c;
+    let all = llvm!(list(
+        c::LLVMGetFirstGlobal(module.as_mut_ptr()),
+        c::LLVMGetNextGlobal
+    ));
+    all.map(Value::from_raw).collect()
 }
 
 /// The function of that name, declared if the module has none.

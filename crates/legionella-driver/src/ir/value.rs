@@ -8,7 +8,7 @@ use llvm_sys::core as c;
 use llvm_sys::prelude::{LLVMBasicBlockRef, LLVMTypeRef, LLVMValueRef};
 use llvm_sys::{LLVMAttributeFunctionIndex, LLVMLinkage, LLVMOpcode, LLVMTypeKind};
 
-use super::{c_name, llvm};
+use super::{c_name, list, llvm};
 
 /// A type.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -331,13 +331,9 @@ impl<'m> Block<'m> {
     }
 
     pub(crate) fn instructions(self) -> Vec<Value<'m>> {
-        let mut all = Vec::new();
-        let mut next = llvm!(c::LLVMGetFirstInstruction(self.0));
-        while !next.is_null() {
-            all.push(Value::from_raw(next));
-            next = llvm!(c::LLVMGetNextInstruction(next));
-        }
-        all
+        let first = llvm!(c::LLVMGetFirstInstruction(self.0));
+        let all = llvm!(list(first, c::LLVMGetNextInstruction));
+        all.map(Value::from_raw).collect()
     }
 
     pub(crate) fn phis(self) -> Vec<Value<'m>> {
@@ -404,13 +400,9 @@ impl<'m> Function<'m> {
     }
 
     pub(crate) fn blocks(self) -> Vec<Block<'m>> {
-        let mut all = Vec::new();
-        let mut next = llvm!(c::LLVMGetFirstBasicBlock(self.raw()));
-        while !next.is_null() {
-            all.push(Block::from_raw(next));
-            next = llvm!(c::LLVMGetNextBasicBlock(next));
-        }
-        all
+        let first = llvm!(c::LLVMGetFirstBasicBlock(self.raw()));
+        let all = llvm!(list(first, c::LLVMGetNextBasicBlock));
+        all.map(Block::from_raw).collect()
     }
 
     /// All instructions, block by block.

@@ -16,6 +16,9 @@ use crate::ir::{self, Builder, Function, Value, llvm};
 /// Bit of `std_detect`'s cache words that says "detection has run".
 const STD_INITIALISED: u64 = 1 << 63;
 
+/// The question which registers the operating system keeps.
+const XGETBV: &str = "llvm.x86.xgetbv";
+
 /// Functions that stand between a question and its answer: of atomics, which hide the cache, and of
 /// detection itself, which hide the instruction.
 const STEPS: [&str; 7] = [
@@ -39,9 +42,16 @@ pub(super) fn occurs(module: &Module<'_>) -> bool {
         symbol.contains("CACHE") && is_standard_cache(&symbol)
     };
     ir::globals(module).into_iter().any(is_cache)
+        || ir::function(module, XGETBV).is_some()
         || ir::functions(module)
             .into_iter()
-            .any(|function| function.instructions().into_iter().any(is_cpuid))
+            .flat_map(Function::instructions)
+            .any(|instruction| instruction.callee().is_some_and(asks_by_assembly))
+}
+
+fn asks_by_assembly(callee: Value<'_>) -> bool {
+    let assembly = callee.inline_assembly();
+    assembly.is_some_and(|(text, _)| text.contains("cpuid"))
 }
 
 fn is_standard_cache(symbol: &str) -> bool {
@@ -166,12 +176,10 @@ fn is_cpuid(instruction: Value<'_>) -> bool {
     let Some(callee) = instruction.callee() else {
         return false;
     };
-    if let Some(function) = callee.as_function() {
-        return function.name() == "llvm.x86.xgetbv";
+    match callee.as_function() {
+        Some(function) => function.name() == XGETBV,
+        None => asks_by_assembly(callee),
     }
-    callee
-        .inline_assembly()
-        .is_some_and(|(text, _)| text.contains("cpuid"))
 }
 
 fn owner(instruction: Value<'_>) -> Function<'_> {
