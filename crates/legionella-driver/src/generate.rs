@@ -24,7 +24,7 @@ pub enum Failure {
 }
 
 /// The stages of a kernel on its way, in order, for those who want to see them.
-pub const STAGES: [&str; 5] = ["ir", "lowered", "simplified", "items", "optimized"];
+pub const STAGES: [&str; 6] = ["ir", "lowered", "simplified", "way", "items", "optimized"];
 
 /// A function that is given a stage's name and its text.
 type See<'a> = dyn FnMut(&str, &str) + 'a;
@@ -49,6 +49,13 @@ impl<'a> Stages<'a> {
         Stages {
             see: Some(see),
             since: Instant::now(),
+        }
+    }
+
+    /// Shows a stage that is no IR: what was decided, in words. Nothing is written that nobody sees.
+    pub(crate) fn tell(&mut self, stage: &str, text: impl std::fmt::Display) {
+        if let Some(see) = &mut self.see {
+            see(stage, &text.to_string());
         }
     }
 

@@ -24,6 +24,8 @@ pub enum Stage {
     Ir,
     /// Without a host: panics cut, the machine's operations declared.
     Lowered,
+    /// How the target runs work-items, and why.
+    Way,
     /// As the target's code is made from.
     Optimized,
     /// The target's assembly.
@@ -32,13 +34,20 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Stage; 4] = [Stage::Ir, Stage::Lowered, Stage::Optimized, Stage::Assembly];
+    pub const ALL: [Stage; 5] = [
+        Stage::Ir,
+        Stage::Lowered,
+        Stage::Way,
+        Stage::Optimized,
+        Stage::Assembly,
+    ];
 
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self {
             Stage::Ir => "ir",
             Stage::Lowered => "lowered",
+            Stage::Way => "way",
             Stage::Optimized => "optimized",
             Stage::Assembly => "asm",
         }

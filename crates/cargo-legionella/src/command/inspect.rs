@@ -37,8 +37,8 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "TARGET[:CPU]", default_value = "cpu")]
     target: String,
     /// Print this stage of the kernel's code: ir (as it is in the file), lowered (panics and the
-    /// operations of the machine bound), optimized, or asm (the target's assembly)
-    #[arg(short, long, value_name = "ir|lowered|optimized|asm")]
+    /// operations of the machine bound), way (how work-items run, and why), optimized, or asm (the target's assembly)
+    #[arg(short, long, value_name = "ir|lowered|way|optimized|asm")]
     stage: Option<Stage>,
     /// Print JSON
     #[arg(long)]

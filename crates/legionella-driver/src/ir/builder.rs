@@ -6,7 +6,7 @@ use llvm_sys::core as c;
 use llvm_sys::prelude::LLVMBuilderRef;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
 
-use super::{Block, Function, Type, Value, llvm};
+use super::{Block, Function, Type, Types, Value, llvm};
 
 const UNNAMED: *const std::ffi::c_char = c"".as_ptr();
 
@@ -138,6 +138,41 @@ impl<'m> Builder<'m> {
             1,
             UNNAMED
         )))
+    }
+
+    /// The vector whose elements are all `value`.
+    pub(crate) fn splat(&self, value: Value<'m>, len: u64) -> Value<'m> {
+        let vector = value.ty().vector(len);
+        let lane = Types::of_type(value.ty()).i32.zero();
+        let first = Self::value(llvm!(c::LLVMBuildInsertElement(
+            self.0,
+            vector.poison().raw(),
+            value.raw(),
+            lane.raw(),
+            UNNAMED
+        )));
+        let mask = lane.ty().vector(len).zero();
+        Self::value(llvm!(c::LLVMBuildShuffleVector(
+            self.0,
+            first.raw(),
+            vector.poison().raw(),
+            mask.raw(),
+            UNNAMED
+        )))
+    }
+
+    /// Changes the width of an integer; what is new is zero.
+    pub(crate) fn resize(&self, value: Value<'m>, ty: Type<'m>) -> Value<'m> {
+        let (old, new) = (value.ty().integer_width(), ty.integer_width());
+        match old.cmp(&new) {
+            std::cmp::Ordering::Less => {
+                Self::value(llvm!(c::LLVMBuildZExt(self.0, value.raw(), ty.raw(), UNNAMED)))
+            }
+            std::cmp::Ordering::Greater => {
+                Self::value(llvm!(c::LLVMBuildTrunc(self.0, value.raw(), ty.raw(), UNNAMED)))
+            }
+            std::cmp::Ordering::Equal => value,
+        }
     }
 
     pub(crate) fn alloca(&self, ty: Type<'m>, align: u32) -> Value<'m> {

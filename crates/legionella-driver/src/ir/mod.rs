@@ -6,6 +6,7 @@
 
 mod builder;
 pub(crate) mod debug;
+pub(crate) mod flow;
 mod pipeline;
 mod value;
 
@@ -162,8 +163,18 @@ pub(crate) struct Types<'m> {
 
 impl<'m> Types<'m> {
     pub(crate) fn of(module: &'m inkwell::module::Module<'_>) -> Self {
+        Types::in_context(llvm!(llvm_sys::core::LLVMGetModuleContext(
+            module.as_mut_ptr()
+        )))
+    }
+
+    /// Those of the context that a type is of.
+    pub(crate) fn of_type(ty: Type<'m>) -> Self {
+        Types::in_context(llvm!(llvm_sys::core::LLVMGetTypeContext(ty.raw())))
+    }
+
+    fn in_context(context: llvm_sys::prelude::LLVMContextRef) -> Self {
         use llvm_sys::core as c;
-        let context = llvm!(c::LLVMGetModuleContext(module.as_mut_ptr()));
         let ty = Type::from_raw;
         Types {
             void: ty(llvm!(c::LLVMVoidTypeInContext(context))),

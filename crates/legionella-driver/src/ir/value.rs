@@ -43,6 +43,19 @@ impl<'m> Type<'m> {
         Type::from_raw(llvm!(c::LLVMArrayType2(self.0, len)))
     }
 
+    /// The type of vectors of `len` such elements.
+    pub(crate) fn vector(self, len: u64) -> Type<'m> {
+        Type::from_raw(llvm!(c::LLVMVectorType(self.0, len as u32)))
+    }
+
+    /// The type of integers of that many bits.
+    pub(crate) fn integer(self, bits: u32) -> Type<'m> {
+        Type::from_raw(llvm!(c::LLVMIntTypeInContext(
+            c::LLVMGetTypeContext(self.0),
+            bits
+        )))
+    }
+
     /// The struct type of these fields.
     pub(crate) fn structure(fields: &[Type<'m>], any: Type<'m>) -> Type<'m> {
         let context = llvm!(c::LLVMGetTypeContext(any.0));
@@ -65,6 +78,28 @@ impl<'m> Type<'m> {
 
     pub(crate) fn poison(self) -> Value<'m> {
         Value::from_raw(llvm!(c::LLVMGetPoison(self.0)))
+    }
+
+    /// How many fields a struct type has; 0 for others.
+    pub(crate) fn field_count(self) -> u32 {
+        if self.kind() == LLVMTypeKind::LLVMStructTypeKind {
+            llvm!(c::LLVMCountStructElementTypes(self.0))
+        } else {
+            0
+        }
+    }
+
+    /// The type of a field of a struct type.
+    pub(crate) fn field(self, index: u32) -> Type<'m> {
+        Type::from_raw(llvm!(c::LLVMStructGetTypeAtIndex(self.0, index)))
+    }
+
+    /// The type as LLVM writes it.
+    pub(crate) fn text(self) -> String {
+        let text = llvm!(c::LLVMPrintTypeToString(self.0));
+        let shown = llvm!(CStr::from_ptr(text)).to_string_lossy().into_owned();
+        llvm!(c::LLVMDisposeMessage(text));
+        shown
     }
 
     /// Bits of an integer type; 0 for others.
@@ -212,6 +247,58 @@ impl<'m> Value<'m> {
         all
     }
 
+    /// The instruction behind an instruction in its block.
+    pub(crate) fn next(self) -> Option<Value<'m>> {
+        let next = llvm!(c::LLVMGetNextInstruction(self.0));
+        (!next.is_null()).then(|| Value::from_raw(next))
+    }
+
+    /// Takes an instruction out of its block, to be put elsewhere.
+    pub(crate) fn detach(self) {
+        llvm!(c::LLVMInstructionRemoveFromParent(self.0));
+    }
+
+    /// Removes an instruction that is in no block.
+    pub(crate) fn delete_detached(self) {
+        llvm!(c::LLVMDeleteInstruction(self.0));
+    }
+
+    /// Whether an instruction reads or writes memory by itself or by a call.
+    pub(crate) fn touches_memory(self) -> bool {
+        use LLVMOpcode::*;
+        matches!(
+            self.opcode(),
+            Some(LLVMLoad | LLVMStore | LLVMAtomicRMW | LLVMAtomicCmpXchg | LLVMFence | LLVMCall)
+        )
+    }
+
+    /// The vector of these elements, which are constants.
+    pub(crate) fn vector(elements: &[Value<'m>]) -> Value<'m> {
+        let mut raw: Vec<_> = elements.iter().map(|element| element.0).collect();
+        Value::from_raw(llvm!(c::LLVMConstVector(raw.as_mut_ptr(), raw.len() as u32)))
+    }
+
+    /// A copy of an instruction that is in no block yet.
+    pub(crate) fn duplicate(self) -> Value<'m> {
+        Value::from_raw(llvm!(c::LLVMInstructionClone(self.0)))
+    }
+
+    /// The type that an instruction on memory allocates.
+    pub(crate) fn allocated(self) -> Type<'m> {
+        Type::from_raw(llvm!(c::LLVMGetAllocatedType(self.0)))
+    }
+
+    /// Whether a load or store may be neither split nor dropped: it is atomic or volatile.
+    pub(crate) fn is_ordered(self) -> bool {
+        llvm!(c::LLVMGetVolatile(self.0)) != 0
+            || llvm!(c::LLVMGetOrdering(self.0)) != llvm_sys::LLVMAtomicOrdering::LLVMAtomicOrderingNotAtomic
+    }
+
+    /// Sets the alignment of a load, a store or an allocation, in bytes.
+    pub(crate) fn set_alignment(self, bytes: u32) {
+        llvm!(c::LLVMSetAlignment(self.0, bytes));
+    }
+
     pub(crate) fn replace_all_uses_with(self, other: Value<'m>) {
         llvm!(c::LLVMReplaceAllUsesWith(self.0, other.0));
     }
@@ -219,6 +306,20 @@ impl<'m> Value<'m> {
     /// Removes an instruction. It must have no users left.
     pub(crate) fn erase(self) {
         llvm!(c::LLVMInstructionEraseFromParent(self.0));
+    }
+
+    /// A field of a struct that is a constant or was put together by insertions.
+    pub(crate) fn field(self, index: u32) -> Option<Value<'m>> {
+        let mut whole = self;
+        while whole.is_instruction() && whole.is(LLVMOpcode::LLVMInsertValue) {
+            if llvm!(*c::LLVMGetIndices(whole.0)) == index {
+                return Some(whole.operand(1));
+            }
+            whole = whole.operand(0);
+        }
+        whole
+            .is_constant()
+            .then(|| Value::from_raw(llvm!(c::LLVMGetAggregateElement(whole.0, index))))
     }
 
     /// The block of an instruction.
@@ -243,6 +344,16 @@ impl<'m> Value<'m> {
         (0..count)
             .map(|index| Block::from_raw(llvm!(c::LLVMGetSuccessor(self.0, index))))
             .collect()
+    }
+
+    /// Whether a terminator chooses between different blocks.
+    pub(crate) fn successors_differ(self) -> bool {
+        let terminates = !llvm!(c::LLVMIsATerminatorInst(self.0)).is_null();
+        terminates
+            && self
+                .successors()
+                .windows(2)
+                .any(|pair| pair[0] != pair[1])
     }
 
     pub(crate) fn set_successor(self, index: u32, block: Block<'m>) {
@@ -299,6 +410,13 @@ impl<'m> Value<'m> {
             Some(LLVMGetElementPtr) => llvm!(c::LLVMGEPSetNoWrapFlags(copy, 0)),
             _ => {}
         }
+        let copy = Value::from_raw(copy);
+        copy.forget_promises();
+        copy
+    }
+
+    /// Drops what was known of an instruction's result where it stood.
+    pub(crate) fn forget_promises(self) {
         let context = llvm!(c::LLVMGetTypeContext(self.ty().raw()));
         for name in ["noundef", "range", "nonnull", "align", "dereferenceable"] {
             let kind = llvm!(c::LLVMGetMDKindIDInContext(
@@ -306,9 +424,8 @@ impl<'m> Value<'m> {
                 name.as_ptr().cast(),
                 name.len() as u32
             ));
-            llvm!(c::LLVMSetMetadata(copy, kind, std::ptr::null_mut()));
+            llvm!(c::LLVMSetMetadata(self.0, kind, std::ptr::null_mut()));
         }
-        Value::from_raw(copy)
     }
 }
 

@@ -9,6 +9,7 @@
 //! the *quick* one of checks that all items of a strip pass.
 
 use inkwell::module::Module;
+use inkwell::targets::TargetMachine;
 use legionella_abi::{cpu, intrinsic};
 use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
@@ -16,7 +17,9 @@ use llvm_sys::{LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
 use super::cold::{self, Deferred};
 use super::guards::Quick;
 use super::loops::{self, Counter, Parallel, Strips};
+use super::regions::{self, Plan, Site};
 use crate::error::Error;
+use crate::generate::Stages;
 use crate::ir::{self, Builder, Function, Type, Types, Value, llvm};
 
 /// Most items of a strip: how many fit between two looks at who panicked.
@@ -32,9 +35,15 @@ pub(super) struct Run<'m> {
     /// The lane loop without checks, and the ids in it.
     quick: Option<(Quick<'m>, Ids<'m>)>,
     cold: Option<Function<'m>>,
+    in_regions: bool,
 }
 
 impl<'m> Run<'m> {
+    /// Whether the kernel was split into regions.
+    pub(super) fn is_in_regions(&self) -> bool {
+        self.in_regions
+    }
+
     /// The address of the ids, if `function` is the cold function, which is told them so.
     fn cold_ids(&self, function: Function<'m>) -> Option<Value<'m>> {
         (self.cold == Some(function)).then(|| function.parameters()[2])
@@ -43,7 +52,7 @@ impl<'m> Run<'m> {
 
 /// Ids and sizes within the lane loop, by dimension.
 #[derive(Clone, Copy)]
-struct Ids<'m> {
+pub(super) struct Ids<'m> {
     global: [Value<'m>; 3],
     local: [Value<'m>; 3],
     group: [Value<'m>; 3],
@@ -52,7 +61,7 @@ struct Ids<'m> {
 }
 
 impl<'m> Ids<'m> {
-    fn of(&self, intrinsic: &str) -> Option<[Value<'m>; 3]> {
+    pub(super) fn of(&self, intrinsic: &str) -> Option<[Value<'m>; 3]> {
         Some(match intrinsic {
             intrinsic::GLOBAL_ID => self.global,
             intrinsic::GRID_SIZE => self.grid,
@@ -85,13 +94,23 @@ impl<'m> Ids<'m> {
 const ID_COUNT: u64 = 3 * crate::lower::IDS.len() as u64;
 
 /// Builds the loops around an entry shim, which still is a call in the innermost.
-pub(super) fn build<'m>(module: &'m Module<'_>, entry: &str) -> Result<Run<'m>, Error> {
+pub(super) fn build<'m>(
+    module: &'m Module<'_>,
+    entry: &str,
+    machine: &TargetMachine,
+    stages: &mut Stages<'_>,
+) -> Result<Run<'m>, Error> {
     let shim = ir::function(module, entry).ok_or_else(|| Error::Internal {
         stage: "cpu target",
         reason: format!("the entry shim {entry} is gone"),
     })?;
     let shape = Shape::of(module, shim);
-    Ok(Loops::new(module).build(module, shape))
+    let plan = regions::plan(module, shape.body(), machine)?;
+    match &plan {
+        Ok(plan) => stages.tell("way", plan),
+        Err(refusal) => stages.tell("way", format_args!("item by item: {refusal}\n")),
+    }
+    Ok(Loops::new(module).build(module, shape, plan.ok()))
 }
 
 /// How the kernel runs within the lane loop.
@@ -155,6 +174,15 @@ fn independent(body: Function<'_>) -> bool {
     })
 }
 
+/// The place behind a strip's loop, the ids within it, how long the next piece is, and the quick
+/// loop with its ids.
+type Lanes<'m> = (
+    Builder<'m>,
+    Ids<'m>,
+    Value<'m>,
+    Option<(Quick<'m>, Ids<'m>)>,
+);
+
 /// The function under construction.
 struct Loops<'m> {
     types: Types<'m>,
@@ -183,7 +211,7 @@ impl<'m> Loops<'m> {
         Loops { types, function }
     }
 
-    fn build(self, module: &'m Module<'_>, shape: Shape<'m>) -> Run<'m> {
+    fn build(self, module: &'m Module<'_>, shape: Shape<'m>, plan: Option<Plan<'m>>) -> Run<'m> {
         let types = &self.types;
         let parameters = self.function.parameters();
         let [block, launch, first, end, progress] = parameters[..] else {
@@ -234,33 +262,31 @@ impl<'m> Loops<'m> {
             grid,
             group_size,
         };
-        let body = shape.body();
-        let parallel = shape.is_parallel();
-        let (before, general_piece, quick) = if parallel {
-            let (before, general_piece, quick) =
-                self.quick(module, &strips, body, block, len, &uniform);
-            (before, general_piece, Some(quick))
-        } else {
-            (Builder::at_end(strips.body.block()), piece, None)
-        };
-
-        let lane_loop = Counter::begin(self.function, &before, zero, len, one);
-        let ids = uniform.at_lane(&lane_loop.body, lane_loop.index);
-        if !parallel {
-            // The item, or what it calls, panics on the spot.
-            self.note(&lane_loop.body, progress, 0, ids.global[0]);
-        }
-        let claim = parallel.then(|| Parallel::new(module));
-        let result = self.call_item(&lane_loop.body, body, block);
         let slots = shape.deferred().map(|deferred| Slots::new(&self, deferred));
-        if let Some(slots) = &slots {
-            slots.keep(&lane_loop.body, result, lane_loop.index, claim.as_ref());
-        }
-        let (mut after, latch) = lane_loop.finish();
-        if let Some(claim) = claim {
-            claim.mark(result);
-            claim.finish(latch);
-        }
+        let in_regions = plan.is_some();
+        let (mut after, ids, general_piece, quick) = match plan {
+            Some(plan) => {
+                let site = Site {
+                    module,
+                    function: self.function,
+                    block,
+                    ids: &uniform,
+                    len,
+                    results: slots.as_ref().map_or_else(Vec::new, Slots::arrays),
+                };
+                let at = Builder::at_end(strips.body.block());
+                (plan.build(site, at), uniform, piece, None)
+            }
+            None => self.lanes(
+                module,
+                &strips,
+                &shape,
+                slots.as_ref(),
+                (block, progress),
+                len,
+                &uniform,
+            ),
+        };
         if let Some(slots) = &slots {
             after = self.look(module, after, slots, block, len, |at, lane| {
                 let ids = uniform.at_lane(at, lane);
@@ -282,7 +308,52 @@ impl<'m> Loops<'m> {
             ids,
             quick,
             cold: slots.map(|slots| slots.cold),
+            in_regions,
         }
+    }
+
+    /// Builds the lane loop, and the quick one before it if there can be one; gives the place behind
+    /// both, the ids within the lane loop, and how long a piece is after it.
+    #[expect(clippy::too_many_arguments, reason = "what is known of a strip")]
+    fn lanes(
+        &self,
+        module: &'m Module<'_>,
+        strips: &Strips<'m>,
+        shape: &Shape<'m>,
+        slots: Option<&Slots<'m>>,
+        (block, progress): (Value<'m>, Value<'m>),
+        len: Value<'m>,
+        uniform: &Ids<'m>,
+    ) -> Lanes<'m> {
+        let (zero, one) = (self.types.i64.zero(), self.types.i64.constant(1));
+        let body = shape.body();
+        let parallel = shape.is_parallel();
+        let (before, general_piece, quick) = if parallel {
+            let (before, general_piece, quick) =
+                self.quick(module, strips, body, block, len, uniform);
+            (before, general_piece, Some(quick))
+        } else {
+            let piece = self.types.i64.constant(PIECE);
+            (Builder::at_end(strips.body.block()), piece, None)
+        };
+
+        let lane_loop = Counter::begin(self.function, &before, zero, len, one);
+        let ids = uniform.at_lane(&lane_loop.body, lane_loop.index);
+        if !parallel {
+            // The item, or what it calls, panics on the spot.
+            self.note(&lane_loop.body, progress, 0, ids.global[0]);
+        }
+        let claim = parallel.then(|| Parallel::new(module));
+        let result = self.call_item(&lane_loop.body, body, block);
+        if let Some(slots) = slots {
+            slots.keep(&lane_loop.body, result, lane_loop.index, claim.as_ref());
+        }
+        let (after, latch) = lane_loop.finish();
+        if let Some(claim) = claim {
+            claim.mark(result);
+            claim.finish(latch);
+        }
+        (after, ids, general_piece, quick)
     }
 
     /// Builds the lane loop that assumes what its guard promises: nobody panics in it.
@@ -444,6 +515,12 @@ impl<'m> Slots<'m> {
                 .collect(),
             ids: array(loops.types.i64, ID_COUNT),
         }
+    }
+
+    /// The arrays for the fields of an item's result.
+    fn arrays(&self) -> Vec<Value<'m>> {
+        let carried = self.carried.iter().map(|(array, _)| *array);
+        std::iter::once(self.places).chain(carried).collect()
     }
 
     fn keep(

@@ -196,6 +196,25 @@ impl<'m> Parallel<'m> {
 
     /// Makes the claim for the loop of a latch, and asks for vector code.
     pub(super) fn finish(&self, latch: Value<'m>) {
+        describe_loop(self.context, latch, &self.claim());
+    }
+
+    /// Makes the claim for the loop of a latch that turns `lanes` times, which is to become vector
+    /// code that does it in one.
+    pub(super) fn finish_lanes(&self, latch: Value<'m>, lanes: u64) {
+        let mut properties = self.claim().to_vec();
+        properties.extend([
+            property(self.context, "llvm.loop.vectorize.width", 32, lanes),
+            property(self.context, "llvm.loop.interleave.count", 32, 1),
+            node(
+                self.context,
+                &mut [text(self.context, "llvm.loop.unroll.disable")],
+            ),
+        ]);
+        describe_loop(self.context, latch, &properties);
+    }
+
+    fn claim(&self) -> [LLVMMetadataRef; 2] {
         let accesses = node(
             self.context,
             &mut [
@@ -204,7 +223,7 @@ impl<'m> Parallel<'m> {
             ],
         );
         let enable = property(self.context, "llvm.loop.vectorize.enable", 1, 1);
-        describe_loop(self.context, latch, &[accesses, enable]);
+        [accesses, enable]
     }
 }
 

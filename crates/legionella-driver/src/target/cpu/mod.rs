@@ -10,6 +10,7 @@ mod host;
 mod items;
 mod levels;
 mod loops;
+mod regions;
 mod shared_object;
 
 use inkwell::OptimizationLevel;
@@ -113,24 +114,31 @@ const VECTORISE: &str = "function(mem2reg,instcombine<no-verify-fixpoint>,simpli
     instcombine<no-verify-fixpoint>,loop-mssa(licm),instsimplify,div-rem-pairs,simplifycfg),\
     globaldce,constmerge";
 
+/// The same for regions. Slots must not be looked at by the peephole optimiser before they are
+/// registers: it makes a load by a chosen address of two loads that are chosen between.
+const VECTORISE_REGIONS: &str = "function(mem2reg,simplifycfg,early-cse,loop-simplify,lcssa,\
+    loop-mssa(licm),loop-vectorize,simplifycfg,early-cse,sroa,instcombine<no-verify-fixpoint>,\
+    early-cse,simplifycfg),default<O3>";
+
 fn optimise(
     kernel: &Lowered<'_>,
     machine: &TargetMachine,
     stages: &mut Stages<'_>,
 ) -> Result<(), Error> {
     let module = &kernel.module;
-    let run = items::build(module, &kernel.entry)?;
+    let run = items::build(module, &kernel.entry, machine, stages)?;
     stages.show("items", module)?;
     Pipeline {
         text: "always-inline,globaldce",
         ..crate::lower::PLAIN
     }
     .run(module, machine)?;
+    let text = if run.is_in_regions() { VECTORISE_REGIONS } else { VECTORISE };
     items::bind_ids(module, run)?;
     host::bind(module);
     set_machine(kernel, machine);
     Pipeline {
-        text: VECTORISE,
+        text,
         vectorise: true,
         unroll: true,
         inline_threshold: 275,

@@ -1,0 +1,199 @@
+//! Region fission: kernels with loops, vectorised across work-items.
+//!
+//! Takes the function of one item, gives code that runs a strip of items side by side. The function
+//! is [split] into regions; a region runs for all lanes that are at it as one loop over the lanes,
+//! the *lane loop*, which LLVM's vectoriser turns into vector code. Each lane's `next` says which
+//! region it is at; the least goes first. What regions need of each other is kept in [slots]
+//! (crossings), which end up in vector registers, and what lanes [share](sharing) is computed once
+//! before the lane loop. [`build`] writes all that down. Knows nothing of groups, strips or panics.
+//!
+//! [slots]: crossings
+//!
+//! Results are those of each item run alone: nothing is reordered within an item, and items have no
+//! order among each other anyway.
+
+mod build;
+mod crossings;
+mod sharing;
+mod split;
+mod vectors;
+
+use std::fmt;
+
+use inkwell::module::Module;
+use inkwell::targets::TargetMachine;
+use llvm_sys::LLVMOpcode;
+
+use crate::error::Error;
+use crate::ir::flow::{Blocks, Dominators, Loops};
+use crate::ir::{Function, Pipeline, Value};
+use crossings::Crossings;
+use sharing::{Sharing, Sharings};
+use split::Split;
+
+pub(in super) use build::Site;
+
+/// Why a kernel is not split into regions. It then runs item by item.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// The item loop is as good, and simpler.
+    #[error("it has no loop")]
+    Straight,
+    #[error("some of it can't be reached")]
+    Unreachable,
+    #[error("it has a cycle that is no loop")]
+    Irreducible,
+    #[error("a panic's message needs memory of the item")]
+    PanicsOnTheSpot,
+    #[error("a value of type {0} lives from one region to another")]
+    Type(String),
+    #[error("it calls {0}, which is not inlined")]
+    Call(String),
+    #[error("a loop over it has {0}")]
+    Obstacle(String),
+    #[error("it has {0}, more than the {1} that are worth it")]
+    Size(String, usize),
+}
+
+/// Most regions and instructions of a function that is split: beyond, code grows faster than it
+/// gets quicker.
+const MOST_REGIONS: usize = 64;
+const MOST_INSTRUCTIONS: usize = 3000;
+
+/// Most bytes of the item's own memory, for all lanes together.
+const MOST_MEMORY: u64 = 1 << 15;
+
+/// A function in regions, ready to be built.
+pub(super) struct Plan<'m> {
+    function: Function<'m>,
+    split: Split<'m>,
+    sharings: Sharings<'m>,
+    crossings: Crossings<'m>,
+    /// For each region why its lane loop stays scalar, if it does.
+    obstacles: Vec<Option<String>>,
+    lanes: u64,
+}
+
+/// Plans a function, after its loops have been brought into the form that regions are made from.
+pub(super) fn plan<'m>(
+    module: &'m Module<'_>,
+    function: Function<'m>,
+    machine: &TargetMachine,
+) -> Result<Result<Plan<'m>, Refusal>, Error> {
+    if !has_loop(function) {
+        return Ok(Err(Refusal::Straight));
+    }
+    Pipeline {
+        text: "function(loop-simplify,lcssa)",
+        ..crate::lower::PLAIN
+    }
+    .run(module, machine)?;
+    Ok(Plan::of(function, machine))
+}
+
+/// Whether a function has a cycle, of whatever kind.
+fn has_loop(function: Function<'_>) -> bool {
+    Blocks::of(function).is_none_or(|blocks| {
+        let flow = blocks.flow();
+        Loops::of(flow, &Dominators::of(flow)).map_or(true, |loops| loops.all().next().is_some())
+    })
+}
+
+impl<'m> Plan<'m> {
+    /// Plans a prepared function.
+    ///
+    /// # Errors
+    /// If it can't be split or it isn't worth it. The function is as it was.
+    pub(super) fn of(function: Function<'m>, machine: &TargetMachine) -> Result<Self, Refusal> {
+        let instructions = function.instructions();
+        if instructions.len() > MOST_INSTRUCTIONS {
+            let count = format!("{} instructions", instructions.len());
+            return Err(Refusal::Size(count, MOST_INSTRUCTIONS));
+        }
+        for instruction in &instructions {
+            refuse_call(*instruction)?;
+        }
+        let split = Split::of(function)?;
+        if split.regions.len() > MOST_REGIONS {
+            let count = format!("{} regions", split.regions.len());
+            return Err(Refusal::Size(count, MOST_REGIONS));
+        }
+        let sharings = Sharings::of(&split);
+        let crossings = Crossings::of(&split, &sharings)?;
+        let obstacles: Vec<_> = split
+            .regions
+            .iter()
+            .map(|region| {
+                let blocks = region.blocks.iter().map(|number| split.blocks.block(*number));
+                let own = blocks.flat_map(|block| block.instructions());
+                let in_lanes = |value: &Value<'m>| {
+                    let sharing = sharings.get(*value);
+                    sharing == Sharing::Lane || value.ty().kind() == llvm_sys::LLVMTypeKind::LLVMVoidTypeKind
+                };
+                own.filter(in_lanes).find_map(vectors::obstacle)
+            })
+            .collect();
+        for (region, obstacle) in split.regions.iter().zip(&obstacles) {
+            if let Some(obstacle) = obstacle
+                && split.loops.innermost(region.head()).is_some()
+            {
+                return Err(Refusal::Obstacle(obstacle.clone()));
+            }
+        }
+        let lanes = vectors::lanes(
+            machine,
+            &split,
+            crossings
+                .slots
+                .iter()
+                .filter(|slot| !slot.shared)
+                .map(|slot| slot.value.ty()),
+        );
+        let memory: u64 = instructions
+            .iter()
+            .filter(|instruction| instruction.is(LLVMOpcode::LLVMAlloca))
+            .map(|alloca| machine_size(machine, *alloca))
+            .sum();
+        if memory * lanes > MOST_MEMORY {
+            let bytes = format!("{} bytes of memory for all lanes", memory * lanes);
+            return Err(Refusal::Size(bytes, MOST_MEMORY as usize));
+        }
+        Ok(Plan {
+            function,
+            split,
+            sharings,
+            crossings,
+            obstacles,
+            lanes,
+        })
+    }
+}
+
+/// Bytes that an instruction allocates.
+fn machine_size(machine: &TargetMachine, alloca: Value<'_>) -> u64 {
+    use inkwell::types::AnyTypeEnum;
+    // SAFETY: the type is one that LLVM gave out, and it has a size, being allocated.
+    let ty = unsafe { AnyTypeEnum::new(alloca.allocated().raw()) };
+    machine.get_target_data().get_abi_size(&ty)
+}
+
+/// Refuses calls that stay calls: what they do is not for vectors.
+fn refuse_call(instruction: Value<'_>) -> Result<(), Refusal> {
+    if !instruction.is_call() {
+        return Ok(());
+    }
+    match instruction.called_function().map(Function::name) {
+        Some(name) if name.starts_with("llvm.") || name.starts_with("legionella.") => Ok(()),
+        Some(name) => Err(Refusal::Call(format!(
+            "{:#}",
+            rustc_demangle::demangle(&name)
+        ))),
+        None => Err(Refusal::Call("a function by its address".to_owned())),
+    }
+}
+
+impl fmt::Display for Plan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} regions, {} lanes", self.split.regions.len(), self.lanes)
+    }
+}
