@@ -61,14 +61,15 @@ impl<'a> Stages<'a> {
 
     pub(crate) fn show(&mut self, stage: &str, module: &Module<'_>) -> Result<(), Error> {
         tracing::debug!(stage, took = ?self.since.elapsed());
-        if cfg!(debug_assertions) || self.see.is_some() {
+        let seen = self.see.is_some();
+        if let Some(see) = &mut self.see {
+            see(stage, &module.print_to_string().to_string());
+        }
+        if cfg!(debug_assertions) || seen {
             module.verify().map_err(|error| Error::Internal {
                 stage: "verification of the IR",
                 reason: format!("after {stage}: {error}"),
             })?;
-        }
-        if let Some(see) = &mut self.see {
-            see(stage, &module.print_to_string().to_string());
         }
         self.since = Instant::now();
         Ok(())
@@ -82,7 +83,7 @@ impl<'a> Stages<'a> {
 /// `buildFunctionSimplificationPipeline`), in its order. The whole O3 can't be used: it vectorises
 /// small loops and straight-line code of an item, told not to or not, and then nothing is left to
 /// vectorise across items.
-const SIMPLIFY: Pipeline<'static> = Pipeline {
+pub(crate) const SIMPLIFY: Pipeline<'static> = Pipeline {
     text: "inferattrs,function(lower-expect,simplifycfg,sroa,early-cse),ipsccp,globalopt,\
            function(mem2reg,instcombine<no-verify-fixpoint>,simplifycfg),always-inline,\
            cgscc(devirt<4>(inline,function-attrs,argpromotion,function(\

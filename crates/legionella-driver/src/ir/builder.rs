@@ -165,12 +165,18 @@ impl<'m> Builder<'m> {
     pub(crate) fn resize(&self, value: Value<'m>, ty: Type<'m>) -> Value<'m> {
         let (old, new) = (value.ty().integer_width(), ty.integer_width());
         match old.cmp(&new) {
-            std::cmp::Ordering::Less => {
-                Self::value(llvm!(c::LLVMBuildZExt(self.0, value.raw(), ty.raw(), UNNAMED)))
-            }
-            std::cmp::Ordering::Greater => {
-                Self::value(llvm!(c::LLVMBuildTrunc(self.0, value.raw(), ty.raw(), UNNAMED)))
-            }
+            std::cmp::Ordering::Less => Self::value(llvm!(c::LLVMBuildZExt(
+                self.0,
+                value.raw(),
+                ty.raw(),
+                UNNAMED
+            ))),
+            std::cmp::Ordering::Greater => Self::value(llvm!(c::LLVMBuildTrunc(
+                self.0,
+                value.raw(),
+                ty.raw(),
+                UNNAMED
+            ))),
             std::cmp::Ordering::Equal => value,
         }
     }

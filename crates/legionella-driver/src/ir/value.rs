@@ -275,7 +275,10 @@ impl<'m> Value<'m> {
     /// The vector of these elements, which are constants.
     pub(crate) fn vector(elements: &[Value<'m>]) -> Value<'m> {
         let mut raw: Vec<_> = elements.iter().map(|element| element.0).collect();
-        Value::from_raw(llvm!(c::LLVMConstVector(raw.as_mut_ptr(), raw.len() as u32)))
+        Value::from_raw(llvm!(c::LLVMConstVector(
+            raw.as_mut_ptr(),
+            raw.len() as u32
+        )))
     }
 
     /// A copy of an instruction that is in no block yet.
@@ -291,7 +294,8 @@ impl<'m> Value<'m> {
     /// Whether a load or store may be neither split nor dropped: it is atomic or volatile.
     pub(crate) fn is_ordered(self) -> bool {
         llvm!(c::LLVMGetVolatile(self.0)) != 0
-            || llvm!(c::LLVMGetOrdering(self.0)) != llvm_sys::LLVMAtomicOrdering::LLVMAtomicOrderingNotAtomic
+            || llvm!(c::LLVMGetOrdering(self.0))
+                != llvm_sys::LLVMAtomicOrdering::LLVMAtomicOrderingNotAtomic
     }
 
     /// Sets the alignment of a load, a store or an allocation, in bytes.
@@ -346,14 +350,15 @@ impl<'m> Value<'m> {
             .collect()
     }
 
+    /// Whether an instruction gives no value.
+    pub(crate) fn is_void(self) -> bool {
+        self.ty().kind() == LLVMTypeKind::LLVMVoidTypeKind
+    }
+
     /// Whether a terminator chooses between different blocks.
     pub(crate) fn successors_differ(self) -> bool {
         let terminates = !llvm!(c::LLVMIsATerminatorInst(self.0)).is_null();
-        terminates
-            && self
-                .successors()
-                .windows(2)
-                .any(|pair| pair[0] != pair[1])
+        terminates && self.successors().windows(2).any(|pair| pair[0] != pair[1])
     }
 
     pub(crate) fn set_successor(self, index: u32, block: Block<'m>) {

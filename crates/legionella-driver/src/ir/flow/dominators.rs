@@ -27,9 +27,7 @@ impl Dominators {
                     .predecessors(node)
                     .iter()
                     .filter(|from| immediate[**from].is_some());
-                let nearest = known
-                    .copied()
-                    .reduce(|a, b| meet(&immediate, &place, a, b));
+                let nearest = known.copied().reduce(|a, b| meet(&immediate, &place, a, b));
                 if immediate[node] != nearest {
                     immediate[node] = nearest;
                     changed = true;
@@ -38,7 +36,10 @@ impl Dominators {
         }
         // All nodes can be reached, so all have one.
         Dominators {
-            immediate: immediate.into_iter().map(Option::unwrap_or_default).collect(),
+            immediate: immediate
+                .into_iter()
+                .map(Option::unwrap_or_default)
+                .collect(),
         }
     }
 

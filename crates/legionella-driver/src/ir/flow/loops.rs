@@ -91,8 +91,8 @@ impl Loops {
         let forward = |from: usize, to: usize| {
             all.place[from] < all.place[to] || dominators.dominates(to, from)
         };
-        let reducible = (0..flow.len())
-            .all(|from| (flow.successors(from).iter()).all(|to| forward(from, *to)));
+        let reducible =
+            (0..flow.len()).all(|from| (flow.successors(from).iter()).all(|to| forward(from, *to)));
         reducible.then_some(all).ok_or(Irreducible)
     }
 

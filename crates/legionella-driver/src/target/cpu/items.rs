@@ -17,7 +17,7 @@ use llvm_sys::{LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
 use super::cold::{self, Deferred};
 use super::guards::Quick;
 use super::loops::{self, Counter, Parallel, Strips};
-use super::regions::{self, Plan, Site};
+use super::regions::{self, Plan, Policy, Site};
 use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::{self, Builder, Function, Type, Types, Value, llvm};
@@ -99,13 +99,14 @@ pub(super) fn build<'m>(
     entry: &str,
     machine: &TargetMachine,
     stages: &mut Stages<'_>,
+    policy: Policy,
 ) -> Result<Run<'m>, Error> {
     let shim = ir::function(module, entry).ok_or_else(|| Error::Internal {
         stage: "cpu target",
         reason: format!("the entry shim {entry} is gone"),
     })?;
     let shape = Shape::of(module, shim);
-    let plan = regions::plan(module, shape.body(), machine)?;
+    let plan = regions::plan(module, shape.body(), machine, policy)?;
     match &plan {
         Ok(plan) => stages.tell("way", plan),
         Err(refusal) => stages.tell("way", format_args!("item by item: {refusal}\n")),

@@ -12,6 +12,8 @@ mod levels;
 mod loops;
 mod regions;
 mod shared_object;
+#[cfg(test)]
+mod trial;
 
 use inkwell::OptimizationLevel;
 use inkwell::targets::{
@@ -24,6 +26,7 @@ use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::{self, Pipeline};
 use crate::lower::Lowered;
+use regions::Policy;
 
 pub(super) const TARGET: Target = Target {
     name: "cpu",
@@ -115,9 +118,10 @@ const VECTORISE: &str = "function(mem2reg,instcombine<no-verify-fixpoint>,simpli
     globaldce,constmerge";
 
 /// The same for regions. Slots must not be looked at by the peephole optimiser before they are
-/// registers: it makes a load by a chosen address of two loads that are chosen between.
-const VECTORISE_REGIONS: &str = "function(mem2reg,simplifycfg,early-cse,loop-simplify,lcssa,\
-    loop-mssa(licm),loop-vectorize,simplifycfg,early-cse,sroa,instcombine<no-verify-fixpoint>,\
+/// registers: it makes a load by a chosen address of two loads that are chosen between. The loop
+/// vectoriser refuses some switches, also of those that are made of comparisons on the way.
+const VECTORISE_REGIONS: &str = "function(mem2reg,simplifycfg,early-cse,lower-switch,\
+    loop-simplify,lcssa,loop-mssa(licm),loop-vectorize,simplifycfg,early-cse,sroa,instcombine<no-verify-fixpoint>,\
     early-cse,simplifycfg),default<O3>";
 
 fn optimise(
@@ -125,15 +129,28 @@ fn optimise(
     machine: &TargetMachine,
     stages: &mut Stages<'_>,
 ) -> Result<(), Error> {
+    optimise_by(kernel, machine, stages, Policy::Worthwhile)
+}
+
+fn optimise_by(
+    kernel: &Lowered<'_>,
+    machine: &TargetMachine,
+    stages: &mut Stages<'_>,
+    policy: Policy,
+) -> Result<(), Error> {
     let module = &kernel.module;
-    let run = items::build(module, &kernel.entry, machine, stages)?;
+    let run = items::build(module, &kernel.entry, machine, stages, policy)?;
     stages.show("items", module)?;
     Pipeline {
         text: "always-inline,globaldce",
         ..crate::lower::PLAIN
     }
     .run(module, machine)?;
-    let text = if run.is_in_regions() { VECTORISE_REGIONS } else { VECTORISE };
+    let text = if run.is_in_regions() {
+        VECTORISE_REGIONS
+    } else {
+        VECTORISE
+    };
     items::bind_ids(module, run)?;
     host::bind(module);
     set_machine(kernel, machine);

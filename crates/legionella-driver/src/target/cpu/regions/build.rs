@@ -60,9 +60,21 @@ struct Place<'m> {
     local: Value<'m>,
 }
 
+/// Memory for one value of each lane.
+fn place<'m>(start: &Builder<'m>, lanes: u64, ty: Type<'m>, storage: Type<'m>) -> Place<'m> {
+    let array = storage.array(lanes);
+    Place {
+        ty,
+        storage,
+        memory: start.alloca(array, ALIGNMENT),
+        shadow: start.alloca(array, ALIGNMENT),
+        local: start.alloca(storage, 8),
+    }
+}
+
 /// How lanes leave a region.
 #[derive(Clone, Copy)]
-enum Way {
+pub(super) enum Way {
     /// Each as it likes.
     Apart,
     /// All the same way, from that block.
@@ -76,6 +88,13 @@ struct Frame<'m> {
     lane: Block<'m>,
     latch: Block<'m>,
     after: Block<'m>,
+}
+
+/// A value that lanes take along when they leave a region together, and the slot that it is for.
+struct Taken<'m> {
+    target: Target,
+    from: Place<'m>,
+    to: Place<'m>,
 }
 
 struct Machine<'a, 'c, 'm> {
@@ -95,6 +114,8 @@ struct Machine<'a, 'c, 'm> {
     first: [(&'static str, Value<'m>); 2],
     /// By region: what it computes again, with the copies to do so.
     copies: Vec<Vec<(Value<'m>, Value<'m>)>>,
+    /// What stands for values of the function in all regions.
+    outside: HashMap<Value<'m>, Value<'m>>,
 }
 
 impl<'m> Plan<'m> {
@@ -104,18 +125,29 @@ impl<'m> Plan<'m> {
         let types = Types::of(site.module);
         let function = site.function;
         let zero = types.i64.zero();
-        self.move_strip_values(&site, &at);
+        let outside = self.move_strip_values(&site, &at);
         let gone = self.stood_in_for();
         let copies = self.copies();
-        let strips = Counter::begin(function, &at, zero, site.len, types.i64.constant(self.lanes));
+        let strips = Counter::begin(
+            function,
+            &at,
+            zero,
+            site.len,
+            types.i64.constant(self.lanes),
+        );
         let body = Builder::at_end(strips.body.block());
         let first = [
             legionella_abi::intrinsic::GLOBAL_ID,
             legionella_abi::intrinsic::LOCAL_ID,
         ]
-        .map(|name| (name, body.add(site.ids.of(name).map_or(zero, |ids| ids[0]), strips.index)));
+        .map(|name| {
+            (
+                name,
+                body.add(site.ids.of(name).map_or(zero, |ids| ids[0]), strips.index),
+            )
+        });
         let left = body.sub(site.len, strips.index);
-        let machine = Machine::new(&self, site, types, first, copies);
+        let machine = Machine::new(&self, site, types, first, copies, outside);
         machine.start(&body, left);
         for region in 0..self.split.regions.len() {
             machine.region(region);
@@ -124,9 +156,11 @@ impl<'m> Plan<'m> {
         machine.dispatch(finish);
         let end = Builder::at_end(finish);
         machine.finish(&end, strips.index);
+        let replaced = machine.outside.keys().copied();
+        let replaced: Vec<_> = replaced.filter(|value| value.is_instruction()).collect();
         self.function.drop_body();
         self.function.delete();
-        for value in gone {
+        for value in gone.into_iter().chain(replaced) {
             value.replace_all_uses_with(value.ty().poison());
             value.erase();
         }
@@ -135,10 +169,16 @@ impl<'m> Plan<'m> {
         behind
     }
 
-    /// Moves what is the same for all items of a strip to where it is computed once.
-    fn move_strip_values(&self, site: &Site<'_, '_, 'm>, at: &Builder<'m>) {
-        let parameters = self.function.parameters();
-        parameters[0].replace_all_uses_with(site.block);
+    /// Moves what is the same for all items of a strip to where it is computed once; gives what
+    /// stands for the values that there are already.
+    fn move_strip_values(
+        &self,
+        site: &Site<'_, '_, 'm>,
+        at: &Builder<'m>,
+    ) -> HashMap<Value<'m>, Value<'m>> {
+        let block = self.function.parameters()[0];
+        block.replace_all_uses_with(site.block);
+        let mut outside = HashMap::from([(block, site.block)]);
         for &number in self.split.loops.order() {
             for instruction in self.split.blocks.block(number).instructions() {
                 if self.sharings.get(instruction) != Sharing::Strip {
@@ -149,8 +189,9 @@ impl<'m> Plan<'m> {
                     .and_then(|function| site.ids.of(&function.name()))
                     .zip(instruction.operand(0).constant_integer());
                 if let Some((ids, dimension)) = id {
-                    instruction.replace_all_uses_with(ids[dimension as usize]);
-                    instruction.erase();
+                    let id = ids[dimension as usize];
+                    instruction.replace_all_uses_with(id);
+                    outside.insert(instruction, id);
                 } else {
                     instruction.detach();
                     instruction.forget_promises();
@@ -158,13 +199,16 @@ impl<'m> Plan<'m> {
                 }
             }
         }
+        outside
     }
 
     /// For each region copies of what it computes again, before anything is changed.
     fn copies(&self) -> Vec<Vec<(Value<'m>, Value<'m>)>> {
         let copy = |value: &Value<'m>| (*value, value.duplicate());
         let needs = self.crossings.needs.iter();
-        needs.map(|needs| needs.repeats.iter().map(copy).collect()).collect()
+        needs
+            .map(|needs| needs.repeats.iter().map(copy).collect())
+            .collect()
     }
 
     /// Instructions that have no meaning outside of the function: others stand in for them.
@@ -186,20 +230,12 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
         types: Types<'m>,
         first: [(&'static str, Value<'m>); 2],
         copies: Vec<Vec<(Value<'m>, Value<'m>)>>,
+        outside: HashMap<Value<'m>, Value<'m>>,
     ) -> Self {
         let function = site.function;
         let start = Builder::before(function.blocks()[0].terminator());
         let lanes = plan.lanes;
-        let place = |ty: Type<'m>, storage: Type<'m>| {
-            let array = storage.array(lanes);
-            Place {
-                ty,
-                storage,
-                memory: start.alloca(array, ALIGNMENT),
-                shadow: start.alloca(array, ALIGNMENT),
-                local: start.alloca(storage, 8),
-            }
-        };
+        let place = |ty, storage| place(&start, lanes, ty, storage);
         let slots = plan.crossings.slots.iter().map(|slot| {
             let ty = slot.value.ty();
             match vectors::storage(ty) {
@@ -230,12 +266,17 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
             (alloca, memory)
         });
         let memories = memories.collect();
-        let frames = plan.split.regions.iter().enumerate().map(|(number, _)| Frame {
-            before: function.append_block(&format!("region{number}")),
-            lane: function.append_block(&format!("region{number}.lane")),
-            latch: function.append_block(&format!("region{number}.latch")),
-            after: function.append_block(&format!("region{number}.after")),
-        });
+        let frames = plan
+            .split
+            .regions
+            .iter()
+            .enumerate()
+            .map(|(number, _)| Frame {
+                before: function.append_block(&format!("region{number}")),
+                lane: function.append_block(&format!("region{number}.lane")),
+                latch: function.append_block(&format!("region{number}.latch")),
+                after: function.append_block(&format!("region{number}.after")),
+            });
         let frames = frames.collect();
         let dispatch = function.append_block("dispatch");
         Machine {
@@ -251,7 +292,14 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
             dispatch,
             first,
             copies,
+            outside,
         }
+    }
+
+    /// A further slot.
+    fn place(&self, ty: Type<'m>, storage: Type<'m>) -> Place<'m> {
+        let start = Builder::before(self.site.function.blocks()[0].terminator());
+        place(&start, self.lanes, ty, storage)
     }
 
     /// The number of a lane's `next` that has left the function.
@@ -267,8 +315,14 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
     fn start(&self, at: &Builder<'m>, left: Value<'m>) {
         let lanes = self.types.i64.constant(self.lanes);
         let count = at.resize(at.minimum(left, lanes), self.types.i32);
-        let numbers: Vec<_> = (0..self.lanes).map(|lane| self.types.i32.constant(lane)).collect();
-        let active = at.compare(LLVMIntULT, Value::vector(&numbers), at.splat(count, self.lanes));
+        let numbers: Vec<_> = (0..self.lanes)
+            .map(|lane| self.types.i32.constant(lane))
+            .collect();
+        let active = at.compare(
+            LLVMIntULT,
+            Value::vector(&numbers),
+            at.splat(count, self.lanes),
+        );
         let first = at.splat(self.number(0), self.lanes);
         let next = at.select(active, first, at.splat(self.done(), self.lanes));
         self.store_all(at, self.next, next);
@@ -286,8 +340,18 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
     }
 
     /// Reduces a vector by one of LLVM's intrinsics.
-    fn reduce(&self, at: &Builder<'m>, operation: &str, vector: Value<'m>, element: Type<'m>) -> Value<'m> {
-        let name = format!("llvm.vector.reduce.{operation}.v{}i{}", self.lanes, element.integer_width());
+    fn reduce(
+        &self,
+        at: &Builder<'m>,
+        operation: &str,
+        vector: Value<'m>,
+        element: Type<'m>,
+    ) -> Value<'m> {
+        let name = format!(
+            "llvm.vector.reduce.{operation}.v{}i{}",
+            self.lanes,
+            element.integer_width()
+        );
         let function = ir::declare(self.site.module, &name, element, &[vector.ty()]);
         at.call(function, &[vector])
     }
@@ -338,7 +402,10 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
             return;
         }
         let region = &self.plan.split.regions[number];
-        let again = region.exits.iter().any(|exit| exit.target == Target::Region(number));
+        let again = region
+            .exits
+            .iter()
+            .any(|exit| exit.target == Target::Region(number));
         let forward = region.exits.iter().all(|exit| match exit.target {
             Target::Region(to) => to >= number,
             Target::Return => true,
@@ -357,7 +424,7 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
     }
 
     /// A block in which all lanes of a region go on to a target.
-    fn together_to(&self, from: usize, target: Target) -> Block<'m> {
+    fn together_to(&self, from: usize, target: Target, taken: &[Taken<'m>]) -> Block<'m> {
         let region = match target {
             Target::Region(to) if to == from => return self.frames[from].before,
             Target::Region(to) => to,
@@ -369,17 +436,26 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
         let here = at.compare(LLVMIntEQ, next, at.splat(self.number(from), self.lanes));
         let there = at.splat(self.number(region), self.lanes);
         self.store_all(&at, self.next, at.select(here, there, next));
+        for one in taken.iter().filter(|one| one.target == target) {
+            let new = self.load_all(&at, one.from);
+            let old = self.load_all(&at, one.to);
+            self.store_all(&at, one.to, at.select(here, new, old));
+        }
         // Nobody can wait at a region between. Region 0 is left through the dispatch, which is the
         // only way into its loop then.
         let direct = region == from + 1 && from != 0 && region < self.frames.len();
-        at.branch(if direct { self.frames[region].before } else { self.dispatch });
+        at.branch(if direct {
+            self.frames[region].before
+        } else {
+            self.dispatch
+        });
         block
     }
 }
 
 impl Plan<'_> {
     /// How lanes leave a region.
-    fn way(&self, number: usize) -> Way {
+    pub(super) fn way(&self, number: usize) -> Way {
         let region = &self.split.regions[number];
         let together = region.only_exit().filter(|from| {
             let terminator = self.split.blocks.block(*from).terminator();
@@ -400,9 +476,9 @@ impl<'m> Plan<'m> {
         let result = Type::from_raw(result);
         match result.kind() {
             LLVMTypeKind::LLVMVoidTypeKind => Vec::new(),
-            LLVMTypeKind::LLVMStructTypeKind => {
-                (0..result.field_count()).map(|index| result.field(index)).collect()
-            }
+            LLVMTypeKind::LLVMStructTypeKind => (0..result.field_count())
+                .map(|index| result.field(index))
+                .collect(),
             _ => vec![result],
         }
     }
@@ -419,6 +495,8 @@ struct LaneLoop<'a, 'c, 'm> {
     inside: HashMap<Value<'m>, Value<'m>>,
     /// Places that are written, and whether lanes that write nothing keep what they had.
     written: Vec<(Place<'m>, bool)>,
+    /// Values that wait until all leave.
+    taken: Vec<Taken<'m>>,
     /// None if the loop stays scalar.
     claim: Option<Parallel<'m>>,
 }
@@ -437,10 +515,12 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
             way,
             frame,
             lane: machine.types.i64.zero(),
-            inside: HashMap::new(),
+            inside: machine.outside.clone(),
             written: Vec::new(),
+            taken: Vec::new(),
             claim,
         };
+        one.taken = one.values_taken();
         one.written = one.places_written();
         let before = Builder::at_end(frame.before);
         one.share(&before);
@@ -454,7 +534,8 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
 
         let at = Builder::at_end(frame.lane);
         one.lane = at.phi(machine.types.i64);
-        one.lane.add_incoming(machine.types.i64.zero(), frame.before);
+        one.lane
+            .add_incoming(machine.types.i64.zero(), frame.before);
         for id in &needs.ids {
             let name = id.called_function().map(Function::name).unwrap_or_default();
             if let Some((_, first)) = machine.first.iter().find(|(known, _)| *known == name) {
@@ -463,10 +544,15 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
         }
         for alloca in &needs.addresses {
             let memory = machine.memories[alloca];
-            one.inside.insert(*alloca, at.element(alloca.allocated(), memory, one.lane));
+            one.inside
+                .insert(*alloca, at.element(alloca.allocated(), memory, one.lane));
         }
         let next = one.load(&at, machine.next);
-        for &slot in needs.reads.iter().filter(|slot| !plan.crossings.slots[**slot].shared) {
+        for &slot in needs
+            .reads
+            .iter()
+            .filter(|slot| !plan.crossings.slots[**slot].shared)
+        {
             let place = machine.slots[slot];
             let value = one.load(&at, place);
             one.inside.insert(plan.crossings.slots[slot].value, value);
@@ -477,7 +563,11 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
             one.inside.insert(*value, *copy);
         }
         for (place, keep) in &one.written {
-            let old = if *keep { one.load_stored(&at, *place) } else { place.storage.poison() };
+            let old = if *keep {
+                one.load_stored(&at, *place)
+            } else {
+                place.storage.poison()
+            };
             at.store(old, place.local);
         }
         let here = at.compare(LLVMIntEQ, next, machine.number(number));
@@ -494,14 +584,15 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
         let needs = &plan.crossings.needs[self.number];
         for &slot in needs.reads.iter().filter(|slot| slots[**slot].shared) {
             let place = machine.slots[slot];
-            self.inside.insert(slots[slot].value, before.load(place.ty, place.memory));
+            self.inside
+                .insert(slots[slot].value, before.load(place.ty, place.memory));
         }
         for &block in &plan.split.regions[self.number].blocks {
             let block = plan.split.blocks.block(block);
             let is_head = plan.split.is_head(block);
             for instruction in block.instructions() {
                 let moves = plan.sharings.get(instruction) == Sharing::Region
-                    && instruction.ty().kind() != LLVMTypeKind::LLVMVoidTypeKind
+                    && !instruction.is_void()
                     && !(is_head && instruction.is(LLVMOpcode::LLVMPHI));
                 if moves {
                     instruction.detach();
@@ -511,7 +602,11 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
             }
         }
         let given = needs.gives.iter().map(|(value, slot)| (*value, *slot));
-        let copied = needs.copies.iter().flatten().map(|copy| (copy.value, copy.slot));
+        let copied = needs
+            .copies
+            .iter()
+            .flatten()
+            .map(|copy| (copy.value, copy.slot));
         let mut stored: Vec<(Value<'m>, usize)> = Vec::new();
         for one in given.chain(copied).filter(|(_, slot)| slots[*slot].shared) {
             if !stored.contains(&one) {
@@ -521,25 +616,63 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
         }
     }
 
+    /// Whether what goes to a target is put there when all leave, and not each turn anew.
+    fn waits(&self, target: Target) -> bool {
+        matches!(self.way, Way::Together(_)) && target != Target::Region(self.number)
+    }
+
+    fn values_taken(&self) -> Vec<Taken<'m>> {
+        let machine = self.machine;
+        let plan = machine.plan;
+        let exits = plan.split.regions[self.number].exits.iter();
+        let mut taken = Vec::new();
+        for (exit, copies) in exits.zip(&plan.crossings.needs[self.number].copies) {
+            if !self.waits(exit.target) {
+                continue;
+            }
+            let slots = copies
+                .iter()
+                .filter(|copy| !plan.crossings.slots[copy.slot].shared);
+            let mut places: Vec<_> = slots.map(|copy| machine.slots[copy.slot]).collect();
+            if exit.target == Target::Return {
+                places.extend(&machine.results);
+            }
+            taken.extend(places.into_iter().map(|to| Taken {
+                target: exit.target,
+                from: machine.place(to.ty, to.storage),
+                to,
+            }));
+        }
+        taken
+    }
+
     fn places_written(&self) -> Vec<(Place<'m>, bool)> {
         let machine = self.machine;
         let plan = machine.plan;
         let needs = &plan.crossings.needs[self.number];
         let mut slots: Vec<(usize, bool)> = Vec::new();
         let given = needs.gives.iter().map(|(_, slot)| (*slot, false));
-        let copied = needs.copies.iter().flatten().map(|copy| (copy.slot, copy.keep));
+        let exits = plan.split.regions[self.number].exits.iter();
+        let direct = exits.clone().zip(&needs.copies);
+        let direct = direct.filter(|(exit, _)| !self.waits(exit.target));
+        let copied = direct
+            .flat_map(|(_, copies)| copies)
+            .map(|copy| (copy.slot, copy.keep));
         for (slot, keep) in given.chain(copied) {
-            if !plan.crossings.slots[slot].shared && !slots.iter().any(|(other, _)| *other == slot) {
+            if !plan.crossings.slots[slot].shared && !slots.iter().any(|(other, _)| *other == slot)
+            {
                 slots.push((slot, keep));
             }
         }
-        let mut places: Vec<_> =
-            slots.into_iter().map(|(slot, keep)| (machine.slots[slot], keep)).collect();
-        let returns = (plan.split.regions[self.number].exits.iter())
-            .any(|exit| exit.target == Target::Return);
-        if returns {
+        let mut places: Vec<_> = slots
+            .into_iter()
+            .map(|(slot, keep)| (machine.slots[slot], keep))
+            .collect();
+        let returns = |exit: &Exit| exit.target == Target::Return && !self.waits(exit.target);
+        if exits.clone().any(returns) {
             places.extend(machine.results.iter().map(|place| (*place, true)));
         }
+        places.extend(self.taken.iter().map(|taken| (taken.from, false)));
         if matches!(self.way, Way::Apart) {
             places.push((machine.next, true));
         }
@@ -552,7 +685,9 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
         let plan = machine.plan;
         let reads = &plan.crossings.needs[self.number].reads;
         let mut places = vec![machine.next];
-        let read = reads.iter().filter(|slot| !plan.crossings.slots[**slot].shared);
+        let read = reads
+            .iter()
+            .filter(|slot| !plan.crossings.slots[**slot].shared);
         places.extend(read.map(|slot| machine.slots[*slot]));
         places.extend(self.written.iter().map(|(place, _)| *place));
         places
@@ -560,7 +695,11 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
 
     /// The slot of the running lane.
     fn slot(&self, at: &Builder<'m>, place: Place<'m>) -> Value<'m> {
-        let memory = if self.claim.is_some() { place.memory } else { place.shadow };
+        let memory = if self.claim.is_some() {
+            place.memory
+        } else {
+            place.shadow
+        };
         at.element(place.storage, memory, self.lane)
     }
 
@@ -572,7 +711,11 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
 
     fn load(&self, at: &Builder<'m>, place: Place<'m>) -> Value<'m> {
         let value = self.load_stored(at, place);
-        if place.ty == place.storage { value } else { at.resize(value, place.ty) }
+        if place.ty == place.storage {
+            value
+        } else {
+            at.resize(value, place.ty)
+        }
     }
 
     fn mark(&self, access: Value<'m>) {
@@ -584,7 +727,11 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
     /// Puts a value of the running lane aside until the lane is done.
     fn keep(&self, at: &Builder<'m>, value: Value<'m>, place: Place<'m>) {
         let value = self.stand_in(value);
-        let stored = if place.ty == place.storage { value } else { at.resize(value, place.storage) };
+        let stored = if place.ty == place.storage {
+            value
+        } else {
+            at.resize(value, place.storage)
+        };
         at.store(stored, place.local);
     }
 
@@ -650,12 +797,13 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
                     after.insert(terminator);
                     for exit in exits {
                         if let Some(index) = exit.successor {
-                            let to = machine.together_to(self.number, exit.target);
+                            let to = machine.together_to(self.number, exit.target, &self.taken);
                             terminator.set_successor(index, to);
                         }
                     }
                 } else {
-                    after.branch(machine.together_to(self.number, exits[0].target));
+                    let to = machine.together_to(self.number, exits[0].target, &self.taken);
+                    after.branch(to);
                     terminator.delete_detached();
                 }
             }
@@ -686,14 +834,24 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
     /// What a way out puts into slots.
     fn write(&self, at: &Builder<'m>, exit: &Exit, copies: &[Copy<'m>]) {
         let machine = self.machine;
-        for copy in copies {
-            if !machine.plan.crossings.slots[copy.slot].shared {
-                self.keep(at, copy.value, machine.slots[copy.slot]);
-            }
+        let slots = &machine.plan.crossings.slots;
+        let own = copies.iter().filter(|copy| !slots[copy.slot].shared);
+        let mut values: Vec<_> = own.clone().map(|copy| copy.value).collect();
+        let mut places: Vec<_> = own.map(|copy| machine.slots[copy.slot]).collect();
+        // Refused when the function was planned, if it can't be told.
+        values.extend(returned(&machine.plan.split, exit).unwrap_or_default());
+        if exit.target == Target::Return {
+            places.extend(&machine.results);
         }
-        let results = returned(&machine.plan.split, exit).unwrap_or_default();
-        for (value, place) in results.into_iter().zip(&machine.results) {
-            self.keep(at, value, *place);
+        if self.waits(exit.target) {
+            let own = self
+                .taken
+                .iter()
+                .filter(|taken| taken.target == exit.target);
+            places = own.map(|taken| taken.from).collect();
+        }
+        for (value, place) in values.into_iter().zip(places) {
+            self.keep(at, value, place);
         }
     }
 

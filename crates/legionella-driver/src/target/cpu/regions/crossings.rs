@@ -112,7 +112,12 @@ impl<'m> Search<'_, 'm> {
                 }
             }
         }
-        let copied: Vec<_> = needs.copies.iter().flatten().map(|copy| copy.value).collect();
+        let copied: Vec<_> = needs
+            .copies
+            .iter()
+            .flatten()
+            .map(|copy| copy.value)
+            .collect();
         for value in copied {
             self.admit(value, region, &mut needs)?;
         }
@@ -300,9 +305,13 @@ pub(super) fn returned<'m>(split: &Split<'m>, exit: &Exit) -> Result<Vec<Value<'
         return Ok(Vec::new());
     };
     let at_exit = |value: Value<'m>| {
-        let passed = value.is(LLVMOpcode::LLVMPHI)
-            && exit.via.contains(&split.blocks.number(value.block()));
-        if passed { at_start(split, exit, value) } else { value }
+        let passed =
+            value.is(LLVMOpcode::LLVMPHI) && exit.via.contains(&split.blocks.number(value.block()));
+        if passed {
+            at_start(split, exit, value)
+        } else {
+            value
+        }
     };
     let ty = result.ty();
     if ty.field_count() == 0 {

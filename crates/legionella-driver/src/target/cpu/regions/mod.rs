@@ -16,6 +16,8 @@ mod build;
 mod crossings;
 mod sharing;
 mod split;
+#[cfg(test)]
+mod tests;
 mod vectors;
 
 use std::fmt;
@@ -31,7 +33,7 @@ use crossings::Crossings;
 use sharing::{Sharing, Sharings};
 use split::Split;
 
-pub(in super) use build::Site;
+pub(super) use build::Site;
 
 /// Why a kernel is not split into regions. It then runs item by item.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,13 +76,30 @@ pub(super) struct Plan<'m> {
     lanes: u64,
 }
 
+/// Which functions are split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Policy {
+    /// Those that gain from it.
+    Worthwhile,
+    /// All that can be.
+    #[cfg(test)]
+    Always,
+}
+
+impl Policy {
+    fn asks_for_gain(self) -> bool {
+        self == Policy::Worthwhile
+    }
+}
+
 /// Plans a function, after its loops have been brought into the form that regions are made from.
 pub(super) fn plan<'m>(
     module: &'m Module<'_>,
     function: Function<'m>,
     machine: &TargetMachine,
+    policy: Policy,
 ) -> Result<Result<Plan<'m>, Refusal>, Error> {
-    if !has_loop(function) {
+    if policy.asks_for_gain() && !has_loop(function) {
         return Ok(Err(Refusal::Straight));
     }
     Pipeline {
@@ -88,7 +107,7 @@ pub(super) fn plan<'m>(
         ..crate::lower::PLAIN
     }
     .run(module, machine)?;
-    Ok(Plan::of(function, machine))
+    Ok(Plan::of(function, machine, policy))
 }
 
 /// Whether a function has a cycle, of whatever kind.
@@ -104,7 +123,11 @@ impl<'m> Plan<'m> {
     ///
     /// # Errors
     /// If it can't be split or it isn't worth it. The function is as it was.
-    pub(super) fn of(function: Function<'m>, machine: &TargetMachine) -> Result<Self, Refusal> {
+    fn of(
+        function: Function<'m>,
+        machine: &TargetMachine,
+        policy: Policy,
+    ) -> Result<Self, Refusal> {
         let instructions = function.instructions();
         if instructions.len() > MOST_INSTRUCTIONS {
             let count = format!("{} instructions", instructions.len());
@@ -124,17 +147,21 @@ impl<'m> Plan<'m> {
             .regions
             .iter()
             .map(|region| {
-                let blocks = region.blocks.iter().map(|number| split.blocks.block(*number));
+                let blocks = region
+                    .blocks
+                    .iter()
+                    .map(|number| split.blocks.block(*number));
                 let own = blocks.flat_map(|block| block.instructions());
                 let in_lanes = |value: &Value<'m>| {
                     let sharing = sharings.get(*value);
-                    sharing == Sharing::Lane || value.ty().kind() == llvm_sys::LLVMTypeKind::LLVMVoidTypeKind
+                    sharing == Sharing::Lane || value.is_void()
                 };
                 own.filter(in_lanes).find_map(vectors::obstacle)
             })
             .collect();
         for (region, obstacle) in split.regions.iter().zip(&obstacles) {
             if let Some(obstacle) = obstacle
+                && policy.asks_for_gain()
                 && split.loops.innermost(region.head()).is_some()
             {
                 return Err(Refusal::Obstacle(obstacle.clone()));
@@ -194,6 +221,51 @@ fn refuse_call(instruction: Value<'_>) -> Result<(), Refusal> {
 
 impl fmt::Display for Plan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} regions, {} lanes", self.split.regions.len(), self.lanes)
+        let Plan { split, lanes, .. } = self;
+        writeln!(f, "{} regions, {lanes} lanes", split.regions.len())?;
+        for (number, region) in split.regions.iter().enumerate() {
+            self.describe(f, number, region)?;
+        }
+        Ok(())
+    }
+}
+
+impl Plan<'_> {
+    fn describe(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        number: usize,
+        region: &split::Region,
+    ) -> fmt::Result {
+        let blocks = region
+            .blocks
+            .iter()
+            .map(|number| self.split.blocks.block(*number));
+        let instructions = blocks.flat_map(|block| block.instructions());
+        let shared = instructions
+            .filter(|value| !value.is_void() && self.sharings.get(*value) == Sharing::Region)
+            .count();
+        let loops = self.split.loops.around(region.head()).count();
+        let together = match self.way(number) {
+            build::Way::Together(_) => "together",
+            build::Way::Apart => "apart",
+        };
+        write!(
+            f,
+            "region {number}: shares {shared} values, lies in {loops} loops, left {together}"
+        )?;
+        let mut targets: Vec<_> = region.exits.iter().map(|exit| exit.target).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        for target in targets {
+            match target {
+                split::Target::Region(to) => write!(f, ", to {to}")?,
+                split::Target::Return => write!(f, ", to the end")?,
+            }
+        }
+        if let Some(obstacle) = &self.obstacles[number] {
+            write!(f, "; not vectorised: {obstacle}")?;
+        }
+        writeln!(f)
     }
 }

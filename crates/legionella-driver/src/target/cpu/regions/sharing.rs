@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use llvm_sys::LLVMOpcode;
 use legionella_abi::intrinsic;
+use llvm_sys::LLVMOpcode;
 
 use super::split::Split;
 use crate::ir::Value;
@@ -72,7 +72,9 @@ impl<'m> Sharings<'m> {
 /// All instructions, operands first but for ways back.
 fn in_order<'m>(split: &Split<'m>) -> Vec<Value<'m>> {
     let order = split.loops.order().iter();
-    order.flat_map(|number| split.blocks.block(*number).instructions()).collect()
+    order
+        .flat_map(|number| split.blocks.block(*number).instructions())
+        .collect()
 }
 
 /// Assumptions that only shrink: everything is shared until something is found that speaks
@@ -97,7 +99,8 @@ impl<'m> Analysis<'_, 'm> {
                 self.sharings.lane.insert(value);
                 found = true;
             }
-            let parts = value.successors_differ() && self.sharings.get(value.operand(0)) == Sharing::Lane;
+            let parts =
+                value.successors_differ() && self.sharings.get(value.operand(0)) == Sharing::Lane;
             let number = self.split.blocks.number(value.block());
             if parts && self.branches.insert(number) {
                 let spread = Spread::from(self.split.blocks.flow(), &self.split.loops, number);
@@ -114,8 +117,7 @@ impl<'m> Analysis<'_, 'm> {
             return self.may_be_shared_phi(value);
         }
         let shared = |operand| self.sharings.get(operand) != Sharing::Lane;
-        let movable =
-            computable(value) && !is_lane_id(value) || self.early.contains(&value);
+        let movable = computable(value) && !is_lane_id(value) || self.early.contains(&value);
         movable && value.operands().into_iter().all(shared)
     }
 
@@ -141,7 +143,8 @@ impl<'m> Analysis<'_, 'm> {
         if !self.joins.contains(&self.split.blocks.number(block)) {
             return true;
         }
-        incoming.iter().all(|(value, _)| *value == incoming[0].0) && self.outlasts(incoming[0].0, block)
+        incoming.iter().all(|(value, _)| *value == incoming[0].0)
+            && self.outlasts(incoming[0].0, block)
     }
 
     /// Whether a value is the same for lanes that come to a block in different turns of loops.
@@ -190,7 +193,10 @@ pub(super) fn is_lane_id(value: Value<'_>) -> bool {
 
 /// Loads in heads, up to the first instruction that may write.
 fn early_loads<'m>(split: &Split<'m>) -> HashSet<Value<'m>> {
-    let heads = split.regions.iter().map(|region| split.blocks.block(region.head()));
+    let heads = split
+        .regions
+        .iter()
+        .map(|region| split.blocks.block(region.head()));
     heads
         .flat_map(|head| {
             let instructions = head.instructions().into_iter();
@@ -208,9 +214,13 @@ fn may_write(instruction: Value<'_>) -> bool {
         Some(LLVMCall) => !instruction.called_function().is_some_and(|function| {
             let name = function.name();
             function.has_attribute("speculatable")
-                || ["llvm.assume", "llvm.experimental.noalias.scope.decl", "llvm.lifetime."]
-                    .iter()
-                    .any(|quiet| name.starts_with(quiet))
+                || [
+                    "llvm.assume",
+                    "llvm.experimental.noalias.scope.decl",
+                    "llvm.lifetime.",
+                ]
+                .iter()
+                .any(|quiet| name.starts_with(quiet))
         }),
         _ => false,
     }

@@ -70,13 +70,13 @@ impl<'m> Split<'m> {
     pub(super) fn of(function: Function<'m>) -> Result<Self, Refusal> {
         let blocks = Blocks::of(function).ok_or(Refusal::Unreachable)?;
         let flow = blocks.flow();
-        let loops =
-            Loops::of(flow, &Dominators::of(flow)).map_err(|_| Refusal::Irreducible)?;
+        let loops = Loops::of(flow, &Dominators::of(flow)).map_err(|_| Refusal::Irreducible)?;
         let passed: Vec<bool> = (0..flow.len())
             .map(|number| {
                 let block = blocks.block(number);
                 number != 0
-                    && (only_returns(block) || only_leads_on(block) && leads_ahead(&loops, flow, number))
+                    && (only_returns(block)
+                        || only_leads_on(block) && leads_ahead(&loops, flow, number))
             })
             .collect();
         let mut heads = BTreeSet::from([0]);
@@ -113,7 +113,10 @@ impl<'m> Split<'m> {
         let mut in_order: Vec<_> = heads.into_iter().collect();
         in_order.sort_by_key(|head| loops.place(*head));
         let region_of = |head: usize| in_order.iter().position(|other| *other == head);
-        let owner: Vec<_> = owner.into_iter().map(|head| head.and_then(region_of)).collect();
+        let owner: Vec<_> = owner
+            .into_iter()
+            .map(|head| head.and_then(region_of))
+            .collect();
         let mut regions: Vec<_> = in_order
             .iter()
             .map(|_| Region {
@@ -142,7 +145,9 @@ impl<'m> Split<'m> {
                 let mut via = Vec::new();
                 let target = loop {
                     match owner[to] {
-                        Some(other) => break (in_order[other] == to).then_some(Target::Region(other)),
+                        Some(other) => {
+                            break (in_order[other] == to).then_some(Target::Region(other));
+                        }
                         None => via.push(to),
                     }
                     match flow.successors(to) {
@@ -190,7 +195,10 @@ impl<'m> Split<'m> {
 fn only_returns(block: Block<'_>) -> bool {
     use LLVMOpcode::{LLVMInsertValue, LLVMPHI, LLVMRet};
     let quiet = |instruction: Value<'_>| {
-        matches!(instruction.opcode(), Some(LLVMPHI | LLVMInsertValue | LLVMRet))
+        matches!(
+            instruction.opcode(),
+            Some(LLVMPHI | LLVMInsertValue | LLVMRet)
+        )
     };
     block.terminator().is(LLVMRet) && block.instructions().into_iter().all(quiet)
 }
@@ -212,5 +220,9 @@ fn only_leads_on(block: Block<'_>) -> bool {
 /// must not do so in front of those that they have to stay together with.
 fn leads_ahead(loops: &Loops, flow: &Flow, number: usize) -> bool {
     let begins = loops.all().any(|one| loops.header(one) == number);
-    !begins && !flow.successors(number).iter().any(|next| loops.is_back(number, *next))
+    !begins
+        && !flow
+            .successors(number)
+            .iter()
+            .any(|next| loops.is_back(number, *next))
 }

@@ -88,7 +88,10 @@ fn is_vectorised(name: &str) -> bool {
 /// Why a loop over this instruction isn't vectorised; `None` if it is.
 pub(super) fn obstacle(instruction: Value<'_>) -> Option<String> {
     use LLVMOpcode::*;
-    let types = instruction.operands().into_iter().map(|operand| operand.ty());
+    let types = instruction
+        .operands()
+        .into_iter()
+        .map(|operand| operand.ty());
     let wide = |ty: Type<'_>| match ty.kind() {
         LLVMTypeKind::LLVMIntegerTypeKind => ty.integer_width() > 64,
         LLVMTypeKind::LLVMVectorTypeKind
@@ -108,7 +111,9 @@ pub(super) fn obstacle(instruction: Value<'_>) -> Option<String> {
             Some("atomic or volatile accesses".to_owned())
         }
         LLVMCall => {
-            let name = instruction.called_function().map(|function| function.name());
+            let name = instruction
+                .called_function()
+                .map(|function| function.name());
             let fine = name.as_deref().is_some_and(is_vectorised);
             (!fine).then(|| match name {
                 Some(name) => format!("calls of {:#}", rustc_demangle::demangle(&name)),
@@ -124,7 +129,10 @@ fn vector_bytes(machine: &TargetMachine) -> u64 {
     let features = machine.get_feature_string().to_string_lossy().into_owned();
     let cpu = machine.get_cpu().to_string();
     let has = |feature: &str, level: &str| {
-        features.split(',').any(|one| one.strip_prefix('+') == Some(feature)) || cpu == level
+        features
+            .split(',')
+            .any(|one| one.strip_prefix('+') == Some(feature))
+            || cpu == level
     };
     if has("avx512f", "x86-64-v4") {
         64
@@ -163,7 +171,10 @@ pub(super) fn lanes<'m>(
             !instruction.is_ordered()
                 && ty.kind() != LLVMTypeKind::LLVMPointerTypeKind
                 && storage(ty).is_some_and(|ty| size(ty) == 8)
-                && !instruction.operands().iter().any(|operand| operand.is_address_in_parameter())
+                && !instruction
+                    .operands()
+                    .iter()
+                    .any(|operand| operand.is_address_in_parameter())
         });
     if wide || 2 * one * slots > REGISTERS * bytes {
         one

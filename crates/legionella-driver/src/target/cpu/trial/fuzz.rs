@@ -1,0 +1,229 @@
+//! Random kernels, run by generated code and by plain interpretation of each item.
+//!
+//! `LEGIONELLA_FUZZ_SECONDS` says how long; what is found is made smaller and printed.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+
+use super::kernel::{self, Expr, Memory, Operation, Step, Test};
+use super::{Panicked, Program};
+use crate::target::cpu::regions::Policy;
+
+const OPERATIONS: [Operation; 12] = [
+    Operation::Add,
+    Operation::Sub,
+    Operation::Mul,
+    Operation::Div,
+    Operation::Rem,
+    Operation::And,
+    Operation::Or,
+    Operation::Xor,
+    Operation::Shl,
+    Operation::Lshr,
+    Operation::Ashr,
+    Operation::Least,
+];
+
+fn expr() -> impl Strategy<Value = Expr> + Clone {
+    let leaf = prop_oneof![
+        (-3i64..70).prop_map(Expr::Constant),
+        (0usize..8).prop_map(Expr::Variable),
+        (0usize..8).prop_map(Expr::Variable),
+        (0usize..3).prop_map(Expr::Id),
+        (0usize..2).prop_map(Expr::Argument),
+    ];
+    leaf.prop_recursive(3, 8, 2, |inner| {
+        let boxed = inner.clone().prop_map(Box::new);
+        let test = (any::<bool>(), 0usize..8, inner.clone(), inner.clone()).prop_map(
+            |(less, of, left, right)| {
+                Box::new(Test {
+                    less,
+                    of,
+                    left,
+                    right,
+                })
+            },
+        );
+        prop_oneof![
+            4 => (0usize..12, boxed.clone(), boxed.clone())
+                .prop_map(|(operation, a, b)| Expr::Binary(OPERATIONS[operation], a, b)),
+            1 => boxed.clone().prop_map(Expr::Input),
+            1 => (0usize..2, boxed.clone()).prop_map(|(array, index)| Expr::Element(array, index)),
+            1 => (test, boxed.clone(), boxed.clone()).prop_map(|(t, a, b)| Expr::Choose(t, a, b)),
+            1 => (0usize..8, boxed).prop_map(|(ty, value)| Expr::As(ty, value)),
+        ]
+    })
+}
+
+fn test() -> impl Strategy<Value = Test> + Clone {
+    (any::<bool>(), 0usize..8, expr(), expr()).prop_map(|(less, of, left, right)| Test {
+        less,
+        of,
+        left,
+        right,
+    })
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        8 => (0usize..8, expr()).prop_map(|(variable, value)| Step::Set(variable, value)),
+        2 => (0usize..2, expr(), expr())
+            .prop_map(|(array, index, value)| Step::SetElement(array, index, value)),
+        2 => (0..kernel::OUTPUTS, 0usize..8, expr())
+            .prop_map(|(place, ty, value)| Step::Output(place, ty, value)),
+        1 => (expr(), expr()).prop_map(|(index, value)| Step::Sum(index, value)),
+    ];
+    let leave = prop_oneof![
+        (0usize..2).prop_map(Step::Break),
+        (0usize..2).prop_map(Step::Continue),
+        Just(Step::Return),
+        (1u32..100, expr()).prop_map(|(line, column)| Step::Panic(line, column)),
+    ];
+    let plain = step.prop_map(|step| vec![step]).boxed();
+    let leave = (test(), leave).prop_map(|(test, leave)| vec![Step::If(test, vec![leave], vec![])]);
+    let some = vec(prop_oneof![4 => plain, 1 => leave.boxed()], 1..4);
+    let some = some.prop_map(|parts| parts.concat()).boxed();
+    let mut nested = some.clone();
+    for _ in 0..3 {
+        let branch = (test(), nested.clone(), nested.clone())
+            .prop_map(|(test, yes, no)| vec![Step::If(test, yes, no)]);
+        let repeat = (test(), 1u64..6, nested)
+            .prop_map(|(test, most, steps)| vec![Step::While(test, most, steps)]);
+        let part = prop_oneof![1 => some.clone(), 1 => branch, 2 => repeat];
+        nested = vec(part, 1..3).prop_map(|parts| parts.concat()).boxed();
+    }
+    // What is computed is looked at in the end.
+    (nested, 0usize..8).prop_map(|(mut steps, variable)| {
+        steps.push(Step::Output(0, variable, Expr::Variable(variable)));
+        let next = (variable + 3) % 8;
+        steps.push(Step::Output(1, next, Expr::Variable(next)));
+        steps
+    })
+}
+
+/// Grids and their groups: rows shorter and longer than the lanes, cut off.
+const SHAPES: [([u64; 3], [u64; 3]); 3] = [
+    ([75, 1, 1], [64, 1, 1]),
+    ([5, 3, 2], [4, 2, 2]),
+    ([33, 2, 1], [40, 1, 1]),
+];
+
+/// Machines whose code this processor can run.
+fn machines() -> Vec<&'static str> {
+    let mut all = vec!["native"];
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        all.extend(["x86-64-v2", "x86-64-v3"]);
+    }
+    all
+}
+
+/// Compares a kernel's code with what the kernel means.
+fn compare(steps: &[Step], cpu: &str, tell: &mut dyn FnMut(String)) -> Result<(), TestCaseError> {
+    let text = kernel::text(steps);
+    let program = Program::compile(&text, cpu, true, Policy::Always);
+    tell(program.way.lines().next().unwrap_or_default().to_owned());
+    for (grid, group) in SHAPES {
+        let items = grid.iter().product::<u64>() as usize;
+        let mut expected = Memory {
+            inputs: (0..kernel::INPUTS as i64)
+                .map(|i| i * 7919 % 256 - 100)
+                .collect(),
+            integer: 5,
+            float: 0.75,
+            outputs: vec![0; items * kernel::OUTPUTS],
+            sums: vec![0; kernel::SUMS],
+        };
+        let mut actual = expected.clone();
+        let mut panics = Vec::new();
+        for linear in 0..items as u64 {
+            let row = linear / grid[0];
+            let id = [linear % grid[0], row % grid[1], row / grid[1]];
+            panics.extend(kernel::run(steps, &mut expected, id, linear).err());
+        }
+        let block = (
+            actual.inputs.as_ptr(),
+            actual.outputs.as_mut_ptr(),
+            actual.sums.as_mut_ptr(),
+            actual.integer,
+            actual.float,
+        );
+        let block = Block(block.0, block.1, block.2, block.3, block.4, 0);
+        // SAFETY: the block is as the kernel's text has it.
+        let outcome: Result<(), Panicked> =
+            unsafe { program.launch((&raw const block).cast(), grid, group) };
+        match outcome {
+            Ok(()) => {
+                prop_assert!(
+                    panics.is_empty(),
+                    "no panic, {} missing\n{text}",
+                    panics.len()
+                );
+                prop_assert_eq!(&actual, &expected, "{} {:?}\n{}", program.way, grid, text);
+            }
+            Err(panicked) => prop_assert!(
+                panics.contains(&panicked),
+                "{panicked:?} is none of {panics:?}\n{text}"
+            ),
+        }
+    }
+    Ok(())
+}
+
+/// The argument block of the kernels.
+#[repr(C)]
+struct Block(*const i64, *mut u64, *mut u64, i64, f64, i64);
+
+#[test]
+fn random_kernels_mean_what_they_say() {
+    let seconds = std::env::var("LEGIONELLA_FUZZ_SECONDS").ok();
+    let seconds = seconds.map_or(5, |text| text.parse().expect("a number of seconds"));
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let config = Config {
+        cases: 1,
+        failure_persistence: None,
+        max_shrink_iters: 400,
+        ..Config::default()
+    };
+    // The same kernels each time, or others if asked to look for long.
+    let first = match seconds {
+        0..=60 => 0,
+        _ => std::time::UNIX_EPOCH
+            .elapsed()
+            .map_or(0, |since| since.as_secs() << 20),
+    };
+    let machines = machines();
+    let mut count = 0;
+    let ways = RefCell::new(BTreeMap::new());
+    while Instant::now() < end {
+        let cpu = machines[count % machines.len()];
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&(first + count as u64).to_le_bytes());
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+        let mut runner = TestRunner::new_with_rng(config.clone(), rng);
+        match runner.run(&steps(), |steps| {
+            compare(&steps, cpu, &mut |way| {
+                *ways.borrow_mut().entry(way).or_default() += 1
+            })
+        }) {
+            Ok(()) => count += 1,
+            Err(TestError::Fail(why, steps)) => {
+                panic!("on {cpu}, after {count} kernels: {why}\n{steps:#?}")
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let ways = ways.into_inner();
+    println!(
+        "{count} kernels; ways of {} launches:",
+        ways.values().sum::<usize>()
+    );
+    for (way, count) in ways {
+        println!("{count:6} {way}");
+    }
+}

@@ -1,0 +1,291 @@
+//! What a kernel means: each item by itself, step by step.
+
+use super::{ARRAYS, Expr, INPUTS, OUTPUTS, Operation, SUMS, Step, Test, Type, VARIABLES, start};
+use crate::target::cpu::trial::Panicked;
+
+/// What kernels read and write.
+#[derive(Clone, Debug, PartialEq)]
+pub(in super::super) struct Memory {
+    pub(in super::super) inputs: Vec<i64>,
+    pub(in super::super) integer: i64,
+    pub(in super::super) float: f64,
+    /// [`OUTPUTS`] numbers of each item.
+    pub(in super::super) outputs: Vec<u64>,
+    pub(in super::super) sums: Vec<u64>,
+}
+
+/// Runs one item of a grid.
+pub(in super::super) fn run(
+    steps: &[Step],
+    memory: &mut Memory,
+    id: [u64; 3],
+    linear: u64,
+) -> Result<(), Panicked> {
+    let first = memory.inputs[linear as usize % INPUTS];
+    let mut item = Item {
+        memory,
+        id,
+        linear,
+        variables: [0, 1, 2, 3, 4, 5, 6, 7]
+            .map(|variable| Number::of(start(variable, first, linear), VARIABLES[variable])),
+        arrays: [0, 1].map(|array| {
+            let (len, ty) = ARRAYS[array];
+            vec![Number::of(0, ty); len as usize]
+        }),
+    };
+    match item.steps(steps) {
+        Leave::Panic(line, column) => Err(Panicked {
+            item: id,
+            line,
+            column,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A value of any type.
+#[derive(Clone, Copy, Debug)]
+enum Number {
+    /// Of that many bits, sign-extended.
+    Int(i64, u32),
+    F32(f32),
+    F64(f64),
+}
+
+/// How steps end.
+enum Leave {
+    Go,
+    Break(usize),
+    Continue(usize),
+    Return,
+    Panic(u32, u32),
+}
+
+fn narrow(value: i64, bits: u32) -> i64 {
+    value << (64 - bits) >> (64 - bits)
+}
+
+fn saturate(value: f64, bits: u32) -> i64 {
+    let most = (i64::MAX >> (64 - bits)) as i128;
+    (value as i128).clamp(-most - 1, most) as i64
+}
+
+impl Number {
+    fn of(value: i64, ty: Type) -> Self {
+        Number::Int(value, 64).to(ty)
+    }
+
+    fn to(self, ty: Type) -> Self {
+        match (self, ty) {
+            (Number::Int(value, _), Type::Int(bits)) => Number::Int(narrow(value, bits), bits),
+            (Number::Int(value, _), Type::F32) => Number::F32(value as f32),
+            (Number::Int(value, _), Type::F64) => Number::F64(value as f64),
+            (Number::F32(value), Type::Int(bits)) => {
+                Number::Int(saturate(f64::from(value), bits), bits)
+            }
+            (Number::F64(value), Type::Int(bits)) => Number::Int(saturate(value, bits), bits),
+            (Number::F32(value), Type::F64) => Number::F64(f64::from(value)),
+            (Number::F64(value), Type::F32) => Number::F32(value as f32),
+            (same, _) => same,
+        }
+    }
+
+    fn integer(self) -> i64 {
+        match self.to(Type::Int(64)) {
+            Number::Int(value, _) => value,
+            _ => 0,
+        }
+    }
+
+    /// The bits as they are written to memory: all that are no number look alike.
+    fn bits(self) -> u64 {
+        match self {
+            Number::Int(value, _) => value as u64,
+            Number::F32(value) if value.is_nan() => 1,
+            Number::F32(value) => u64::from(value.to_bits()),
+            Number::F64(value) if value.is_nan() => 1,
+            Number::F64(value) => value.to_bits(),
+        }
+    }
+
+    fn operate(self, operation: Operation, other: Number) -> Number {
+        use Operation::*;
+        match (self, other) {
+            (Number::Int(a, bits), Number::Int(b, _)) => {
+                let mask = u64::MAX >> (64 - bits);
+                let (ua, ub) = (a as u64 & mask, b as u64 & mask);
+                let shift = ub as u32 % bits;
+                let result = match operation {
+                    Add => a.wrapping_add(b),
+                    Sub => a.wrapping_sub(b),
+                    Mul => a.wrapping_mul(b),
+                    Div => (ua / (ub | 1)) as i64,
+                    Rem => (ua % (ub | 1)) as i64,
+                    And => a & b,
+                    Or => a | b,
+                    Xor => a ^ b,
+                    Shl => a << shift,
+                    Lshr => (ua >> shift) as i64,
+                    Ashr => a >> shift,
+                    Least => a.min(b),
+                };
+                Number::Int(narrow(result, bits), bits)
+            }
+            (Number::F32(a), Number::F32(b)) => Number::F32(match operation {
+                Add | And | Shl => a + b,
+                Sub | Or | Lshr => a - b,
+                Mul | Xor | Ashr => a * b,
+                Div | Rem => a / b,
+                Least => {
+                    if a < b {
+                        a
+                    } else {
+                        b
+                    }
+                }
+            }),
+            (Number::F64(a), Number::F64(b)) => Number::F64(match operation {
+                Add | And | Shl => a + b,
+                Sub | Or | Lshr => a - b,
+                Mul | Xor | Ashr => a * b,
+                Div | Rem => a / b,
+                Least => {
+                    if a < b {
+                        a
+                    } else {
+                        b
+                    }
+                }
+            }),
+            _ => unreachable!("both sides were asked for in one type"),
+        }
+    }
+
+    fn equals(self, other: Number) -> bool {
+        match (self, other) {
+            (Number::Int(a, _), Number::Int(b, _)) => a == b,
+            (Number::F32(a), Number::F32(b)) => a == b,
+            (Number::F64(a), Number::F64(b)) => a == b,
+            _ => unreachable!("both sides were asked for in one type"),
+        }
+    }
+
+    fn is_below(self, other: Number) -> bool {
+        match (self, other) {
+            (Number::Int(a, _), Number::Int(b, _)) => a < b,
+            (Number::F32(a), Number::F32(b)) => a < b,
+            (Number::F64(a), Number::F64(b)) => a < b,
+            _ => unreachable!("both sides were asked for in one type"),
+        }
+    }
+}
+
+struct Item<'a> {
+    memory: &'a mut Memory,
+    id: [u64; 3],
+    linear: u64,
+    variables: [Number; 8],
+    arrays: [Vec<Number>; 2],
+}
+
+impl Item<'_> {
+    fn steps(&mut self, steps: &[Step]) -> Leave {
+        for step in steps {
+            match self.step(step) {
+                Leave::Go => {}
+                other => return other,
+            }
+        }
+        Leave::Go
+    }
+
+    fn step(&mut self, step: &Step) -> Leave {
+        match step {
+            Step::Set(variable, value) => {
+                let ty = VARIABLES[*variable];
+                self.variables[*variable] = self.value(value, ty);
+            }
+            Step::SetElement(array, index, value) => {
+                let value = self.value(value, ARRAYS[*array].1);
+                let index = self.index(index, ARRAYS[*array].0);
+                self.arrays[*array][index] = value;
+            }
+            Step::Output(place, ty, value) => {
+                let value = self.value(value, VARIABLES[*ty]).bits();
+                self.memory.outputs[self.linear as usize * OUTPUTS + place] = value;
+            }
+            Step::Sum(index, value) => {
+                let index = self.index(index, SUMS as u64);
+                let value = self.value(value, Type::Int(64)).integer() as u64;
+                self.memory.sums[index] = self.memory.sums[index].wrapping_add(value);
+            }
+            Step::If(test, yes, no) => {
+                let steps = if self.test(test) { yes } else { no };
+                return self.steps(steps);
+            }
+            Step::While(test, most, steps) => {
+                let mut turns = 0;
+                while turns < *most && self.test(test) {
+                    turns += 1;
+                    match self.steps(steps) {
+                        Leave::Go | Leave::Continue(0) => {}
+                        Leave::Break(0) => break,
+                        Leave::Break(loops) => return Leave::Break(loops - 1),
+                        Leave::Continue(loops) => return Leave::Continue(loops - 1),
+                        other => return other,
+                    }
+                }
+            }
+            Step::Break(loops) => return Leave::Break(*loops),
+            Step::Continue(loops) => return Leave::Continue(*loops),
+            Step::Return => return Leave::Return,
+            Step::Panic(line, column) => {
+                let column = self.value(column, Type::Int(32)).integer() as u32;
+                return Leave::Panic(*line, column);
+            }
+        }
+        Leave::Go
+    }
+
+    fn index(&mut self, index: &Expr, len: u64) -> usize {
+        let index = self.value(index, Type::Int(64)).integer() as u64;
+        (index & (len - 1)) as usize
+    }
+
+    fn test(&mut self, test: &Test) -> bool {
+        let ty = VARIABLES[test.of];
+        let (left, right) = (self.value(&test.left, ty), self.value(&test.right, ty));
+        if test.less {
+            left.is_below(right)
+        } else {
+            left.equals(right)
+        }
+    }
+
+    fn value(&mut self, expr: &Expr, ty: Type) -> Number {
+        match expr {
+            Expr::Constant(value) => Number::of(*value, ty),
+            Expr::Variable(variable) => self.variables[*variable].to(ty),
+            Expr::Id(dimension) => Number::of(self.id[*dimension] as i64, ty),
+            Expr::Argument(0) => Number::of(self.memory.integer, ty),
+            Expr::Argument(_) => Number::F64(self.memory.float).to(ty),
+            Expr::Input(index) => {
+                let index = self.index(index, INPUTS as u64);
+                Number::of(self.memory.inputs[index], ty)
+            }
+            Expr::Element(array, index) => {
+                let index = self.index(index, ARRAYS[*array].0);
+                self.arrays[*array][index].to(ty)
+            }
+            Expr::Binary(operation, left, right) => {
+                let left = self.value(left, ty);
+                left.operate(*operation, self.value(right, ty))
+            }
+            Expr::Choose(test, yes, no) => {
+                let (yes, no) = (self.value(yes, ty), self.value(no, ty));
+                if self.test(test) { yes } else { no }
+            }
+            Expr::As(other, value) => self.value(value, VARIABLES[*other]).to(ty),
+        }
+    }
+}

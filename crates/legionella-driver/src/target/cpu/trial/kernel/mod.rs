@@ -1,0 +1,105 @@
+//! A small language of kernels: what it means ([`item`]), and as IR ([`text`]).
+//!
+//! Every tree is a kernel: an expression has whatever type is asked of it, variables and arrays go by
+//! numbers that wrap around, loops end. So anything that is cut off a tree leaves a kernel, which is
+//! what makes shrinking easy.
+
+mod item;
+mod text;
+
+pub(super) use item::{Memory, run};
+pub(super) use text::text;
+
+/// The type of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Type {
+    Int(u32),
+    F32,
+    F64,
+}
+
+/// Types of the variables, by number.
+pub(super) const VARIABLES: [Type; 8] = [
+    Type::Int(32),
+    Type::F32,
+    Type::Int(64),
+    Type::F64,
+    Type::Int(8),
+    Type::Int(16),
+    Type::Int(32),
+    Type::F32,
+];
+
+/// Lengths and element types of the item's own arrays.
+pub(super) const ARRAYS: [(u64, Type); 2] = [(8, Type::Int(32)), (4, Type::F64)];
+
+/// Numbers that an item reads, writes for itself, and adds to; all are powers of two.
+pub(super) const INPUTS: usize = 64;
+pub(super) const OUTPUTS: usize = 4;
+pub(super) const SUMS: usize = 8;
+
+/// A number.
+#[derive(Clone, Debug)]
+pub(super) enum Expr {
+    Constant(i64),
+    Variable(usize),
+    /// A global id.
+    Id(usize),
+    /// One of the two numbers that the launch gives: an integer and a float.
+    Argument(usize),
+    Input(Box<Expr>),
+    Element(usize, Box<Expr>),
+    Binary(Operation, Box<Expr>, Box<Expr>),
+    Choose(Box<Test>, Box<Expr>, Box<Expr>),
+    /// The number as one of another type, and back.
+    As(usize, Box<Expr>),
+}
+
+/// What is done with two numbers; floats know four of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Operation {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Rem,
+    And,
+    Or,
+    Xor,
+    Shl,
+    Lshr,
+    Ashr,
+    Least,
+}
+
+/// A question about numbers of one type.
+#[derive(Clone, Debug)]
+pub(super) struct Test {
+    pub(super) less: bool,
+    pub(super) of: usize,
+    pub(super) left: Expr,
+    pub(super) right: Expr,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Set(usize, Expr),
+    SetElement(usize, Expr, Expr),
+    Output(usize, usize, Expr),
+    /// Adds to a number that all items share.
+    Sum(Expr, Expr),
+    If(Test, Vec<Step>, Vec<Step>),
+    /// Repeats while the test holds, at most that often.
+    While(Test, u64, Vec<Step>),
+    /// Leaves that many loops and one more.
+    Break(usize),
+    Continue(usize),
+    Return,
+    /// Panics with a line, and a column that is computed.
+    Panic(u32, Expr),
+}
+
+/// The value of a variable before the first step, from the linear id of the item.
+pub(super) fn start(variable: usize, input: i64, id: u64) -> i64 {
+    (input ^ (id as i64)).wrapping_add(variable as i64)
+}
