@@ -19,6 +19,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 mod vectors;
+mod worth;
 
 use std::fmt;
 
@@ -28,7 +29,7 @@ use llvm_sys::LLVMOpcode;
 
 use crate::error::Error;
 use crate::ir::flow::{Blocks, Dominators, Loops};
-use crate::ir::{Function, Pipeline, Value};
+use crate::ir::{Function, Pipeline, Type, Value};
 use crossings::Crossings;
 use sharing::{Sharing, Sharings};
 use split::Split;
@@ -53,6 +54,8 @@ pub(super) enum Refusal {
     Call(String),
     #[error("a loop over it has {0}")]
     Obstacle(String),
+    #[error("{0} accesses to memory in its loops are apart from those of the item's neighbours")]
+    Scattered(usize),
     #[error("it has {0}, more than the {1} that are worth it")]
     Size(String, usize),
 }
@@ -142,6 +145,12 @@ impl<'m> Plan<'m> {
             return Err(Refusal::Size(count, MOST_REGIONS));
         }
         let sharings = Sharings::of(&split);
+        let size = |ty| type_size(machine, ty);
+        if policy.asks_for_gain()
+            && let Some(accesses) = worth::scattered(&split, &sharings, size)
+        {
+            return Err(Refusal::Scattered(accesses));
+        }
         let crossings = Crossings::of(&split, &sharings)?;
         let obstacles: Vec<_> = split
             .regions
@@ -179,7 +188,7 @@ impl<'m> Plan<'m> {
         let memory: u64 = instructions
             .iter()
             .filter(|instruction| instruction.is(LLVMOpcode::LLVMAlloca))
-            .map(|alloca| machine_size(machine, *alloca))
+            .map(|alloca| size(alloca.allocated()))
             .sum();
         if memory * lanes > MOST_MEMORY {
             let bytes = format!("{} bytes of memory for all lanes", memory * lanes);
@@ -196,11 +205,11 @@ impl<'m> Plan<'m> {
     }
 }
 
-/// Bytes that an instruction allocates.
-fn machine_size(machine: &TargetMachine, alloca: Value<'_>) -> u64 {
+/// Bytes of a value of a type.
+fn type_size(machine: &TargetMachine, ty: Type<'_>) -> u64 {
     use inkwell::types::AnyTypeEnum;
-    // SAFETY: the type is one that LLVM gave out, and it has a size, being allocated.
-    let ty = unsafe { AnyTypeEnum::new(alloca.allocated().raw()) };
+    // SAFETY: the type is one that LLVM gave out, and it has a size, being one of values in memory.
+    let ty = unsafe { AnyTypeEnum::new(ty.raw()) };
     machine.get_target_data().get_abi_size(&ty)
 }
 
