@@ -56,6 +56,12 @@ enum Command {
         #[arg(long)]
         list: bool,
     },
+    /// Compare random kernels' code for the CPU with what the kernels mean.
+    Fuzz {
+        /// For how long. Up to a minute the kernels are the same each time.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// List the accelerators of this machine.
     Accelerators,
 }
@@ -104,6 +110,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             benches.args(list.then_some("--list"));
             tools::succeed(benches.args(names))
         }
+        Command::Fuzz { seconds } => suite::fuzz(&tools, seconds),
         Command::Accelerators => {
             for name in tools.accelerators()? {
                 println!("{name}");

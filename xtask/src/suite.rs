@@ -73,6 +73,7 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
         tests.args(["test", "--workspace", "--lib", "--bins", "--tests"]);
         succeed(tests.args(APART.map(|package| format!("--exclude={package}"))))
     })?;
+    summary.step("random kernels", || fuzz(tools, 60))?;
     summary.step("tests of cargo-legionella", || {
         succeed(
             tools
@@ -107,6 +108,20 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
     })?;
     summary.print();
     Ok(())
+}
+
+/// Random kernels on the CPU for some time.
+pub fn fuzz(tools: &Tools, seconds: u64) -> anyhow::Result<()> {
+    let mut fuzz = tools.cargo();
+    fuzz.args([
+        "test",
+        "--release",
+        "--package",
+        "legionella-driver",
+        "--lib",
+    ]);
+    fuzz.args(["random_kernels_mean_what_they_say", "--", "--nocapture"]);
+    succeed(fuzz.env("LEGIONELLA_FUZZ_SECONDS", seconds.to_string()))
 }
 
 /// Each example in a size that takes no time; its picture must be one.

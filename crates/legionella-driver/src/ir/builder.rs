@@ -108,6 +108,11 @@ impl<'m> Builder<'m> {
         )))
     }
 
+    /// The value, or some other if it is undefined, but the same each time.
+    pub(crate) fn freeze(&self, value: Value<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildFreeze(self.0, value.raw(), UNNAMED)))
+    }
+
     /// The smaller of two unsigned integers.
     pub(crate) fn minimum(&self, a: Value<'m>, b: Value<'m>) -> Value<'m> {
         let less = self.compare(LLVMIntPredicate::LLVMIntULT, a, b);

@@ -15,6 +15,7 @@ use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
 
 use super::cold::{self, Deferred};
+use super::divisions;
 use super::guards::Quick;
 use super::loops::{self, Counter, Parallel, Strips};
 use super::regions::{self, Plan, Policy, Site};
@@ -106,6 +107,7 @@ pub(super) fn build<'m>(
         reason: format!("the entry shim {entry} is gone"),
     })?;
     let shape = Shape::of(module, shim);
+    divisions::make_total(shape.body());
     let plan = regions::plan(module, shape.body(), machine, policy)?;
     match &plan {
         Ok(plan) => stages.tell("way", plan),

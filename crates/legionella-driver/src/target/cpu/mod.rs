@@ -1,10 +1,12 @@
 //! The CPU target: the work-items of a group run as a loop that LLVM vectorises across them, and
 //! the code is a shared object.
 //!
-//! [`cold`] takes panics out of the kernel's way, [`items`] builds the loops, [`guards`] frees one
-//! of them of checks, [`host`] binds the allocator, [`shared_object`] links.
+//! [`cold`] takes panics out of the kernel's way, [`divisions`] those that need a mask; [`items`]
+//! builds the loops, [`guards`] frees one of them of checks, [`regions`] does kernels with loops of
+//! their own; [`host`] binds the allocator, [`shared_object`] links.
 
 mod cold;
+mod divisions;
 mod guards;
 mod host;
 mod items;
@@ -121,8 +123,10 @@ const VECTORISE: &str = "function(mem2reg,instcombine<no-verify-fixpoint>,simpli
 /// registers: it makes a load by a chosen address of two loads that are chosen between. The loop
 /// vectoriser refuses some switches, also of those that are made of comparisons on the way.
 const VECTORISE_REGIONS: &str = "function(mem2reg,simplifycfg,early-cse,lower-switch,\
-    loop-simplify,lcssa,loop-mssa(licm),loop-vectorize,simplifycfg,early-cse,sroa,instcombine<no-verify-fixpoint>,\
-    early-cse,simplifycfg),default<O3>";
+    loop-simplify,lcssa,loop-mssa(licm),loop-vectorize,simplifycfg,early-cse,sroa,\
+    instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),gvn,\
+    instcombine<no-verify-fixpoint>,adce,loop-mssa(licm),instsimplify,div-rem-pairs,simplifycfg),\
+    globaldce,constmerge";
 
 fn optimise(
     kernel: &Lowered<'_>,

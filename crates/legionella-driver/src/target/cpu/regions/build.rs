@@ -125,6 +125,7 @@ impl<'m> Plan<'m> {
         let types = Types::of(site.module);
         let function = site.function;
         let zero = types.i64.zero();
+        self.forget_lifetimes();
         let outside = self.move_strip_values(&site, &at);
         let gone = self.stood_in_for();
         let copies = self.copies();
@@ -167,6 +168,16 @@ impl<'m> Plan<'m> {
         let (behind, latch) = strips.finish_from(end);
         loops::keep_rolled(machine.site.module, latch);
         behind
+    }
+
+    /// Drops the markers of when an item uses its memory: that of all lanes is in use all the time.
+    fn forget_lifetimes(&self) {
+        for instruction in self.function.instructions() {
+            let called = instruction.called_function().map(Function::name);
+            if called.is_some_and(|name| name.starts_with("llvm.lifetime.")) {
+                instruction.erase();
+            }
+        }
     }
 
     /// Moves what is the same for all items of a strip to where it is computed once; gives what

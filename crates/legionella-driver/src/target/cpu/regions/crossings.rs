@@ -201,7 +201,7 @@ impl<'m> Search<'_, 'm> {
         let light = !matches!(
             value.opcode(),
             // A frozen value is the same everywhere only if it is frozen once.
-            Some(LLVMFreeze | LLVMFDiv | LLVMUDiv | LLVMURem | LLVMCall)
+            Some(LLVMFreeze | LLVMFDiv | LLVMUDiv | LLVMURem | LLVMSDiv | LLVMSRem | LLVMCall)
         );
         depth > 0
             && light

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashSet};
 use legionella_abi::intrinsic;
 use llvm_sys::LLVMOpcode;
 
+use super::super::divisions;
 use super::split::Split;
 use crate::ir::Value;
 use crate::ir::flow::{LoopId, Spread};
@@ -172,9 +173,7 @@ pub(super) fn computable(value: Value<'_>) -> bool {
             | LLVMFSub | LLVMFMul | LLVMFDiv | LLVMFNeg | LLVMFCmp | LLVMFPTrunc | LLVMFPExt
             | LLVMFPToUI | LLVMFPToSI | LLVMUIToFP | LLVMSIToFP | LLVMPtrToInt | LLVMIntToPtr,
         ) => true,
-        Some(LLVMUDiv | LLVMURem) => {
-            matches!(value.operand(1).constant_integer(), Some(1..))
-        }
+        Some(LLVMUDiv | LLVMURem | LLVMSDiv | LLVMSRem) => divisions::is_total(value),
         Some(LLVMCall) => value
             .called_function()
             .is_some_and(|function| function.has_attribute("speculatable")),

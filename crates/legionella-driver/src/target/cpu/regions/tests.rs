@@ -213,6 +213,56 @@ fn sums_of_floats_are_not_reordered() {
     assert_eq!(out, expected.collect::<Vec<_>>());
 }
 
+/// Divisions whose operands all items have in common, which only some items get to, the first of a
+/// vector not among them; item by item too.
+#[test]
+fn divisions_that_not_all_get_to() {
+    for (operation, limit, expected) in [
+        ("udiv", 7, 14),
+        ("urem", 7, 2),
+        ("sdiv", 7u64.wrapping_neg(), 50),
+        ("srem", 7u64.wrapping_neg(), 2),
+    ] {
+        let divide = format!(
+            "   %by = trunc i64 %limit to i32
+                %hundred = trunc i64 %items to i32
+                %more = add i32 %hundred, 28
+                %own = load i32, ptr %mine.in
+                %q0 = icmp eq i32 %own, 0
+                br i1 %q0, label %done, label %divide
+            divide:
+                %q = {operation} i32 %more, %by
+                %wide = zext i32 %q to i64
+                %index = and i64 %wide, 63
+                %entry.at = getelementptr i32, ptr %in, i64 %index
+                %result = load i32, ptr %entry.at
+                br label %done
+            done:
+                %value = phi i32 [ 99, %start.or.loop ], [ %result, %divide ]
+                store i32 %value, ptr %mine
+                br label %end
+            end: ret void"
+        );
+        let straight = divide.replace("%start.or.loop", "%start");
+        let looped = divide.replace("%start.or.loop", "%behind");
+        let looped = format!(
+            "   br label %loop
+            loop:
+                %i = phi i32 [ 0, %start ], [ %next, %loop ]
+                %next = add i32 %i, 1
+                %times = load i32, ptr %mine.in
+                %again = icmp ult i32 %next, %times
+                br i1 %again, label %loop, label %behind
+            behind: {looped}"
+        );
+        for body in [straight, looped] {
+            let (out, _) = run(&body, |x| x, limit);
+            let all = (0..72).map(|x| if x == 0 { 99 } else { expected });
+            assert_eq!(out, all.collect::<Vec<_>>(), "{operation}");
+        }
+    }
+}
+
 /// Why a kernel runs item by item.
 fn refusal(body: &str) -> String {
     llvm();

@@ -11,7 +11,7 @@ const HEAD: &str = "
 declare i64 @legionella.global_id(i32) nounwind willreturn nosync nofree speculatable memory(none)
 declare i64 @legionella.grid_size(i32) nounwind willreturn nosync nofree speculatable memory(none)
 declare void @legionella.panic(ptr) noreturn cold nounwind
-declare float @llvm.minnum.f32(float, float)
+declare void @llvm.lifetime.start.p0(ptr)
 define void @kernel(ptr noundef readonly %block) nounwind {
 entry:
 ";
@@ -103,6 +103,10 @@ impl Writer {
         }
         for (number, (len, ty)) in ARRAYS.iter().enumerate() {
             let _ = writeln!(self.entry, "  %a{number} = alloca [{len} x {ty}]");
+            let _ = writeln!(
+                self.entry,
+                "  call void @llvm.lifetime.start.p0(ptr %a{number})"
+            );
             let _ = writeln!(
                 self.entry,
                 "  store [{len} x {ty}] zeroinitializer, ptr %a{number}"
