@@ -21,7 +21,7 @@ use crate::{Index, Item, intrinsic};
 ///
 /// /// Reverses the elements within each group.
 /// fn reverse(group: Group, x: &[u32], tile: Shared<[u32; 64]>, mut y: Disjoint<u32>) {
-///     let first = group.first().global();
+///     let [first, ..] = group.first();
 ///     let tile = tile.fill(|i| x.get(first + i).copied().unwrap_or(0));
 ///     let tile = group.sync(tile);
 ///     if let Some(y) = y.at(group.item()) {
