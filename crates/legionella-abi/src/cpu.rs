@@ -19,6 +19,8 @@ pub struct Launch {
     pub group: [u64; 3],
     /// Work-groups in each dimension: `grid / group`, rounded up.
     pub groups: [u64; 3],
+    /// Bytes of shared memory that each work-group gets besides what its code asks for.
+    pub shared: u64,
 }
 
 /// What generated code tells about where it is, for the panic record.
@@ -57,7 +59,70 @@ pub struct Host {
     pub realloc: unsafe extern "C" fn(*mut u8, usize, usize, usize) -> *mut u8,
     /// The work-item panicked. Records it and leaves the calling [`Run`].
     pub panic: unsafe extern "C" fn(*const Panic) -> !,
+    /// Memory of the thread of that size and alignment, undefined, until the calling [`Run`] ends
+    /// or asks again; null if there is none.
+    pub scratch: unsafe extern "C" fn(usize, usize) -> *mut u8,
 }
+
+/// Alignment of the frames of items that wait, in bytes.
+pub const FRAME_ALIGN: usize = 64;
+
+/// Where the items of a group that wait for each other find what they share.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// Work-items in each dimension.
+    pub grid: [u64; 3],
+    /// Work-items of a whole work-group in each dimension.
+    pub group_size: [u64; 3],
+    /// Id of the work-group.
+    pub group: [u64; 3],
+    /// Global ids of the group's first item.
+    pub base: [u64; 3],
+    /// Shared memory that the code asks for.
+    pub shared: *mut u8,
+    /// Shared memory that the launch asks for.
+    pub dynamic_shared: *mut u8,
+}
+
+/// Why an item of such a group doesn't run.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// It has ended.
+    Ended,
+    /// At a barrier.
+    Barrier,
+    /// For a lane's value.
+    Shuffle,
+    /// For a bit of each lane.
+    Ballot,
+}
+
+/// What an item of such a group and the loop that runs it tell each other.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    /// Id within the work-group.
+    pub local: [u64; 3],
+    /// Number of its subgroup in the work-group.
+    pub subgroup: u64,
+    /// Lane in its subgroup.
+    pub lane: u32,
+    /// Why it doesn't run.
+    pub wait: Wait,
+    /// Label of the barrier, or the lane whose value is asked for.
+    pub label: u32,
+    /// What it gives to a subgroup's operation.
+    pub operand: u32,
+    /// What it gets from a subgroup's operation.
+    pub result: u64,
+    /// Where in the source it waits: a `&'static core::panic::Location`.
+    pub place: *const u8,
+}
+
+/// Lanes of a subgroup on this target.
+pub const SUBGROUP_SIZE: u32 = 32;
 
 /// A panic's message and place. Both texts are UTF-8 and valid during the call only.
 #[repr(C)]

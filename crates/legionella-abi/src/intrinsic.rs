@@ -15,6 +15,40 @@ pub const GROUP_ID: &str = "legionella.group_id";
 pub const GROUP_SIZE: &str = "legionella.group_size";
 /// `fn(*const cpu::Panic) -> !`: hands a formatted panic to the target.
 pub const PANIC: &str = "legionella.panic";
+/// `fn() -> bool`: whether this is device code. Lowering answers it; targets never see it.
+pub const ON_DEVICE: &str = "legionella.on_device";
+
+/// `fn(label: u32, place: &'static Location)`: waits until every work-item of the group waits with
+/// the same label, which is a constant once the kernel is inlined. What any of them did to memory
+/// before is visible to all of them behind.
+///
+/// If an item has ended or waits with another label, none may go on: the target ends the group by
+/// [`BARRIER_FAILED`] or in a way of its own. That is what makes shared memory safe
+/// (`legionella_device::tile`). Items that a group at the edge of the grid lacks don't count.
+pub const BARRIER: &str = "legionella.barrier";
+/// `fn(size: u64, align: u64, id: u32) -> *mut u8`: memory that the items of the group share,
+/// undefined at first. Calls with the same id give the same memory, others give memory that doesn't
+/// overlap. The arguments are constants once the kernel is inlined.
+pub const SHARED: &str = "legionella.shared";
+/// `fn() -> *mut u8`: the start of the group's memory whose size the launch gives, aligned to
+/// [`DYNAMIC_SHARED_ALIGN`].
+pub const DYNAMIC_SHARED: &str = "legionella.dynamic_shared";
+/// Alignment of what [`DYNAMIC_SHARED`] gives, in bytes.
+pub const DYNAMIC_SHARED_ALIGN: usize = 128;
+/// `fn() -> u32`: lanes of a whole subgroup, a power of two of at most 64.
+pub const SUBGROUP_SIZE: &str = "legionella.subgroup_size";
+/// `fn() -> u32`: lane of the work-item in its subgroup: its linear id in a whole work-group, first
+/// dimension fastest, modulo the size of subgroups.
+pub const SUBGROUP_LANE: &str = "legionella.subgroup_lane";
+/// `fn(value: u32, lane: u32, place: &'static Location) -> u32`: the value of another lane; some value
+/// if there is no such lane. All existing lanes of the subgroup take part.
+pub const SUBGROUP_SHUFFLE: &str = "legionella.subgroup_shuffle";
+/// `fn(bit: u32, place: &'static Location) -> u64`: the lowest bit of each lane, 0 for lanes that
+/// don't exist. All existing ones take part.
+pub const SUBGROUP_BALLOT: &str = "legionella.subgroup_ballot";
+
+/// Operations that work-items carry out together.
+pub const COLLECTIVE: [&str; 3] = [BARRIER, SUBGROUP_SHUFFLE, SUBGROUP_BALLOT];
 
 /// `fn(&core::panic::PanicInfo) -> !`: where the compiled panic machinery is cut and led to.
 pub const PANIC_HANDLER: &str = "legionella.panic_handler";
@@ -23,8 +57,46 @@ pub const PANIC_STR: &str = "legionella.panic_str";
 /// `fn(size: usize, align: usize) -> !`: allocation failure.
 pub const ALLOC_ERROR: &str = "legionella.alloc_error";
 
+/// `fn(place: &Location, other: Option<&Location>) -> !`: a collective operation that some items of
+/// the group wait for at `place`, while others wait at `other` or have ended.
+pub const BARRIER_FAILED: &str = "legionella.barrier_failed";
+
+/// Where lowering may lead calls that don't return.
+pub const FAILURES: [&str; 4] = [PANIC_HANDLER, PANIC_STR, ALLOC_ERROR, BARRIER_FAILED];
+
+/// A [`cpu::Run`](crate::cpu::Run) that runs groups whose items wait for each other, for the CPU
+/// target.
+pub const CPU_RUN_GROUPS: &str = "legionella.cpu.run_groups";
+/// `fn(block, frame, &mut cpu::Slot, &cpu::Context)`: runs an item of such a group until it waits or
+/// ends; `frame` is memory for what it has to keep, aligned to [`cpu::FRAME_ALIGN`](crate::cpu::FRAME_ALIGN).
+pub const CPU_START: &str = "legionella.cpu.start";
+/// `fn(frame)`: runs an item on that waits.
+pub const CPU_RESUME: &str = "legionella.cpu.resume";
+/// `fn() -> usize`: bytes that an item's frame takes.
+pub const CPU_FRAME_SIZE: &str = "legionella.cpu.frame_size";
+/// `fn() -> usize`: bytes of all that [`SHARED`] gives.
+pub const CPU_SHARED_SIZE: &str = "legionella.cpu.shared_size";
+/// `fn(size: usize, align: usize) -> *mut u8`: memory of the calling thread, until the call of
+/// [`cpu::Run`](crate::cpu::Run) ends or asks again; null if there is none.
+pub const CPU_SCRATCH: &str = "legionella.cpu.scratch";
+
+/// What [`CPU_RUN_GROUPS`] calls, and generated code alone defines.
+pub const CPU_BOUND: [&str; 5] = [
+    CPU_START,
+    CPU_RESUME,
+    CPU_FRAME_SIZE,
+    CPU_SHARED_SIZE,
+    CPU_SCRATCH,
+];
+
 /// What the driver links into every closure because lowering may lead calls there.
-pub const ROOTS: [&str; 3] = [PANIC_HANDLER, PANIC_STR, ALLOC_ERROR];
+pub const ROOTS: [&str; 5] = [
+    PANIC_HANDLER,
+    PANIC_STR,
+    ALLOC_ERROR,
+    BARRIER_FAILED,
+    CPU_RUN_GROUPS,
+];
 
 /// Prefix of mathematical functions in `legionella-device`, followed by the LLVM intrinsic's name
 /// without `llvm.`: `legionella.maths.exp.f32`.

@@ -2,6 +2,8 @@
 //! [`legionella_abi::intrinsic`]) to the target's own operations; entry shims, the only callers of
 //! the ids, never run on the host.
 
+use core::panic::Location;
+
 use legionella_abi::cpu::Panic;
 
 #[cold]
@@ -30,6 +32,13 @@ pub(crate) extern "C" fn local_id(_dimension: u32) -> u64 {
     only_on_devices("local_id")
 }
 
+/// Id of the work-group in a dimension.
+#[unsafe(export_name = "legionella.group_id")]
+#[inline(never)]
+pub(crate) extern "C" fn group_id(_dimension: u32) -> u64 {
+    only_on_devices("group_id")
+}
+
 /// Work-items of a whole work-group in a dimension.
 #[unsafe(export_name = "legionella.group_size")]
 #[inline(never)]
@@ -42,4 +51,64 @@ pub(crate) extern "C" fn group_size(_dimension: u32) -> u64 {
 #[inline(never)]
 pub(crate) extern "C" fn panic(_panic: &Panic) -> ! {
     only_on_devices("panic")
+}
+
+/// Whether this is device code: lowering replaces it by `true`.
+#[unsafe(export_name = "legionella.on_device")]
+#[inline(never)]
+pub(crate) extern "C" fn on_device() -> bool {
+    false
+}
+
+/// Waits until all items of the group wait with the same label.
+#[unsafe(export_name = "legionella.barrier")]
+#[inline(never)]
+pub(crate) extern "C" fn barrier(_label: u32, _place: &'static Location<'static>) {
+    only_on_devices("barrier")
+}
+
+/// Memory that the items of the group share.
+#[unsafe(export_name = "legionella.shared")]
+#[inline(never)]
+pub(crate) extern "C" fn shared(_size: u64, _align: u64, _id: u32) -> *mut u8 {
+    only_on_devices("shared")
+}
+
+/// Memory that the items of the group share, of the launch's size.
+#[unsafe(export_name = "legionella.dynamic_shared")]
+#[inline(never)]
+pub(crate) extern "C" fn dynamic_shared() -> *mut u8 {
+    only_on_devices("dynamic_shared")
+}
+
+/// Lanes of a whole subgroup.
+#[unsafe(export_name = "legionella.subgroup_size")]
+#[inline(never)]
+pub(crate) extern "C" fn subgroup_size() -> u32 {
+    only_on_devices("subgroup_size")
+}
+
+/// Lane of the work-item.
+#[unsafe(export_name = "legionella.subgroup_lane")]
+#[inline(never)]
+pub(crate) extern "C" fn subgroup_lane() -> u32 {
+    only_on_devices("subgroup_lane")
+}
+
+/// The value of another lane.
+#[unsafe(export_name = "legionella.subgroup_shuffle")]
+#[inline(never)]
+pub(crate) extern "C" fn subgroup_shuffle(
+    _value: u32,
+    _lane: u32,
+    _place: &'static Location<'static>,
+) -> u32 {
+    only_on_devices("subgroup_shuffle")
+}
+
+/// The lowest bit of each lane.
+#[unsafe(export_name = "legionella.subgroup_ballot")]
+#[inline(never)]
+pub(crate) extern "C" fn subgroup_ballot(_bit: u32, _place: &'static Location<'static>) -> u64 {
+    only_on_devices("subgroup_ballot")
 }

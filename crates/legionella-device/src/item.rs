@@ -53,6 +53,26 @@ impl Item {
         }
     }
 
+    /// A work-item on the host, in a grid with groups.
+    ///
+    /// # Safety
+    /// Once a call of the kernel for that item.
+    #[doc(hidden)]
+    pub unsafe fn on_host_in_group(
+        first: Index,
+        local: Index,
+        grid: Index,
+        group_size: Index,
+    ) -> Self {
+        Item {
+            global: [0, 1, 2].map(|d| first[d] + local[d]),
+            grid,
+            local,
+            group_size,
+            not_send: PhantomData,
+        }
+    }
+
     /// Linear id in the grid, with the first dimension fastest: `x + width * (y + height * z)`.
     #[inline(always)]
     pub fn global(&self) -> usize {
@@ -105,5 +125,33 @@ impl Item {
     #[inline(always)]
     pub fn group_size(&self) -> Index {
         self.group_size
+    }
+
+    /// Global ids of the first item of the work-group.
+    #[inline(always)]
+    pub(crate) fn first(&self) -> Index {
+        [0, 1, 2].map(|d| self.global[d].wrapping_sub(self.local[d]))
+    }
+
+    /// Items that the work-group has in each dimension.
+    #[inline(always)]
+    pub(crate) fn group_extent(&self) -> Index {
+        let first = self.first();
+        [0, 1, 2].map(|d| self.group_size[d].min(self.grid[d].wrapping_sub(first[d])))
+    }
+
+    /// Items that the work-group has.
+    #[inline(always)]
+    pub(crate) fn group_len(&self) -> usize {
+        let [x, y, z] = self.group_extent();
+        x.wrapping_mul(y).wrapping_mul(z)
+    }
+
+    /// Number of the item among those that its work-group has.
+    #[inline(always)]
+    pub(crate) fn rank(&self) -> usize {
+        let [x, y, _] = self.group_extent();
+        let row = y.wrapping_mul(self.local[2]).wrapping_add(self.local[1]);
+        x.wrapping_mul(row).wrapping_add(self.local[0])
     }
 }

@@ -5,6 +5,9 @@
 //! bound to the machine's own operations.
 //!
 //! * [`Item`]: which work-item runs, and in which grid;
+//! * [`Group`]: that, and what the items of a work-group do together;
+//! * [`Shared`], [`Writable`], [`Readable`]: memory of a work-group, by state;
+//! * [`Subgroup`]: the items that exchange values without memory;
 //! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs that each work-item has a part of its own in;
 //! * [`DeviceData`]: values that cross between host and device as they are;
 //! * [`Atomic`]: elements that all work-items share.
@@ -15,7 +18,9 @@
 extern crate alloc;
 
 mod c;
+mod cpu;
 mod data;
+mod group;
 pub mod host;
 pub mod intrinsic;
 mod item;
@@ -23,8 +28,15 @@ pub mod maths;
 mod output;
 mod panic;
 mod shared;
+mod subgroup;
+pub mod tile;
+mod token;
 
 pub use data::DeviceData;
+pub use group::{Group, HostGroup};
 pub use item::{Index, Item};
 pub use output::{Disjoint, Rows, Tiles};
 pub use shared::Atomic;
+pub use subgroup::{Exchange, Subgroup};
+pub use tile::{Readable, Shared, Writable};
+pub use token::Token;

@@ -79,10 +79,28 @@ extern "C" fn panic_str(message: *const u8, len: usize, location: &Location<'_>)
     )
 }
 
+/// A collective operation that not all items of the group reach.
+#[unsafe(export_name = "legionella.barrier_failed")]
+#[inline(never)]
+pub(crate) extern "C" fn barrier_failed(place: &Location<'_>, other: Option<&Location<'_>>) -> ! {
+    let mut text = Text {
+        bytes: [0; MESSAGE],
+        len: 0,
+    };
+    let what = "barrier reached by only some work-items of the group";
+    // An error means that the text is full: what is there is the message.
+    let _ = match other {
+        Some(other) => write!(text, "{what}: others wait at {other}"),
+        None => write!(text, "{what}: others have ended"),
+    };
+    let text = core::str::from_utf8(&text.bytes[..text.len]).unwrap_or_default();
+    report(text, Some(place))
+}
+
 /// Stands in for `std::alloc::handle_alloc_error`.
 #[unsafe(export_name = "legionella.alloc_error")]
 #[inline(never)]
-extern "C" fn alloc_error(_align: usize, size: usize) -> ! {
+pub(crate) extern "C" fn alloc_error(_align: usize, size: usize) -> ! {
     panic!("memory allocation of {size} bytes failed")
 }
 

@@ -145,7 +145,8 @@ pub fn generate_seen(
     crate::llvm::log_diagnostics(&context);
     let kernel = lower::kernel(&context, bitcode, entry, &machine)?;
     stages.show("ir", &kernel.module)?;
-    let kernel = lower::lower(kernel, &machine, &(target.lacking)(&machine))?;
+    let lacking = (target.lacking)(&machine);
+    let kernel = lower::lower(kernel, &machine, &lacking, target.support)?;
     kernel.module.set_triple(&machine.get_triple());
     kernel
         .module
@@ -155,6 +156,7 @@ pub fn generate_seen(
     SIMPLIFY.run(&kernel.module, &machine)?;
     stages.show("simplified", &kernel.module)?;
     problems.extend(validate::calls(&kernel, target.native));
+    problems.extend(validate::collective(&kernel));
     if !problems.is_empty() {
         return Err(Failure::Refused(problems));
     }

@@ -178,7 +178,7 @@ pub fn parameters(entry: &str) -> Option<Vec<String>> {
     let last = split(rest).pop()?;
     let inside = last.strip_prefix('(')?.strip_suffix(')')?;
     let types = split(inside).into_iter().filter(|ty| !ty.is_empty());
-    Some(types.map(shortened).collect())
+    Some(types.skip(1).map(shortened).collect())
 }
 
 /// The parts between commas that are not inside of brackets.

@@ -104,6 +104,7 @@ impl Grid {
             grid: wide(self.extent),
             group: wide(group),
             groups: [0, 1, 2].map(|d| self.extent[d].div_ceil(group[d]) as u64),
+            shared: 0,
         })
     }
 }

@@ -29,6 +29,7 @@
 //! * [`Accelerator`]: a device; it makes buffers and launches kernels;
 //! * [`Buffer`]: elements in the memory of a device, which knows what is in flight on it;
 //! * [`Grid`]: how many work-items a launch has; [`Item`]: one of them, in the kernel;
+//! * [`Group`]: the items that may wait for each other, [`Shared`]: memory that they share;
 //! * [`PassAs`]: what can be passed, and what the kernel receives for it;
 //! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs in which each work-item has a part of its own;
 //! * [`Completion`]: the end of a launch, to wait for or to await; [`Queue`]: launches in order;
@@ -61,15 +62,22 @@ pub use buffer::{
 };
 pub use error::{Error, Result};
 pub use grid::{Extent, Grid};
-pub use launch::{Function, Kernel, Launch, Pass, PassAs, function};
+pub use launch::{
+    Function, Kernel, Launch, Pass, PassAs, SharedArray, SharedSlice, function, shared,
+    shared_slice,
+};
 pub use legionella_derive::DeviceData;
-pub use legionella_device::{Atomic, DeviceData, Disjoint, Index, Item, Rows, Tiles};
+pub use legionella_device::{
+    Atomic, DeviceData, Disjoint, Exchange, Group, Index, Item, Readable, Rows, Shared, Subgroup,
+    Tiles, Token, Writable,
+};
 pub use queue::Queue;
 pub use schedule::completion::Completion;
 
 /// What most programs use.
 pub mod prelude {
     pub use crate::{
-        Accelerator, Buffer, Completion, DeviceData, Disjoint, Grid, Item, Rows, Tiles, function,
+        Accelerator, Buffer, Completion, DeviceData, Disjoint, Grid, Group, Item, Rows, Shared,
+        Tiles, function, shared, shared_slice,
     };
 }

@@ -65,6 +65,7 @@ static HOST: Host = Host {
     dealloc,
     realloc,
     panic,
+    scratch: alloc,
 };
 
 fn run(object: &SharedObject) -> u64 {
@@ -74,6 +75,7 @@ fn run(object: &SharedObject) -> u64 {
         grid: [1; 3],
         group: [1; 3],
         groups: [1; 3],
+        shared: 0,
     };
     let mut progress = Progress { item: [0; 3] };
     // SAFETY: the object reads a pointer to a number from the block and uses nothing else.

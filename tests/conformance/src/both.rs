@@ -10,6 +10,8 @@
 //! | `tiles N ys` | `Tiles<T, N>` |
 //! | `rows W ys` | `Rows<T>` of width `W` |
 //! | `atomic ys` | `&[T::Shared]` |
+//! | `shared array` | `Shared<[T; N]>` |
+//! | `shared slice len` | `Shared<[T]>` |
 //!
 //! and `xs`, `ys` are variables that hold something sliceable.
 
@@ -48,6 +50,7 @@ macro_rules! both {
 }
 
 macro_rules! host_copy {
+    (shared $($what:tt)+) => {};
     (value $value:expr) => {};
     (read $name:ident) => {
         let $name = &$name[..];
@@ -61,6 +64,12 @@ macro_rules! host_copy {
 }
 
 macro_rules! host_argument {
+    (shared array) => {
+        legionella::host::shared()
+    };
+    (shared slice $len:expr) => {
+        legionella::host::shared_slice($len)
+    };
     (value $value:expr) => {
         $value
     };
@@ -82,6 +91,7 @@ macro_rules! host_argument {
 }
 
 macro_rules! host_observe {
+    ($observed:ident, shared $($what:tt)+) => {};
     ($observed:ident, value $value:expr) => {};
     ($observed:ident, read $name:ident) => {};
     ($observed:ident, $how:ident $name:ident) => {
@@ -93,6 +103,7 @@ macro_rules! host_observe {
 }
 
 macro_rules! upload {
+    ($trial:ident, shared $($what:tt)+) => {};
     ($trial:ident, value $value:expr) => {};
     ($trial:ident, read $name:ident) => {
         let $name = $trial.accelerator.upload(&$name[..])?;
@@ -106,6 +117,12 @@ macro_rules! upload {
 }
 
 macro_rules! device_argument {
+    (shared array) => {
+        legionella::shared()
+    };
+    (shared slice $len:expr) => {
+        legionella::shared_slice($len)
+    };
     (value $value:expr) => {
         $value
     };
@@ -127,6 +144,7 @@ macro_rules! device_argument {
 }
 
 macro_rules! device_observe {
+    ($trial:ident, $observed:ident, shared $($what:tt)+) => {};
     ($trial:ident, $observed:ident, value $value:expr) => {};
     ($trial:ident, $observed:ident, read $name:ident) => {};
     ($trial:ident, $observed:ident, $how:ident $name:ident) => {

@@ -151,6 +151,23 @@ fn hidden<'m>(
     })
 }
 
+/// An intrinsic of LLVM, at these types if it has variants.
+pub(crate) fn intrinsic<'m>(
+    module: &'m inkwell::module::Module<'_>,
+    name: &str,
+    variant: &[Type<'m>],
+) -> Function<'m> {
+    use llvm_sys::core as c;
+    let mut raw: Vec<_> = variant.iter().map(|ty| ty.raw()).collect();
+    let id = llvm!(c::LLVMLookupIntrinsicID(name.as_ptr().cast(), name.len()));
+    Function::from_raw(llvm!(c::LLVMGetIntrinsicDeclaration(
+        module.as_mut_ptr(),
+        id,
+        raw.as_mut_ptr(),
+        raw.len()
+    )))
+}
+
 /// The types that passes build with.
 pub(crate) struct Types<'m> {
     pub(crate) void: Type<'m>,
@@ -159,6 +176,7 @@ pub(crate) struct Types<'m> {
     pub(crate) i32: Type<'m>,
     pub(crate) i64: Type<'m>,
     pub(crate) ptr: Type<'m>,
+    pub(crate) token: Type<'m>,
 }
 
 impl<'m> Types<'m> {
@@ -183,6 +201,7 @@ impl<'m> Types<'m> {
             i32: ty(llvm!(c::LLVMInt32TypeInContext(context))),
             i64: ty(llvm!(c::LLVMInt64TypeInContext(context))),
             ptr: ty(llvm!(c::LLVMPointerTypeInContext(context, 0))),
+            token: ty(llvm!(c::LLVMTokenTypeInContext(context))),
         }
     }
 }

@@ -216,6 +216,40 @@ impl<'m> Value<'m> {
         self.callee()?.as_function()
     }
 
+    /// A call by address.
+    pub(crate) fn is_indirect_call(self) -> bool {
+        self.callee()
+            .is_some_and(|callee| callee.as_function().is_none() && !callee.is_inline_assembly())
+    }
+
+    /// Adds an attribute without a value to a call.
+    pub(crate) fn add_call_attribute(self, name: &str) {
+        let context = llvm!(c::LLVMGetTypeContext(self.ty().raw()));
+        let kind = llvm!(c::LLVMGetEnumAttributeKindForName(
+            name.as_ptr().cast(),
+            name.len()
+        ));
+        let attribute = llvm!(c::LLVMCreateEnumAttribute(context, kind, 0));
+        llvm!(c::LLVMAddCallSiteAttribute(
+            self.0,
+            LLVMAttributeFunctionIndex,
+            attribute
+        ));
+    }
+
+    /// Removes an attribute without a value from a call.
+    pub(crate) fn remove_call_attribute(self, name: &str) {
+        let kind = llvm!(c::LLVMGetEnumAttributeKindForName(
+            name.as_ptr().cast(),
+            name.len()
+        ));
+        llvm!(c::LLVMRemoveCallSiteEnumAttribute(
+            self.0,
+            LLVMAttributeFunctionIndex,
+            kind
+        ));
+    }
+
     pub(crate) fn operand(self, index: u32) -> Value<'m> {
         Value::from_raw(llvm!(c::LLVMGetOperand(self.0, index)))
     }
@@ -389,6 +423,22 @@ impl<'m> Value<'m> {
         ));
     }
 
+    /// Has a phi's values that came from a block come from another.
+    pub(crate) fn replace_incoming_block(self, from: Block<'m>, to: Block<'m>) {
+        let incoming = self.incoming();
+        if incoming.iter().all(|(_, block)| *block != from) {
+            return;
+        }
+        // LLVM's C API changes no incoming block: a new phi takes the old one's place.
+        let fresh = super::Builder::before(self).phi(self.ty());
+        for (value, block) in incoming {
+            let value = if value == self { fresh } else { value };
+            fresh.add_incoming(value, if block == from { to } else { block });
+        }
+        self.replace_all_uses_with(fresh);
+        self.erase();
+    }
+
     /// Whether an address lies at a constant distance from a parameter of its function.
     pub(crate) fn is_address_in_parameter(self) -> bool {
         self.is_argument()
@@ -458,6 +508,14 @@ impl<'m> Block<'m> {
         all.map(Value::from_raw).collect()
     }
 
+    /// Instructions that reserve memory of the function for a fixed size.
+    pub(crate) fn allocas(self) -> Vec<Value<'m>> {
+        let fixed = |instruction: &Value<'m>| {
+            instruction.is(LLVMOpcode::LLVMAlloca) && instruction.operand(0).is_constant()
+        };
+        self.instructions().into_iter().filter(fixed).collect()
+    }
+
     pub(crate) fn phis(self) -> Vec<Value<'m>> {
         self.instructions()
             .into_iter()
@@ -476,6 +534,30 @@ impl<'m> Block<'m> {
     /// Moves the block behind another, which may be in another function.
     pub(crate) fn move_after(self, other: Block<'m>) {
         llvm!(c::LLVMMoveBasicBlockAfter(self.0, other.0));
+    }
+
+    /// Splits the block before an instruction that is no phi: what starts there moves to a new block,
+    /// which this one branches to.
+    pub(crate) fn split_before(self, instruction: Value<'m>) -> Block<'m> {
+        let function = self.function();
+        let behind = function.append_block("behind");
+        behind.move_after(self);
+        let mut moved = self.instructions();
+        if let Some(index) = moved.iter().position(|other| *other == instruction) {
+            moved.drain(..index);
+        }
+        let at = super::Builder::at_end(behind);
+        for instruction in moved {
+            instruction.detach();
+            at.insert(instruction);
+        }
+        for next in behind.successors() {
+            for phi in next.phis() {
+                phi.replace_incoming_block(self, behind);
+            }
+        }
+        super::Builder::at_end(self).branch(behind);
+        behind
     }
 
     /// Removes a block. Nothing may refer to it any more.
@@ -543,6 +625,14 @@ impl<'m> Function<'m> {
             self.raw(),
             name.as_ptr()
         )))
+    }
+
+    pub(crate) fn set_name(self, name: &str) {
+        llvm!(c::LLVMSetValueName2(
+            self.raw(),
+            name.as_ptr().cast(),
+            name.len()
+        ));
     }
 
     pub(crate) fn set_linkage(self, linkage: LLVMLinkage) {

@@ -3,8 +3,9 @@
 
 use inkwell::module::Module;
 use legionella_abi::intrinsic;
+use llvm_sys::LLVMLinkage;
 
-use crate::ir;
+use crate::ir::{self, Builder, Types};
 
 /// Ids of the running work-item and sizes of its launch: the same value each time within an item.
 pub(crate) const IDS: [&str; 5] = [
@@ -15,9 +16,31 @@ pub(crate) const IDS: [&str; 5] = [
     intrinsic::GROUP_SIZE,
 ];
 
+/// Other operations that give the same value each time within an item.
+const CONSTANT: [&str; 4] = [
+    intrinsic::SHARED,
+    intrinsic::DYNAMIC_SHARED,
+    intrinsic::SUBGROUP_SIZE,
+    intrinsic::SUBGROUP_LANE,
+];
+
+/// Whether a kernel uses what only the items of a group together have.
+pub(crate) fn work_in_groups(module: &Module<'_>) -> bool {
+    let operations = [
+        intrinsic::SHARED,
+        intrinsic::DYNAMIC_SHARED,
+        intrinsic::SUBGROUP_LANE,
+    ];
+    operations
+        .into_iter()
+        .chain(intrinsic::COLLECTIVE)
+        .filter_map(|name| ir::function(module, name))
+        .any(|function| !function.value().users().is_empty())
+}
+
 /// Discards the host's bodies.
 pub(super) fn declare(module: &Module<'_>) {
-    for name in IDS {
+    for name in IDS.into_iter().chain(CONSTANT) {
         if let Some(function) = ir::function(module, name) {
             function.drop_body();
             function.remove_attribute("noinline");
@@ -27,6 +50,28 @@ pub(super) fn declare(module: &Module<'_>) {
             // The encoding of `memory(none)`.
             function.add_attribute("memory");
         }
+    }
+    for name in intrinsic::COLLECTIVE {
+        if let Some(function) = ir::function(module, name) {
+            function.drop_body();
+            for attribute in ["nounwind", "nofree", "convergent"] {
+                function.add_attribute(attribute);
+            }
+        }
+    }
+    for name in intrinsic::CPU_BOUND {
+        if let Some(function) = ir::function(module, name) {
+            function.drop_body();
+            function.remove_attribute("noinline");
+        }
+    }
+    if let Some(function) = ir::function(module, intrinsic::ON_DEVICE) {
+        function.drop_body();
+        let yes = Types::of(module).i1.constant(1);
+        Builder::at_end(function.append_block("yes")).ret(Some(yes));
+        function.remove_attribute("noinline");
+        function.add_attribute("alwaysinline");
+        function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
     }
     if let Some(panic) = ir::function(module, intrinsic::PANIC) {
         panic.drop_body();

@@ -4,6 +4,7 @@
 //! Takes the bitcode of an image and the entry shim's symbol, gives [`Lowered`]. Knows no target.
 
 mod attributes;
+mod collective;
 mod denied;
 mod detection;
 mod division;
@@ -20,7 +21,7 @@ use llvm_sys::LLVMLinkage;
 use llvm_sys::bit_reader::LLVMGetBitcodeModuleInContext2;
 use llvm_sys::core as c;
 
-pub(crate) use intrinsics::IDS;
+pub(crate) use intrinsics::{IDS, work_in_groups};
 
 use crate::error::Error;
 use crate::ir::{self, Function, Pipeline, llvm};
@@ -121,11 +122,13 @@ fn hide_all_but(module: &Module<'_>, entry: &str) {
     }
 }
 
-/// Lowers a kernel. `lacking` are operations of floats that most machines have and this one has not.
+/// Lowers a kernel. `lacking` are operations of floats that most machines have and this one has not;
+/// `support` are functions of the device library that stay if the kernel's items work together.
 pub(crate) fn lower<'ctx>(
     kernel: Lowered<'ctx>,
     machine: &TargetMachine,
     lacking: &[&str],
+    support: &[&str],
 ) -> Result<Lowered<'ctx>, Error> {
     let Lowered { module, entry } = kernel;
     let detects = detection::occurs(&module);
@@ -134,6 +137,9 @@ pub(crate) fn lower<'ctx>(
     }
     division::bind(&module);
     attributes::strip(&module);
+    intrinsics::declare(&module);
+    collective::mark(&module, &entry);
+    let in_groups = intrinsics::work_in_groups(&module);
     Pipeline {
         text: "function(lower-invoke,simplifycfg)",
         ..PLAIN
@@ -142,7 +148,6 @@ pub(crate) fn lower<'ctx>(
     for function in ir::functions(&module) {
         function.remove_personality();
     }
-    intrinsics::declare(&module);
     panics::redirect(&module);
     if detects {
         detection::expose(&module);
@@ -156,7 +161,9 @@ pub(crate) fn lower<'ctx>(
     maths::bind(&module, lacking);
     // What only the redirected calls and the bound operations needed is now unreachable or reached.
     for function in ir::functions(&module) {
-        if !function.is_declaration() && function.name() != entry {
+        let name = function.name();
+        let kept = name == entry || (in_groups && support.contains(&name.as_str()));
+        if !function.is_declaration() && !kept {
             function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
         }
     }
@@ -165,6 +172,6 @@ pub(crate) fn lower<'ctx>(
         ..PLAIN
     }
     .run(&module, machine)?;
-    rare::mark(&module, &entry);
+    rare::mark(&module, &[&[entry.as_str()], support].concat());
     Ok(Lowered { module, entry })
 }

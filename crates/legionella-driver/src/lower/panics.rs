@@ -28,7 +28,7 @@ pub(super) fn redirect(module: &Module<'_>) {
             function.delete();
         }
     }
-    for name in intrinsic::ROOTS {
+    for name in intrinsic::FAILURES {
         if let Some(function) = ir::function(module, name) {
             for attribute in ["noreturn", "cold", "noinline", "nounwind"] {
                 function.add_attribute(attribute);

@@ -9,13 +9,13 @@ use inkwell::module::Module;
 
 use crate::ir;
 
-/// Marks every function that the kernel reaches only through functions that never return.
-pub(super) fn mark(module: &Module<'_>, entry: &str) {
-    let Some(entry) = ir::function(module, entry) else {
-        return;
-    };
-    let mut often = BTreeSet::from([entry]);
-    let mut ahead = vec![entry];
+/// Marks every function that some others reach only through functions that never return.
+pub(super) fn mark(module: &Module<'_>, from: &[&str]) {
+    let mut ahead: Vec<_> = from
+        .iter()
+        .filter_map(|name| ir::function(module, name))
+        .collect();
+    let mut often: BTreeSet<_> = ahead.iter().copied().collect();
     while let Some(function) = ahead.pop() {
         for instruction in function.instructions() {
             for used in ir::functions_in(instruction) {

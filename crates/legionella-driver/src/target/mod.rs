@@ -21,6 +21,9 @@ pub(crate) struct Target {
     /// Operations of floats that most machines have an instruction for and this one has not, in
     /// LLVM's names: `fma`, `floor`, `ceil`, `trunc`, `round`, `rint`.
     pub(crate) lacking: fn(&TargetMachine) -> Vec<&'static str>,
+    /// Functions of the device library that the target builds on where items of a group work
+    /// together.
+    pub(crate) support: &'static [&'static str],
     /// Gives a lowered kernel the target's form and optimises it.
     pub(crate) optimise: fn(&Lowered<'_>, &TargetMachine, &mut Stages<'_>) -> Result<(), Error>,
     /// Emits the code that the application loads.

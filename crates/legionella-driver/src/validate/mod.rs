@@ -2,7 +2,7 @@
 //!
 //! [`statics`] looks at the closure as it was compiled, because optimisation may turn a static
 //! that the host changes into a constant; [`calls`] looks at what is left after simplification,
-//! because unmodified crates contain much that a kernel never reaches.
+//! because unmodified crates contain much that a kernel never reaches; so does [`collective`].
 
 mod chain;
 
@@ -79,6 +79,34 @@ pub(crate) fn calls(kernel: &Lowered<'_>, native: &[&str]) -> Vec<Diagnostic> {
                 chain,
             });
         }
+    }
+    problems
+}
+
+/// Operations of a whole group outside of the kernel's own function, into which everything that
+/// leads to one is inlined if that can be done.
+pub(crate) fn collective(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
+    let chains = Chains::from(&kernel.module, &kernel.entry);
+    let mut problems = Vec::new();
+    let operations = legionella_abi::intrinsic::COLLECTIVE
+        .into_iter()
+        .filter_map(|name| ir::function(&kernel.module, name));
+    for call in operations.flat_map(|operation| operation.value().users()) {
+        let function = call.block().function().name();
+        if function == kernel.entry {
+            continue;
+        }
+        let Some(chain) = chains.to_instruction(call) else {
+            continue;
+        };
+        problems.push(Diagnostic {
+            problem: Problem::Collective,
+            what: demangle(&function),
+            advice: "a function in which work-items wait for each other becomes part of the \
+                     kernel: it can't call itself, nor be called through a pointer or `dyn`"
+                .to_owned(),
+            chain,
+        });
     }
     problems
 }

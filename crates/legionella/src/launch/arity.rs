@@ -9,7 +9,7 @@ use std::mem::offset_of;
 use std::ptr::NonNull;
 
 use legionella_abi::record::{ArgumentLayout, MAX_ARGUMENTS};
-use legionella_device::Item;
+use legionella_device::Token;
 
 use super::form::Form;
 use super::{Binder, Kernel, Launch, Pass, PassAs};
@@ -26,7 +26,7 @@ pub(super) unsafe extern "C" fn entry<K, B: Enter<K, P>, P>(block: *const B) {
     unsafe { B::enter(block) }
 }
 
-/// An argument block for kernels of type `K` with parameters `P`.
+/// An argument block for kernels of type `K` with parameters `P`, the token first.
 pub trait Enter<K, P>: Copy {
     /// Number of arguments.
     const COUNT: u32;
@@ -56,10 +56,11 @@ macro_rules! arity {
             $($field: $form,)*
         }
 
-        impl<Function, $($form, $parameter),*> Enter<Function, ($($parameter,)*)>
+        impl<Function, First, $($form, $parameter),*> Enter<Function, (First, $($parameter,)*)>
             for $block<$($form),*>
         where
-            Function: Fn(Item, $($parameter),*),
+            First: Token,
+            Function: Fn(First, $($parameter),*),
             $($form: Form<$parameter>,)*
         {
             const COUNT: u32 = $count;
@@ -87,19 +88,24 @@ macro_rules! arity {
                 // and may be copied here, by the caller's promise.
                 let kernel: &Function = unsafe { NonNull::dangling().as_ref() };
                 // SAFETY: this is a work-item, on the device; the call is its only one.
-                let item = unsafe { Item::current() };
+                let token = unsafe { First::current() };
                 // SAFETY: the launch keeps its block as it is.
                 let _block = unsafe { &*block };
-                // SAFETY: the launch binds its arguments to these; this is the item's only call.
-                $(let $field = unsafe { _block.$field.materialise(&item) };)*
-                kernel(item, $($field),*)
+                let _position = 0;
+                $(
+                    // SAFETY: the launch binds its arguments to these; this is the item's only call.
+                    let $field = unsafe { _block.$field.materialise(token.item(), _position) };
+                    let _position = _position + 1;
+                )*
+                kernel(token, $($field),*)
             }
         }
 
-        impl<Function, $($argument, $parameter),*> Kernel<($($argument,)*), ($($parameter,)*)>
-            for Function
+        impl<Function, First, $($argument, $parameter),*>
+            Kernel<($($argument,)*), (First, $($parameter,)*)> for Function
         where
-            Function: Fn(Item, $($parameter),*) + Copy + Send + 'static,
+            First: Token,
+            Function: Fn(First, $($parameter),*) + Copy + Send + 'static,
             $($argument: Pass<$parameter>,)*
         {
             type Block = $block<$($argument::Form),*>;
@@ -113,10 +119,11 @@ macro_rules! arity {
             }
         }
 
-        impl<Function, $($argument, $parameter),*> Launch<($($argument,)*), ($($parameter,)*)>
-            for Function
+        impl<Function, First, $($argument, $parameter),*>
+            Launch<($($argument,)*), (First, $($parameter,)*)> for Function
         where
-            Function: Fn(Item, $($parameter),*) + Copy + Send + 'static,
+            First: Token,
+            Function: Fn(First, $($parameter),*) + Copy + Send + 'static,
             $($argument: PassAs<$parameter>,)*
         {
         }

@@ -3,7 +3,9 @@
 //! [`Form::materialise`] is compiled into entry shims, and thus runs on devices. Everything else
 //! of a form happens on the host.
 
-use legionella_device::{Atomic, DeviceData, Disjoint, Item, Rows, Tiles};
+use std::marker::PhantomData;
+
+use legionella_device::{Atomic, DeviceData, Disjoint, Item, Rows, Shared, Tiles, tile};
 
 /// The place of one argument in the block, from which a work-item makes its parameter of type `P`.
 pub trait Form<P>: Copy {
@@ -11,9 +13,9 @@ pub trait Form<P>: Copy {
     ///
     /// # Safety
     /// On the device, in a launch with an argument that [bound](crate::launch::Pass::bind) to this;
-    /// `item` is the work-item, and the call is the only one with it. The parameter is used only
-    /// while the launch runs.
-    unsafe fn materialise(&self, item: &Item) -> P;
+    /// `item` is the work-item, and the call is the only one with it. `position` is the parameter's
+    /// number among those that have arguments. The parameter is used only while the launch runs.
+    unsafe fn materialise(&self, item: &Item, position: u32) -> P;
 }
 
 /// A value as it is.
@@ -23,7 +25,7 @@ pub struct Value<T>(pub(crate) T);
 
 impl<T: DeviceData> Form<T> for Value<T> {
     #[inline(always)]
-    unsafe fn materialise(&self, _item: &Item) -> T {
+    unsafe fn materialise(&self, _item: &Item, _position: u32) -> T {
         self.0
     }
 }
@@ -46,7 +48,7 @@ impl<T> Copy for Span<T> {}
 
 impl<'a, T: DeviceData> Form<&'a [T]> for Span<T> {
     #[inline(always)]
-    unsafe fn materialise(&self, _item: &Item) -> &'a [T] {
+    unsafe fn materialise(&self, _item: &Item, _position: u32) -> &'a [T] {
         // SAFETY: the launch is ordered after all writes of the elements, and keeps them allocated.
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
@@ -54,7 +56,7 @@ impl<'a, T: DeviceData> Form<&'a [T]> for Span<T> {
 
 impl<'a, T: DeviceData> Form<Disjoint<'a, T>> for Span<T> {
     #[inline(always)]
-    unsafe fn materialise(&self, item: &Item) -> Disjoint<'a, T> {
+    unsafe fn materialise(&self, item: &Item, _position: u32) -> Disjoint<'a, T> {
         // SAFETY: nothing but the launch uses the elements, and no other item owns this one's.
         unsafe { Disjoint::from_raw(self.start, self.len, item) }
     }
@@ -62,7 +64,7 @@ impl<'a, T: DeviceData> Form<Disjoint<'a, T>> for Span<T> {
 
 impl<'a, T: DeviceData, const N: usize> Form<Tiles<'a, T, N>> for Span<T> {
     #[inline(always)]
-    unsafe fn materialise(&self, item: &Item) -> Tiles<'a, T, N> {
+    unsafe fn materialise(&self, item: &Item, _position: u32) -> Tiles<'a, T, N> {
         // SAFETY: nothing but the launch uses the elements, and no other item owns this one's.
         unsafe { Tiles::from_raw(self.start, self.len, item) }
     }
@@ -86,7 +88,7 @@ impl<T> Copy for RowSpan<T> {}
 
 impl<'a, T: DeviceData> Form<Rows<'a, T>> for RowSpan<T> {
     #[inline(always)]
-    unsafe fn materialise(&self, item: &Item) -> Rows<'a, T> {
+    unsafe fn materialise(&self, item: &Item, _position: u32) -> Rows<'a, T> {
         // SAFETY: nothing but the launch uses the elements, all items have this width, and no
         // other item owns this one's row.
         unsafe { Rows::from_raw(self.span.start, self.span.len, self.width, item) }
@@ -108,7 +110,7 @@ impl<T> Copy for SharedSpan<T> {}
 
 impl<'a, T: Atomic> Form<&'a [T::Shared]> for SharedSpan<T> {
     #[inline(always)]
-    unsafe fn materialise(&self, _item: &Item) -> &'a [T::Shared] {
+    unsafe fn materialise(&self, _item: &Item, _position: u32) -> &'a [T::Shared] {
         // SAFETY: `Atomic` promises size and validity. Nothing but the launch uses the elements,
         // and that only as atomics.
         unsafe { std::slice::from_raw_parts(self.0.start.cast(), self.0.len) }
@@ -130,14 +132,63 @@ impl<T> Copy for Pointer<T> {}
 
 impl<T: DeviceData> Form<*mut T> for Pointer<T> {
     #[inline(always)]
-    unsafe fn materialise(&self, _item: &Item) -> *mut T {
+    unsafe fn materialise(&self, _item: &Item, _position: u32) -> *mut T {
         self.0
     }
 }
 
 impl<T: DeviceData> Form<*const T> for Pointer<T> {
     #[inline(always)]
-    unsafe fn materialise(&self, _item: &Item) -> *const T {
+    unsafe fn materialise(&self, _item: &Item, _position: u32) -> *const T {
         self.0
+    }
+}
+
+/// Memory of the work-group for an array, which takes no place in the block.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct SharedArrayForm<T, const N: usize>(pub(crate) PhantomData<[T; N]>);
+
+impl<T, const N: usize> Clone for SharedArrayForm<T, N> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, const N: usize> Copy for SharedArrayForm<T, N> {}
+
+impl<'a, T: Send + Sync + 'static, const N: usize> Form<Shared<'a, [T; N]>>
+    for SharedArrayForm<T, N>
+{
+    #[inline(always)]
+    unsafe fn materialise(&self, item: &Item, position: u32) -> Shared<'a, [T; N]> {
+        // SAFETY: no other parameter has this position, so that the memory is this one's alone; it
+        // stays while the group runs.
+        unsafe { Shared::from_raw(tile::array::<T, N>(position), N, item, position) }
+    }
+}
+
+/// Memory of the work-group whose size the launch gives, at a distance from the start of it all.
+#[derive(Debug)]
+#[repr(C)]
+pub struct SharedSliceForm<T> {
+    pub(crate) offset: usize,
+    pub(crate) len: usize,
+    pub(crate) element: PhantomData<T>,
+}
+
+impl<T> Clone for SharedSliceForm<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for SharedSliceForm<T> {}
+
+impl<'a, T: Send + Sync + 'static> Form<Shared<'a, [T]>> for SharedSliceForm<T> {
+    #[inline(always)]
+    unsafe fn materialise(&self, item: &Item, position: u32) -> Shared<'a, [T]> {
+        // SAFETY: the binder gave each argument a range of its own of what the launch asks for.
+        unsafe { Shared::from_raw(tile::dynamic(self.offset), self.len, item, position) }
     }
 }

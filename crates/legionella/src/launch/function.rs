@@ -54,7 +54,7 @@ pub struct FunctionForm<F>(F);
 
 impl<F: Copy> Form<F> for FunctionForm<F> {
     #[inline(always)]
-    unsafe fn materialise(&self, _item: &Item) -> F {
+    unsafe fn materialise(&self, _item: &Item, _position: u32) -> F {
         self.0
     }
 }

@@ -3,6 +3,7 @@
 //! * [`Pass`] and [`PassAs`]: what becomes of each kind of argument;
 //! * [`form`]: what lies in the argument block, and what the kernel receives for it;
 //! * [`arity`]: kernels of 0 to 12 parameters, and the entry shims that call them;
+//! * [`shared`]: memory of work-groups as arguments;
 //! * [`record`]: what a launch site leaves for the linker step, and the cell that it reads;
 //! * [`program`]: the loaded code of a cell.
 //!
@@ -29,8 +30,10 @@ pub mod form;
 mod function;
 mod program;
 mod record;
+mod shared;
 
 pub use function::{Function, function};
+pub use shared::{SharedArray, SharedSlice, shared, shared_slice};
 
 use form::{Form, Value};
 
@@ -65,6 +68,8 @@ pub unsafe trait Pass<P> {
 /// | `buffer.rows(width)` | [`Rows<T>`](crate::Rows) | a row of its own |
 /// | `buffer.atomic()` of `u32` | `&[AtomicU32]` | all elements, as atomics |
 /// | [`function(f)`](crate::function) | `impl Fn…` | the function |
+/// | [`shared()`](crate::shared) | [`Shared<[T; N]>`](crate::Shared) | memory of its work-group |
+/// | [`shared_slice(len)`](crate::shared_slice) | [`Shared<[T]>`](crate::Shared) | memory of its work-group |
 ///
 /// # Safety
 /// As for [`Pass`], where the argument's memory is told to the binder, and what
@@ -75,7 +80,7 @@ pub unsafe trait Pass<P> {
     label = "not an argument for `{P}`",
     note = "a parameter `&[T]` takes `&Buffer<T>`, `Disjoint<T>` takes `&mut Buffer<T>`, \
             `Tiles<T, N>` takes `buffer.tiles::<N>()`, `Rows<T>` takes `buffer.rows(width)`, a value \
-            takes itself if it is `DeviceData`",
+            takes itself if it is `DeviceData`, `Shared<[T; N]>` takes `shared()`",
     note = "memory of the host is not passed by reference: `accel.upload(&slice)` first"
 )]
 pub unsafe trait PassAs<P>: Pass<P> {}
@@ -97,6 +102,8 @@ unsafe impl<T: DeviceData> PassAs<T> for T {}
 pub struct Binder<'l> {
     accelerator: &'l Accelerator,
     binding: Binding,
+    /// Bytes of shared memory that arguments ask for.
+    shared: usize,
 }
 
 impl Binder<'_> {
@@ -119,12 +126,29 @@ impl Binder<'_> {
         });
         Ok(())
     }
+
+    /// Takes note of shared memory for `len` elements; gives its distance from the start of all
+    /// that the launch asks for.
+    fn use_shared(&mut self, len: usize, size: usize, align: usize) -> Result<usize> {
+        let placed = || {
+            let offset = self.shared.checked_next_multiple_of(align)?;
+            let end = offset.checked_add(len.checked_mul(size)?)?;
+            isize::try_from(end).is_ok().then_some((offset, end))
+        };
+        let (offset, end) = placed().ok_or_else(|| Error::OutOfMemory {
+            accelerator: self.accelerator.name().to_owned(),
+            bytes: len.saturating_mul(size),
+        })?;
+        self.shared = end;
+        Ok(offset)
+    }
 }
 
 /// A kernel that can be launched with the arguments `A`, of which it makes the parameters `P`.
 ///
 /// Every function item and every closure without captures is one, if its first parameter is an
-/// [`Item`](crate::Item), it returns nothing, and [`Pass`] fits each argument to its parameter.
+/// [`Item`](crate::Item) or a [`Group`](crate::Group), it returns nothing, and [`Pass`] fits each
+/// argument to its parameter.
 pub trait Kernel<A, P>: Copy + Send + 'static {
     /// The argument block, which knows the entry shim.
     #[doc(hidden)]
@@ -143,8 +167,8 @@ pub trait Kernel<A, P>: Copy + Send + 'static {
 #[diagnostic::on_unimplemented(
     message = "this kernel can't be launched with these arguments",
     label = "no kernel for these arguments",
-    note = "a kernel is a function or non-capturing closure `(Item, …)` that returns nothing, with one \
-            parameter for each element of the arguments' tuple",
+    note = "a kernel is a function or non-capturing closure `(Item, …)` or `(Group, …)` that returns \
+            nothing, with one parameter for each element of the arguments' tuple",
     note = "one argument is a tuple as well: `(&buffer,)`"
 )]
 pub trait Launch<A, P>: Kernel<A, P> {}
@@ -179,6 +203,7 @@ pub(crate) unsafe fn launch<K: Kernel<A, P>, A, P>(
     let mut binder = Binder {
         accelerator,
         binding: Binding::new(),
+        shared: 0,
     };
     let block = K::block(arguments, &mut binder)?;
     // SAFETY: the block is readable and of the layout, and is what this kernel's entry shim takes.
@@ -234,8 +259,10 @@ unsafe fn schedule(
     let Binder {
         accelerator,
         binding,
+        shared,
     } = binder;
-    let space = grid.index_space(|extent| accelerator.backend().group_size(extent))?;
+    let mut space = grid.index_space(|extent| accelerator.backend().group_size(extent))?;
+    space.shared = shared as u64;
     if space.groups.contains(&0) {
         return Ok(Completion::immediate());
     }
@@ -263,6 +290,7 @@ pub(crate) unsafe fn launch_program<B: Copy>(
     let mut binder = Binder {
         accelerator,
         binding: Binding::new(),
+        shared: 0,
     };
     let block = block(&mut binder)?;
     let address = (&raw const block).cast();

@@ -92,6 +92,7 @@ impl Slot {
                         grid: [0; 3],
                         group: [1; 3],
                         groups: [0; 3],
+                        shared: 0,
                     },
                     block: Block::new(),
                     uses: Vec::new(),

@@ -6,6 +6,7 @@ mod control;
 mod crates;
 mod floats;
 mod grids;
+mod groups;
 mod integers;
 mod iterators;
 mod outputs;
@@ -31,6 +32,7 @@ pub fn all() -> Suite {
         allocation::add,
         control::add,
         grids::add,
+        groups::add,
         outputs::add,
         arguments::add,
         places::add,

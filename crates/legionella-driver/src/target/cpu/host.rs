@@ -20,6 +20,8 @@ pub(super) fn bind(module: &Module<'_>) {
         let name = function.name();
         let field = if name == intrinsic::PANIC {
             std::mem::offset_of!(cpu::Host, panic)
+        } else if name == intrinsic::CPU_SCRATCH {
+            std::mem::offset_of!(cpu::Host, scratch)
         } else {
             match cut(&name) {
                 Some(Cut::Alloc) => std::mem::offset_of!(cpu::Host, alloc),

@@ -3,9 +3,11 @@
 //!
 //! [`cold`] takes panics out of the kernel's way, [`divisions`] those that need a mask; [`items`]
 //! builds the loops, [`guards`] frees one of them of checks, [`regions`] does kernels with loops of
-//! their own; [`host`] binds the allocator, [`shared_object`] links.
+//! their own, [`coroutines`] runs items that wait for each other; [`host`] binds the allocator,
+//! [`shared_object`] links.
 
 mod cold;
+mod coroutines;
 mod divisions;
 mod guards;
 mod host;
@@ -18,15 +20,19 @@ mod shared_object;
 mod trial;
 
 use inkwell::OptimizationLevel;
+use inkwell::module::Module;
 use inkwell::targets::{
     CodeModel, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple,
 };
+use legionella_abi::cpu::SUBGROUP_SIZE;
+use legionella_abi::intrinsic;
 use legionella_abi::protocol::{Code, TargetSpec};
+use llvm_sys::LLVMLinkage;
 
 use super::{Target, Toolbox};
 use crate::error::Error;
 use crate::generate::Stages;
-use crate::ir::{self, Pipeline};
+use crate::ir::{self, Pipeline, Types};
 use crate::lower::Lowered;
 use regions::Policy;
 
@@ -35,6 +41,7 @@ pub(super) const TARGET: Target = Target {
     machine,
     native: levels::NATIVE_INTRINSICS,
     lacking,
+    support: &[intrinsic::CPU_RUN_GROUPS],
     optimise,
     emit,
 };
@@ -128,6 +135,26 @@ const VECTORISE_REGIONS: &str = "function(mem2reg,simplifycfg,early-cse,lower-sw
     instcombine<no-verify-fixpoint>,adce,loop-mssa(licm),instsimplify,div-rem-pairs,simplifycfg),\
     globaldce,constmerge";
 
+/// The general optimiser alone.
+const WHOLE: Pipeline<'static> = Pipeline {
+    text: "default<O3>",
+    vectorise: true,
+    unroll: true,
+    inline_threshold: 275,
+};
+
+/// Says how many lanes a subgroup has.
+fn bind_subgroup_size(module: &Module<'_>) {
+    if let Some(function) = ir::function(module, intrinsic::SUBGROUP_SIZE) {
+        let size = Types::of(module).i32.constant(SUBGROUP_SIZE.into());
+        for call in function.value().users() {
+            call.replace_all_uses_with(size);
+            call.erase();
+        }
+        function.delete();
+    }
+}
+
 fn optimise(
     kernel: &Lowered<'_>,
     machine: &TargetMachine,
@@ -143,6 +170,16 @@ fn optimise_by(
     policy: Policy,
 ) -> Result<(), Error> {
     let module = &kernel.module;
+    bind_subgroup_size(module);
+    if crate::lower::work_in_groups(module) {
+        coroutines::build(module, &kernel.entry, machine, stages)?;
+        host::bind(module);
+        set_machine(kernel, machine);
+        return WHOLE.run(module, machine);
+    }
+    if let Some(unused) = ir::function(module, intrinsic::CPU_RUN_GROUPS) {
+        unused.set_linkage(LLVMLinkage::LLVMInternalLinkage);
+    }
     let run = items::build(module, &kernel.entry, machine, stages, policy)?;
     stages.show("items", module)?;
     Pipeline {

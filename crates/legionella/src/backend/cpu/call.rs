@@ -14,6 +14,7 @@ use legionella_abi::cpu::{Host, Launch, Panic, Progress, Run};
 use legionella_abi::protocol::Source;
 
 use super::escape::{self, Call};
+use super::scratch::Scratch;
 use super::stack::{self, Bounds};
 
 /// Variable with the bytes of stack that a work-item has, as a size such as `64M`.
@@ -26,6 +27,7 @@ pub(super) static HOST: Host = Host {
     dealloc: host_dealloc,
     realloc: host_realloc,
     panic: host_panic,
+    scratch: host_scratch,
 };
 
 /// A work-item's panic.
@@ -47,6 +49,7 @@ struct InProgress {
     overflowed: bool,
     /// Whether a function of the application runs, which generated code called.
     in_application: AtomicBool,
+    scratch: Scratch,
 }
 
 thread_local! {
@@ -90,6 +93,7 @@ pub(super) unsafe fn run(
         stack,
         overflowed: false,
         in_application: AtomicBool::new(false),
+        scratch: Scratch::default(),
     };
     let state = &raw mut state;
     IN_PROGRESS.set(state);
@@ -251,4 +255,13 @@ unsafe extern "C" fn host_realloc(
 ) -> *mut u8 {
     // SAFETY: generated code calls it as `realloc` is to be called.
     in_application(|| unsafe { realloc(memory, layout(old, align), new) })
+}
+
+unsafe extern "C" fn host_scratch(size: usize, align: usize) -> *mut u8 {
+    let state = IN_PROGRESS.get();
+    if state.is_null() {
+        return null_mut();
+    }
+    // SAFETY: `state` is the call in progress on this thread; nothing else uses the field meanwhile.
+    in_application(|| unsafe { (*state).scratch.of(size, align) })
 }

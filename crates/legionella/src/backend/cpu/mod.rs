@@ -5,6 +5,7 @@
 //! * [`memory`]: where buffers are;
 //! * [`pool`]: which thread runs which groups of which launch;
 //! * [`call`]: calls into generated code, and what it calls back;
+//! * [`scratch`]: memory that generated code has while it runs;
 //! * [`escape`]: how a panicking work-item leaves generated code;
 //! * [`stack`]: what generated code runs on, and what happens if that doesn't suffice.
 
@@ -26,6 +27,7 @@ mod call;
 mod escape;
 mod memory;
 mod pool;
+mod scratch;
 mod stack;
 
 use pool::Pool;

@@ -284,6 +284,7 @@ mod tests {
         grid: [1; 3],
         group: [1; 3],
         groups: [1; 3],
+        shared: 0,
     };
 
     fn deep(rest: u64, on_the_way: &dyn Fn()) -> u64 {

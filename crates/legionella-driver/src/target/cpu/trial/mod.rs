@@ -97,6 +97,7 @@ impl Program {
             grid,
             group,
             groups: [0, 1, 2].map(|d| grid[d].div_ceil(group[d])),
+            shared: 0,
         };
         let mut progress = Progress { item: [0; 3] };
         let run: Run = self.linked.function(c"legionella_run");
@@ -167,6 +168,7 @@ static HOST: Host = Host {
     dealloc,
     realloc,
     panic: leave,
+    scratch,
 };
 
 unsafe extern "C" fn alloc(_: usize, _: usize) -> *mut u8 {
@@ -177,6 +179,10 @@ unsafe extern "C" fn dealloc(_: *mut u8, _: usize, _: usize) {}
 
 unsafe extern "C" fn realloc(_: *mut u8, _: usize, _: usize, _: usize) -> *mut u8 {
     unreachable!("the kernels of these tests don't allocate")
+}
+
+unsafe extern "C" fn scratch(_: usize, _: usize) -> *mut u8 {
+    unreachable!("the items of these tests don't wait for each other")
 }
 
 unsafe extern "C" fn leave(panic: *const Panic) -> ! {

@@ -49,6 +49,7 @@ mod tests {
             grid: [1; 3],
             group: [1; 3],
             groups: [1; 3],
+            shared: 0,
         };
         let mut call = Call {
             run,

@@ -5,6 +5,8 @@
 //! compared with, and how one is stepped through in a debugger. Nothing of it needs the compiler
 //! wrapper.
 //!
+//! The items of a group kernel, which wait for each other, are threads; groups follow each other.
+//!
 //! | argument | parameter |
 //! | --- | --- |
 //! | `T: DeviceData` | `T` |
@@ -14,6 +16,8 @@
 //! | [`rows`]`(&mut [T], width)` | [`Rows<T>`](Rows) |
 //! | [`atomic`]`(&mut [u32])` | `&[AtomicU32]` |
 //! | [`function`](crate::function)`(f)` | `impl Fn…` |
+//! | [`shared()`](shared) | [`Shared<[T; N]>`](Shared) |
+//! | [`shared_slice`]`(len)` | [`Shared<[T]>`](Shared) |
 //!
 //! ```
 //! use legionella::host;
@@ -32,13 +36,25 @@
 
 use std::marker::PhantomData;
 
-use legionella_device::{Atomic, DeviceData, Disjoint, Item, Rows, Tiles, host};
+use std::sync::{Mutex, PoisonError};
+
+use legionella_device::{Atomic, DeviceData, Disjoint, Group, Item, Rows, Tiles, Token, host};
 
 use crate::grid::Grid;
 use crate::launch::Function;
 
-/// Calls a kernel once for every work-item of a grid, in ascending order of linear ids. A panic
-/// of the kernel is a panic of this call.
+mod shared;
+mod threads;
+
+pub use shared::{GroupMemory, shared, shared_slice};
+
+/// Calls a kernel once for every work-item of a grid: in ascending order of linear ids, or for a
+/// group kernel, group by group, all items of a group at once. Where the grid doesn't say, groups
+/// have up to 64 items in a row.
+///
+/// # Panics
+/// If the kernel does, if a barrier is reached by only some items of a group, or if the grid of a
+/// group kernel has no meaning.
 pub fn launch<K, A, P, How>(kernel: K, grid: impl Into<Grid>, arguments: A)
 where
     K: Call<A, P, How>,
@@ -58,7 +74,8 @@ pub enum ByReference {}
 /// An argument on the host for a kernel's parameter of type `P`.
 ///
 /// # Safety
-/// [`for_item`](HostArgument::for_item) gives parts to different items that don't conflict.
+/// [`for_item`](HostArgument::for_item) gives parts to different items that don't conflict, and may
+/// be called on any thread, by one at a time.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no argument on the host for a kernel's parameter of type `{P}`",
     label = "not an argument for `{P}`",
@@ -66,44 +83,44 @@ pub enum ByReference {}
             takes `&mut [T]`, `&mut Vec<T>` or `&mut [T; N]`"
 )]
 pub unsafe trait HostArgument<P, How> {
-    /// The parameter of one work-item.
+    /// The parameter of one work-item, whose number among those that have arguments is `position`.
     ///
     /// # Safety
-    /// Called once for each work-item of one grid.
-    unsafe fn for_item(&mut self, item: &Item) -> P;
+    /// Called once for each work-item of one grid. One group at a time uses what it gives.
+    unsafe fn for_item(&mut self, item: &Item, position: u32) -> P;
 }
 
 // SAFETY: copies.
 unsafe impl<T: DeviceData> HostArgument<T, ByValue> for T {
-    unsafe fn for_item(&mut self, _item: &Item) -> T {
+    unsafe fn for_item(&mut self, _item: &Item, _position: u32) -> T {
         *self
     }
 }
 
 // SAFETY: reads only.
 unsafe impl<'a, T: DeviceData> HostArgument<&'a [T], ByReference> for &'a [T] {
-    unsafe fn for_item(&mut self, _item: &Item) -> &'a [T] {
+    unsafe fn for_item(&mut self, _item: &Item, _position: u32) -> &'a [T] {
         self
     }
 }
 
 // SAFETY: reads only.
 unsafe impl<'a, T: DeviceData, const N: usize> HostArgument<&'a [T], ByReference> for &'a [T; N] {
-    unsafe fn for_item(&mut self, _item: &Item) -> &'a [T] {
+    unsafe fn for_item(&mut self, _item: &Item, _position: u32) -> &'a [T] {
         *self
     }
 }
 
 // SAFETY: reads only.
 unsafe impl<'a, T: DeviceData> HostArgument<&'a [T], ByReference> for &'a Vec<T> {
-    unsafe fn for_item(&mut self, _item: &Item) -> &'a [T] {
+    unsafe fn for_item(&mut self, _item: &Item, _position: u32) -> &'a [T] {
         self
     }
 }
 
 // SAFETY: an element of its own for each item.
 unsafe impl<'a, T: DeviceData> HostArgument<Disjoint<'a, T>, ByReference> for &'a mut [T] {
-    unsafe fn for_item(&mut self, item: &Item) -> Disjoint<'a, T> {
+    unsafe fn for_item(&mut self, item: &Item, _position: u32) -> Disjoint<'a, T> {
         // SAFETY: the slice is borrowed for 'a; nothing else gets this item's element.
         unsafe { Disjoint::from_raw(self.as_mut_ptr(), self.len(), item) }
     }
@@ -113,7 +130,7 @@ unsafe impl<'a, T: DeviceData> HostArgument<Disjoint<'a, T>, ByReference> for &'
 unsafe impl<'a, T: DeviceData, const N: usize> HostArgument<Disjoint<'a, T>, ByReference>
     for &'a mut [T; N]
 {
-    unsafe fn for_item(&mut self, item: &Item) -> Disjoint<'a, T> {
+    unsafe fn for_item(&mut self, item: &Item, _position: u32) -> Disjoint<'a, T> {
         // SAFETY: the array is borrowed for 'a; nothing else gets this item's element.
         unsafe { Disjoint::from_raw(self.as_mut_ptr(), N, item) }
     }
@@ -121,7 +138,7 @@ unsafe impl<'a, T: DeviceData, const N: usize> HostArgument<Disjoint<'a, T>, ByR
 
 // SAFETY: an element of its own for each item.
 unsafe impl<'a, T: DeviceData> HostArgument<Disjoint<'a, T>, ByReference> for &'a mut Vec<T> {
-    unsafe fn for_item(&mut self, item: &Item) -> Disjoint<'a, T> {
+    unsafe fn for_item(&mut self, item: &Item, _position: u32) -> Disjoint<'a, T> {
         // SAFETY: the vector is borrowed for 'a; nothing else gets this item's element.
         unsafe { Disjoint::from_raw(self.as_mut_ptr(), self.len(), item) }
     }
@@ -182,7 +199,7 @@ pub fn atomic<T: Atomic>(slice: &mut [T]) -> Parts<'_, T, AsAtomics> {
 unsafe impl<'a, T: DeviceData, const N: usize> HostArgument<Tiles<'a, T, N>, ByReference>
     for Parts<'a, T, InTiles<N>>
 {
-    unsafe fn for_item(&mut self, item: &Item) -> Tiles<'a, T, N> {
+    unsafe fn for_item(&mut self, item: &Item, _position: u32) -> Tiles<'a, T, N> {
         // SAFETY: the slice is borrowed for 'a; nothing else gets this item's tile.
         unsafe { Tiles::from_raw(self.start, self.len, item) }
     }
@@ -190,7 +207,7 @@ unsafe impl<'a, T: DeviceData, const N: usize> HostArgument<Tiles<'a, T, N>, ByR
 
 // SAFETY: a row of its own for each item.
 unsafe impl<'a, T: DeviceData> HostArgument<Rows<'a, T>, ByReference> for Parts<'a, T, InRows> {
-    unsafe fn for_item(&mut self, item: &Item) -> Rows<'a, T> {
+    unsafe fn for_item(&mut self, item: &Item, _position: u32) -> Rows<'a, T> {
         // SAFETY: the slice is borrowed for 'a, the width is one for all items, and nothing else
         // gets this item's row.
         unsafe { Rows::from_raw(self.start, self.len, self.way.0, item) }
@@ -199,7 +216,7 @@ unsafe impl<'a, T: DeviceData> HostArgument<Rows<'a, T>, ByReference> for Parts<
 
 // SAFETY: atomics only.
 unsafe impl<'a, T: Atomic> HostArgument<&'a [T::Shared], ByReference> for Parts<'a, T, AsAtomics> {
-    unsafe fn for_item(&mut self, _item: &Item) -> &'a [T::Shared] {
+    unsafe fn for_item(&mut self, _item: &Item, _position: u32) -> &'a [T::Shared] {
         // SAFETY: `Atomic` promises size and validity; the slice is borrowed for 'a, is aligned, and
         // is reached as atomics only.
         unsafe { std::slice::from_raw_parts(self.start.cast(), self.len) }
@@ -208,7 +225,7 @@ unsafe impl<'a, T: Atomic> HostArgument<&'a [T::Shared], ByReference> for Parts<
 
 // SAFETY: nothing but a type.
 unsafe impl<F: Copy + Send + 'static> HostArgument<F, ByReference> for Function<F> {
-    unsafe fn for_item(&mut self, _item: &Item) -> F {
+    unsafe fn for_item(&mut self, _item: &Item, _position: u32) -> F {
         self.get()
     }
 }
@@ -218,8 +235,8 @@ unsafe impl<F: Copy + Send + 'static> HostArgument<F, ByReference> for Function<
 #[diagnostic::on_unimplemented(
     message = "this function can't be called as a kernel with these arguments",
     label = "no kernel for these arguments",
-    note = "a kernel is a function `(Item, …)` that returns nothing, with one parameter for each \
-            element of the arguments' tuple"
+    note = "a kernel is a function `(Item, …)` or `(Group, …)` that returns nothing, with one \
+            parameter for each element of the arguments' tuple"
 )]
 pub trait Call<A, P, How> {
     /// Calls it for all work-items.
@@ -227,20 +244,63 @@ pub trait Call<A, P, How> {
     fn call(&self, grid: Grid, arguments: A);
 }
 
+/// How the items of a kernel run on the host.
+pub trait OnHost: Token {
+    /// Does something for each item of a grid.
+    #[doc(hidden)]
+    fn for_each(grid: Grid, body: &(impl Fn(Self) + Sync));
+}
+
+impl OnHost for Item {
+    fn for_each(grid: Grid, body: &(impl Fn(Self) + Sync)) {
+        host::for_each_item(grid.extent(), body);
+    }
+}
+
+impl OnHost for Group<'_> {
+    fn for_each(grid: Grid, body: &(impl Fn(Self) + Sync)) {
+        match grid.index_space(|extent| [extent[0].clamp(1, 64), 1, 1]) {
+            Ok(space) => threads::run(&space, body),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// The arguments of a launch, for whichever thread is an item.
+struct Arguments<A>(Mutex<A>);
+
+// SAFETY: made of arguments that may be used on any thread, by one at a time.
+unsafe impl<A> Sync for Arguments<A> {}
+
+impl<A> Arguments<A> {
+    fn with<R>(&self, use_them: impl FnOnce(&mut A) -> R) -> R {
+        use_them(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 macro_rules! arity {
     ($($argument:ident $parameter:ident $how:ident $name:ident)*) => {
-        impl<Function, $($argument, $parameter, $how),*>
-            Call<($($argument,)*), ($($parameter,)*), ($($how,)*)> for Function
+        impl<Function, First, $($argument, $parameter, $how),*>
+            Call<($($argument,)*), (First, $($parameter,)*), ($($how,)*)> for Function
         where
-            Function: Fn(Item, $($parameter),*),
+            First: OnHost,
+            Function: Fn(First, $($parameter),*) + Sync,
             $($argument: HostArgument<$parameter, $how>,)*
         {
-            #[allow(unused_mut, reason = "kernels without parameters change none")]
-            fn call(&self, grid: Grid, ($(mut $name,)*): ($($argument,)*)) {
-                host::for_each_item(grid.extent(), |item| {
-                    // SAFETY: this is the item's only call.
-                    $(let $name = unsafe { $name.for_item(&item) };)*
-                    self(item, $($name),*)
+            #[allow(clippy::unused_unit, reason = "kernels without parameters take none")]
+            fn call(&self, grid: Grid, arguments: ($($argument,)*)) {
+                let arguments = Arguments(Mutex::new(arguments));
+                First::for_each(grid, &|token: First| {
+                    let ($($name,)*) = arguments.with(|($($name,)*)| {
+                        let _position = 0;
+                        $(
+                            // SAFETY: this is the item's only call; groups follow each other.
+                            let $name = unsafe { $name.for_item(token.item(), _position) };
+                            let _position = _position + 1;
+                        )*
+                        ($($name,)*)
+                    });
+                    self(token, $($name),*)
                 });
             }
         }

@@ -1,0 +1,27 @@
+; The same by a pointer that only the optimiser sees through.
+@table = internal constant [1 x ptr] [ptr @wait]
+
+define internal void @wait(ptr %out) noinline {
+  call void @legionella.barrier(i32 1, ptr @place)
+  ret void
+}
+
+define void @entry(ptr %block) {
+start:
+  %out = load ptr, ptr %block
+  %id = call i64 @legionella.local_id(i32 0)
+  %odd = trunc i64 %id to i1
+  br i1 %odd, label %before, label %join
+before:
+  store i64 1, ptr %out
+  br label %join
+join:
+  %function = load ptr, ptr @table
+  call void %function(ptr %out)
+  br i1 %odd, label %after, label %done
+after:
+  store i64 %id, ptr %out
+  br label %done
+done:
+  ret void
+}

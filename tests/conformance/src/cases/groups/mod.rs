@@ -1,0 +1,22 @@
+//! Work-groups: barriers, shared memory, subgroups, and the classic kernels that are made of them.
+
+mod barriers;
+mod numeric;
+mod reductions;
+mod searches;
+mod sorting;
+mod subgroups;
+mod tiles;
+
+use crate::suite::Suite;
+
+/// Adds the cases.
+pub fn add(suite: &mut Suite) {
+    barriers::add(suite);
+    tiles::add(suite);
+    subgroups::add(suite);
+    reductions::add(suite);
+    sorting::add(suite);
+    numeric::add(suite);
+    searches::add(suite);
+}
