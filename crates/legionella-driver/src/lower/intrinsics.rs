@@ -17,7 +17,7 @@ pub(crate) const IDS: [&str; 5] = [
 
 /// Discards the host's bodies.
 pub(super) fn declare(module: &Module<'_>) {
-    for name in IDS {
+    for name in IDS.into_iter().chain([intrinsic::IMMUTABLE]) {
         if let Some(function) = ir::function(module, name) {
             function.drop_body();
             function.remove_attribute("noinline");
@@ -34,4 +34,17 @@ pub(super) fn declare(module: &Module<'_>) {
             panic.add_attribute(attribute);
         }
     }
+}
+
+/// Replaces every address that was said to be of immutable memory by the address, for targets that
+/// don't use it.
+pub(crate) fn forget_immutable(module: &Module<'_>) {
+    let Some(function) = ir::function(module, intrinsic::IMMUTABLE) else {
+        return;
+    };
+    for call in function.value().users() {
+        call.replace_all_uses_with(call.operand(0));
+        call.erase();
+    }
+    function.delete();
 }

@@ -4,6 +4,7 @@
 //! Takes the bitcode of an image and the entry shim's symbol, gives [`Lowered`]. Knows no target.
 
 mod attributes;
+pub(crate) mod baseline;
 mod denied;
 mod detection;
 mod division;
@@ -20,7 +21,7 @@ use llvm_sys::LLVMLinkage;
 use llvm_sys::bit_reader::LLVMGetBitcodeModuleInContext2;
 use llvm_sys::core as c;
 
-pub(crate) use intrinsics::IDS;
+pub(crate) use intrinsics::{IDS, forget_immutable};
 
 use crate::error::Error;
 use crate::ir::{self, Function, Pipeline, llvm};

@@ -1,6 +1,8 @@
 //! The targets: one module each, one line in [`TARGETS`] each.
 
+mod cold;
 pub(crate) mod cpu;
+pub(crate) mod nvptx;
 
 use inkwell::targets::TargetMachine;
 use legionella_abi::protocol::{Code, TargetSpec};
@@ -21,6 +23,10 @@ pub(crate) struct Target {
     /// Operations of floats that most machines have an instruction for and this one has not, in
     /// LLVM's names: `fma`, `floor`, `ceil`, `trunc`, `round`, `rint`.
     pub(crate) lacking: fn(&TargetMachine) -> Vec<&'static str>,
+    /// Whether work-items run in lockstep, so that branches may be costly. LLVM then does without
+    /// passes that kernels need before anything else: iterators become plain loops by jump
+    /// threading.
+    pub(crate) lockstep: bool,
     /// Gives a lowered kernel the target's form and optimises it.
     pub(crate) optimise: fn(&Lowered<'_>, &TargetMachine, &mut Stages<'_>) -> Result<(), Error>,
     /// Emits the code that the application loads.
@@ -35,7 +41,7 @@ pub struct Toolbox {
 }
 
 /// All targets.
-pub(crate) static TARGETS: &[Target] = &[cpu::TARGET];
+pub(crate) static TARGETS: &[Target] = &[cpu::TARGET, nvptx::TARGET];
 
 /// The target of a specification.
 pub(crate) fn find(spec: &TargetSpec) -> Result<&'static Target, Error> {

@@ -1,10 +1,9 @@
 //! The CPU target: the work-items of a group run as a loop that LLVM vectorises across them, and
 //! the code is a shared object.
 //!
-//! [`cold`] takes panics out of the kernel's way, [`items`] builds the loops, [`guards`] frees one
+//! [`cold`](super::cold) takes panics out of the kernel's way, [`items`] builds the loops, [`guards`] frees one
 //! of them of checks, [`host`] binds the allocator, [`shared_object`] links.
 
-mod cold;
 mod guards;
 mod host;
 mod items;
@@ -29,6 +28,7 @@ pub(super) const TARGET: Target = Target {
     machine,
     native: levels::NATIVE_INTRINSICS,
     lacking,
+    lockstep: false,
     optimise,
     emit,
 };
@@ -119,6 +119,7 @@ fn optimise(
     stages: &mut Stages<'_>,
 ) -> Result<(), Error> {
     let module = &kernel.module;
+    crate::lower::forget_immutable(module);
     let run = items::build(module, &kernel.entry)?;
     stages.show("items", module)?;
     Pipeline {
