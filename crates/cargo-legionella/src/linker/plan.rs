@@ -137,11 +137,8 @@ impl Plan {
         if let Some(sysroot) = &self.sysroot {
             return Ok(sysroot.clone());
         }
-        // A toolchain's compiler is `SYSROOT/bin/rustc`; a proxy has to be asked.
-        let compiler = self.compiler.last().context("no compiler in the plan")?;
-        if let Some(sysroot) = compiler.parent().and_then(Path::parent)
-            && sysroot.join("lib").join("rustlib").is_dir()
-        {
+        // A proxy has to be asked.
+        if let Some(sysroot) = self.toolchain() {
             return Ok(sysroot.to_owned());
         }
         let sysroot = self.ask("--print=sysroot")?;
@@ -170,15 +167,26 @@ impl Plan {
         Ok(answer)
     }
 
-    /// What changes when the compiler does: its file's path, length and time. A proxy's file says
-    /// nothing about the compiler that it runs.
+    /// What changes when the compiler does: its file's path, length and time; `None` for a proxy,
+    /// whose file says nothing about the compiler that it runs.
     fn compiler_identity(&self) -> Option<String> {
+        self.toolchain()?;
         let compiler = self.compiler.last()?;
         let file = fs::metadata(compiler).ok()?;
-        let is_proxy = fs::canonicalize(compiler).ok()?.file_name()? != compiler.file_name()?;
         let time = file.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-        (!is_proxy && compiler.is_absolute())
-            .then(|| format!("{} {} {}", compiler.display(), file.len(), time.as_nanos()))
+        let path = compiler.display();
+        Some(format!("{path} {} {}", file.len(), time.as_nanos()))
+    }
+
+    /// The folder of the toolchain that the compiler's file is part of, as `bin/rustc`; `None` for a
+    /// proxy.
+    fn toolchain(&self) -> Option<&Path> {
+        let folder = self.compiler.last()?.parent()?.parent()?;
+        folder
+            .join("lib")
+            .join("rustlib")
+            .is_dir()
+            .then_some(folder)
     }
 
     fn ask(&self, option: &str) -> anyhow::Result<String> {
