@@ -10,7 +10,6 @@
 
 mod command;
 mod linker;
-mod log;
 mod store;
 mod wrapper;
 
@@ -21,7 +20,8 @@ fn main() -> ExitCode {
     let mut args = env::args_os();
     let program = args.next().unwrap_or_default();
     let mut args: Vec<_> = args.collect();
-    log::start();
+    // What is wrong with the setting is the application's to say.
+    let _ = legionella::code::initialise_log();
     let result = if let Some(plan) = linker::Plan::beside(program.as_ref()) {
         plan.and_then(|plan| linker::run(&plan, &args))
     } else if args.first().is_some_and(|first| first == "legionella") {

@@ -12,6 +12,7 @@ mod ir;
 pub mod link;
 pub mod llvm;
 mod lower;
+mod parallel;
 mod serve;
 pub mod target;
 mod validate;

@@ -1,7 +1,7 @@
 //! The bundle of an image, by way of the driver's library.
 //!
 //! Takes the image's kernels and where bitcode lies; gives the bundle's bytes. Nothing before this
-//! point needs LLVM, and the driver's library loads it only if the kernels' code has changed.
+//! point needs LLVM, and the driver's library needs it only if the kernels' code has changed.
 
 use std::env;
 use std::ffi::OsStr;

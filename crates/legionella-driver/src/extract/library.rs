@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 
 use crate::bitcode::{Index, archive, map};
 use crate::error::Error;
+use crate::parallel;
 
 /// A module in a [`Library`]. A lower one comes first where the order is free.
 pub(crate) type ModuleId = u32;
@@ -65,8 +66,8 @@ impl Library {
         };
         let mut archives: Vec<_> = archives.iter().collect();
         archives.sort_by_key(|path| foundation(path));
-        let indices = on_all_processors(stores, |store| Index::of(store));
-        let contents = on_all_processors(&archives, |path| Contents::of(path));
+        let indices = parallel::map(stores, |store| Index::of(store));
+        let contents = parallel::map(&archives, |path| Contents::of(path));
         for (store, index) in stores.iter().zip(indices) {
             library.add_store(store, index?);
         }
@@ -193,24 +194,6 @@ impl Contents {
             .collect();
         Ok(Contents { bytes, members })
     }
-}
-
-/// Maps items on all processors, in order.
-fn on_all_processors<T: Sync, R: Send>(items: &[T], map: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = items.len().div_ceil(processors).max(1);
-    std::thread::scope(|scope| {
-        let map = &map;
-        let shares: Vec<_> = (items.chunks(share))
-            .map(|items| scope.spawn(move || items.iter().map(map).collect::<Vec<R>>()))
-            .collect();
-        (shares.into_iter())
-            .flat_map(|share| match share.join() {
-                Ok(results) => results,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    })
 }
 
 /// How far down an archive stands in the sysroot. Linking in this order visits each once or twice.

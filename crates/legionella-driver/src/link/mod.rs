@@ -5,18 +5,17 @@
 //! code that was asked for ahead of time.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use legionella_abi::bundle::{Header, Kernel, Manifest, Prebuilt, Toolchain};
 use legionella_abi::frame;
-use legionella_abi::protocol::{Code, Diagnostic, Options, TargetSpec};
+use legionella_abi::protocol::{Diagnostic, Options, TargetSpec};
 use legionella_abi::record::ArgumentLayout;
 
 use crate::error::Error;
 use crate::extract;
 use crate::generate::{Failure, generate};
 use crate::llvm::{self, Llvm};
+use crate::parallel;
 use crate::target::Toolbox;
 
 mod packed;
@@ -77,7 +76,7 @@ pub struct Refused {
     pub problems: Vec<Diagnostic>,
 }
 
-/// Makes the bundle of an image. LLVM is loaded if a closure has to be extracted or code to be
+/// Makes the bundle of an image. LLVM is needed if a closure has to be extracted or code to be
 /// generated.
 ///
 /// # Errors
@@ -125,31 +124,15 @@ fn prebuild(plan: &Plan, module: &Packed) -> Result<Ahead, Error> {
     let jobs: Vec<(usize, &TargetSpec)> = kernels
         .flat_map(|kernel| plan.prebuild.iter().map(move |target| (kernel, target)))
         .collect();
-    let results: Vec<OnceLock<Result<Code, Failure>>> =
-        jobs.iter().map(|_| OnceLock::new()).collect();
-    let next = AtomicUsize::new(0);
-    let work = || {
-        loop {
-            let job = next.fetch_add(1, Ordering::Relaxed);
-            let (Some(&(kernel, target)), Some(result)) = (jobs.get(job), results.get(job)) else {
-                return;
-            };
-            let entry = &plan.records[kernel].entry;
-            result.get_or_init(|| generate(&bitcode, entry, target, &options, &toolbox));
-        }
-    };
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 1..workers.min(jobs.len()) {
-            scope.spawn(work);
-        }
-        work();
+    let results = parallel::map(&jobs, |&(kernel, target)| {
+        let entry = &plan.records[kernel].entry;
+        generate(&bitcode, entry, target, &options, &toolbox)
     });
 
     let mut ahead = Ahead::default();
     for ((kernel, target), result) in jobs.into_iter().zip(results) {
-        match result.into_inner() {
-            Some(Ok(generated)) => {
+        match result {
+            Ok(generated) => {
                 ahead.prebuilt.push(Prebuilt {
                     kernel: kernel as u32,
                     target: target.clone(),
@@ -159,19 +142,12 @@ fn prebuild(plan: &Plan, module: &Packed) -> Result<Ahead, Error> {
                 });
                 ahead.code.extend(generated.bytes);
             }
-            Some(Err(Failure::Refused(problems))) => ahead.refused.push(Refused {
+            Err(Failure::Refused(problems)) => ahead.refused.push(Refused {
                 kernel: module.entries[kernel].kernel.clone(),
                 target: target.clone(),
                 problems,
             }),
-            Some(Err(Failure::Error(error))) => return Err(error),
-            // The scope ends when all workers have, and these when all jobs are done.
-            None => {
-                return Err(Error::Internal {
-                    stage: "prebuilding",
-                    reason: "a job was left out".to_owned(),
-                });
-            }
+            Err(Failure::Error(error)) => return Err(error),
         }
     }
     Ok(ahead)

@@ -267,24 +267,12 @@ fn panicking<'m>(place: Value<'m>, reached: &BTreeSet<Block<'m>>) -> Option<BTre
                     .map(|(value, from)| (value, Some(from))),
             ),
             LLVMOpcode::LLVMExtractValue => {
-                ahead.push((inserted(value.operand(0), 0)?, from));
+                ahead.push((value.operand(0).field(0)?, from));
             }
             _ => return None,
         }
     }
     Some(bad)
-}
-
-/// The element of a struct that was put together by insertions.
-fn inserted(mut whole: Value<'_>, index: u32) -> Option<Value<'_>> {
-    while whole.is(LLVMOpcode::LLVMInsertValue) {
-        let at = llvm!(*c::LLVMGetIndices(whole.raw()));
-        if at == index {
-            return Some(whole.operand(1));
-        }
-        whole = whole.operand(0);
-    }
-    None
 }
 
 /// The value of a condition under assumptions, if they decide it.

@@ -384,7 +384,8 @@ impl<'m> Loops<'m> {
         let longer = at.minimum(at.mul(len, two), strip);
         let grown = at.minimum(at.mul(piece, two), strip);
         let divisible = at.compare(LLVMIntPredicate::LLVMIntUGT, len, piece);
-        let retry = at.binary(LLVMOpcode::LLVMAnd, divisible, Quick::guarded(module, at));
+        let guarded = Quick::guarded(module, at);
+        let retry = at.binary(LLVMOpcode::LLVMAnd, divisible, guarded);
         let guard = Quick::guard(module, at);
         let [start, failed, again, general] =
             ["quick", "failed", "again", "general"].map(|name| self.function.append_block(name));
@@ -406,7 +407,7 @@ impl<'m> Loops<'m> {
         let place = Quick::place(module, &lanes.body, result);
         let quick = Quick {
             guard,
-            guarded: retry.operand(1),
+            guarded,
             place,
             lane: lanes.index,
             header: lanes.header,

@@ -195,13 +195,7 @@ fn optimise_by(
     items::bind_ids(module, run)?;
     host::bind(module);
     set_machine(kernel, machine);
-    Pipeline {
-        text,
-        vectorise: true,
-        unroll: true,
-        inline_threshold: 275,
-    }
-    .run(module, machine)
+    Pipeline { text, ..WHOLE }.run(module, machine)
 }
 
 fn set_machine(kernel: &Lowered<'_>, machine: &TargetMachine) {

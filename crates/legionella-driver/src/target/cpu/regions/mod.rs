@@ -220,10 +220,7 @@ fn refuse_call(instruction: Value<'_>) -> Result<(), Refusal> {
     }
     match instruction.called_function().map(Function::name) {
         Some(name) if name.starts_with("llvm.") || name.starts_with("legionella.") => Ok(()),
-        Some(name) => Err(Refusal::Call(format!(
-            "{:#}",
-            rustc_demangle::demangle(&name)
-        ))),
+        Some(name) => Err(Refusal::Call(crate::extract::demangle(&name))),
         None => Err(Refusal::Call("a function by its address".to_owned())),
     }
 }

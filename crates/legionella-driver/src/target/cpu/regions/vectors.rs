@@ -116,7 +116,7 @@ pub(super) fn obstacle(instruction: Value<'_>) -> Option<String> {
                 .map(|function| function.name());
             let fine = name.as_deref().is_some_and(is_vectorised);
             (!fine).then(|| match name {
-                Some(name) => format!("calls of {:#}", rustc_demangle::demangle(&name)),
+                Some(name) => format!("calls of {}", crate::extract::demangle(&name)),
                 None => "calls by address".to_owned(),
             })
         }

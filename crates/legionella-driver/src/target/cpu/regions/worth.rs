@@ -102,10 +102,10 @@ impl<'m, F: Fn(Type<'m>) -> u64> Strides<'_, 'm, F> {
         match value.opcode()? {
             LLVMAdd => sum(operand(0)?, operand(1)?),
             LLVMSub if operand(1)? == Stride::Bytes(0) => operand(0),
-            LLVMMul => match value.operand(1).constant_integer() {
-                Some(factor) => Some(times(operand(0)?, factor)),
-                None => None,
-            },
+            LLVMMul => {
+                let factor = value.operand(1).constant_integer()?;
+                Some(times(operand(0)?, factor))
+            }
             LLVMShl => {
                 let shift = value.operand(1).constant_integer()?;
                 Some(times(operand(0)?, 1u64.checked_shl(shift as u32)?))

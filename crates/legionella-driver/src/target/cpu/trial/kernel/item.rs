@@ -1,5 +1,7 @@
 //! What a kernel means: each item by itself, step by step.
 
+use std::ops::{Add, Div, Mul, Sub};
+
 use super::{ARRAYS, Expr, INPUTS, OUTPUTS, Operation, SUMS, Step, Test, Type, VARIABLES, start};
 use crate::target::cpu::trial::Panicked;
 
@@ -131,32 +133,8 @@ impl Number {
                 };
                 Number::Int(narrow(result, bits), bits)
             }
-            (Number::F32(a), Number::F32(b)) => Number::F32(match operation {
-                Add | And | Shl => a + b,
-                Sub | Or | Lshr => a - b,
-                Mul | Xor | Ashr => a * b,
-                Div | Rem => a / b,
-                Least => {
-                    if a < b {
-                        a
-                    } else {
-                        b
-                    }
-                }
-            }),
-            (Number::F64(a), Number::F64(b)) => Number::F64(match operation {
-                Add | And | Shl => a + b,
-                Sub | Or | Lshr => a - b,
-                Mul | Xor | Ashr => a * b,
-                Div | Rem => a / b,
-                Least => {
-                    if a < b {
-                        a
-                    } else {
-                        b
-                    }
-                }
-            }),
+            (Number::F32(a), Number::F32(b)) => Number::F32(floating(operation, a, b)),
+            (Number::F64(a), Number::F64(b)) => Number::F64(floating(operation, a, b)),
             _ => unreachable!("both sides were asked for in one type"),
         }
     }
@@ -186,6 +164,27 @@ struct Item<'a> {
     linear: u64,
     variables: [Number; 8],
     arrays: [Vec<Number>; 2],
+}
+
+/// An operation on floats of either width.
+fn floating<T>(operation: Operation, a: T, b: T) -> T
+where
+    T: Copy + PartialOrd + Add<Output = T> + Sub<Output = T> + Mul<Output = T> + Div<Output = T>,
+{
+    use Operation::*;
+    match operation {
+        Add | And | Shl => a + b,
+        Sub | Or | Lshr => a - b,
+        Mul | Xor | Ashr => a * b,
+        Div | Rem => a / b,
+        Least => {
+            if a < b {
+                a
+            } else {
+                b
+            }
+        }
+    }
 }
 
 impl Item<'_> {
