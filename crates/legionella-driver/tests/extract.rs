@@ -1,6 +1,6 @@
 //! Extraction from crates that the compiler at hand compiles here and now.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -108,7 +108,8 @@ impl Program {
             }
         }
         Index::scan(&store).unwrap().write(&store).unwrap();
-        self.stores.push(store);
+        // That of the program's own crate comes first.
+        self.stores.insert(0, store);
     }
 
     /// The symbol of the entry shim of a kernel.
@@ -301,7 +302,7 @@ fn a_missing_kernel_is_named() {
 fn damaged_bitcode_is_an_error() {
     let program = Program::compile("damaged", CONFIGURATIONS[0]);
     let entry = program.entry("program::small");
-    let store = program.stores.last().unwrap();
+    let store = program.stores.first().unwrap();
     for file in Index::read(store).unwrap().files() {
         let path: &Path = &store.join(file);
         let mut bytes = std::fs::read(path).unwrap();
@@ -356,6 +357,60 @@ fn bundles_read_back() {
         blake3::hash(&bitcode).as_bytes(),
         &bundle.header.module_hash
     );
+}
+
+/// Names of the functions in a bundle's module.
+fn functions_in(linked: &link::Linked) -> BTreeSet<String> {
+    let bundle = Bundle::parse(&linked.bytes).unwrap();
+    let mut bitcode = Vec::new();
+    let mut decoder = flate2::read::DeflateDecoder::new(bundle.module);
+    std::io::Read::read_to_end(&mut decoder, &mut bitcode).unwrap();
+    let context = Context::create();
+    let buffer = MemoryBuffer::create_from_memory_range_copy(&bitcode, "module");
+    let module = Module::parse_bitcode_from_buffer(&buffer, &context).unwrap();
+    let names = module.get_functions();
+    names
+        .map(|function| function.get_name().to_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn what_other_crates_give_is_kept_while_the_program_changes() {
+    let program = Program::configured(0);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kept.closure");
+    let plan = |kernels: &[&str], kept| link::Plan {
+        records: kernels
+            .iter()
+            .map(|kernel| record(program, kernel))
+            .collect(),
+        stores: program.stores.clone(),
+        sysroot_archives: sysroot_archives(),
+        toolchain: Toolchain {
+            rustc: "rustc".to_owned(),
+            sysroot: sysroot(),
+            triple: "x86_64-unknown-linux-gnu".to_owned(),
+        },
+        driver: "/driver".to_owned(),
+        prebuild: Vec::new(),
+        kept,
+    };
+    let kept = |kernels: &[&str]| link::bundle(&plan(kernels, Some(file.clone()))).unwrap();
+    let afresh = |kernels: &[&str]| link::bundle(&plan(kernels, None)).unwrap();
+    let foundation = || std::fs::read(file.with_extension("foundation")).unwrap();
+
+    let small = kept(&["program::small"]);
+    let first = foundation();
+    // A kernel that reaches more makes a larger one,
+    let both = kept(&["program::small", "program::everything"]);
+    let second = foundation();
+    assert_ne!(first, second);
+    assert!(both.bytes == afresh(&["program::small", "program::everything"]).bytes);
+    // which serves one that reaches less, and leaves nothing in its closure.
+    std::fs::remove_file(&file).unwrap();
+    let again = kept(&["program::small"]);
+    assert!(foundation() == second);
+    assert_eq!(functions_in(&again), functions_in(&small));
 }
 
 #[test]

@@ -29,6 +29,31 @@ pub(crate) struct Library {
     read: RefCell<BTreeSet<ModuleId>>,
 }
 
+/// The crates below a program's own, opened when something asks for them.
+pub(crate) struct Others<'a> {
+    stores: &'a [PathBuf],
+    archives: &'a [PathBuf],
+    opened: Option<Library>,
+}
+
+impl<'a> Others<'a> {
+    pub(crate) fn new(stores: &'a [PathBuf], archives: &'a [PathBuf]) -> Self {
+        Others {
+            stores,
+            archives,
+            opened: None,
+        }
+    }
+
+    pub(crate) fn open(&mut self) -> Result<&Library, Error> {
+        let opened = match self.opened.take() {
+            Some(library) => library,
+            None => Library::open(self.stores, self.archives)?,
+        };
+        Ok(self.opened.insert(opened))
+    }
+}
+
 enum Module {
     File(PathBuf),
     Member {

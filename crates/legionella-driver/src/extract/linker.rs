@@ -79,6 +79,20 @@ impl Gathered {
         self.module
     }
 
+    /// Puts a module of bitcode in the place of this one, which must be empty. No bitcode is an empty
+    /// module.
+    pub(super) fn start_from(&mut self, bitcode: &[u8]) -> Result<(), Error> {
+        if bitcode.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: the module is read whole; nothing refers to the one that it replaces.
+        unsafe {
+            let start = self.read("foundation", bitcode, false)?;
+            LLVMDisposeModule(std::mem::replace(&mut self.module, start));
+        }
+        Ok(())
+    }
+
     /// Reads a module of bitcode into this context, whole or, if `lazy`, as needed.
     ///
     /// # Safety
@@ -240,18 +254,12 @@ impl Gathered {
         .collect()
     }
 
-    /// Makes all but `roots` internal, once everything is linked, and leaves of debug information
-    /// what tells lines: types and variables would be most of the bitcode.
+    /// Makes all but `roots` internal, once everything is linked, drops what they don't reach, and
+    /// leaves of debug information what tells lines: types and variables would be most of the bitcode.
     pub(super) fn close(&mut self, roots: &HashSet<String>) {
         self.keep_symbols_of_inlined();
-        // SAFETY: the module belongs to this; the pass needs no target.
+        // SAFETY: the module belongs to this; the passes need no target.
         unsafe {
-            let options = LLVMCreatePassBuilderOptions();
-            let passes = c"strip-nonlinetable-debuginfo".as_ptr();
-            let error = LLVMRunPasses(self.module, passes, std::ptr::null_mut(), options);
-            LLVMDisposePassBuilderOptions(options);
-            // Larger bitcode is no reason to fail.
-            LLVMConsumeError(error);
             let aliases = list(LLVMGetFirstGlobalAlias(self.module), LLVMGetNextGlobalAlias);
             let all = functions(self.module).chain(globals(self.module));
             for value in all.chain(aliases) {
@@ -265,6 +273,12 @@ impl Gathered {
                 };
                 LLVMSetLinkage(value, linkage);
             }
+            let options = LLVMCreatePassBuilderOptions();
+            let passes = c"globaldce,strip-nonlinetable-debuginfo".as_ptr();
+            let error = LLVMRunPasses(self.module, passes, std::ptr::null_mut(), options);
+            LLVMDisposePassBuilderOptions(options);
+            // Larger bitcode is no reason to fail.
+            LLVMConsumeError(error);
         }
     }
 

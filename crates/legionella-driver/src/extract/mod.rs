@@ -3,8 +3,9 @@
 //!
 //! Takes the entry symbols, the bitcode stores of the crates and the archives of the sysroot; gives a
 //! [`Closure`]. Follows references until nothing is missing that any of them has, loading only the
-//! modules that have something that is missing, and stops at the functions of [`cuts`]. Knows no
-//! target: what a device can't do is still in there.
+//! modules that have something that is missing, and stops at the functions of [`cuts`]. What the
+//! program's own crate reaches of all the others is gathered first and can be kept: its
+//! [`Foundation`]. Knows no target: what a device can't do is still in there.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::error::Error;
 use crate::llvm::Llvm;
 
 pub mod cuts;
+mod foundation;
 mod ir;
 mod library;
 mod linker;
@@ -30,8 +32,8 @@ pub(crate) use names::demangle;
 pub use names::kernel_name;
 
 use cuts::Cut;
-pub(crate) use library::Library;
-use library::ModuleId;
+pub(crate) use foundation::Foundation;
+pub(crate) use library::{Library, Others};
 use linker::Gathered;
 pub(crate) use trace::Trace;
 use walk::Walk;
@@ -63,7 +65,7 @@ pub struct Entry {
     pub instructions: u64,
 }
 
-/// Extracts the closure of entry symbols.
+/// Extracts the closure of entry symbols. The first store is that of the program's own crate.
 ///
 /// # Errors
 /// If an entry is in no store, or bitcode cannot be read.
@@ -73,33 +75,45 @@ pub fn closure(
     stores: &[PathBuf],
     sysroot_archives: &[PathBuf],
 ) -> Result<Closure, Error> {
-    closure_of(llvm, entries, &Library::open(stores, sysroot_archives)?)
+    let (own, others) = stores.split_at(1.min(stores.len()));
+    let own = Library::open(own, &[])?;
+    let mut others = Others::new(others, sysroot_archives);
+    let (closure, _) = closure_of(llvm, entries, &own, &mut others, None)?;
+    Ok(closure)
 }
 
-/// Extracts the closure of entry symbols from a library.
-pub(crate) fn closure_of(_: &Llvm, entries: &[&str], library: &Library) -> Result<Closure, Error> {
-    let missing = entries.iter().find(|entry| library.find(entry).is_none());
+/// Extracts the closure of entry symbols from a program's own crate and from `others`, which are
+/// opened only if the foundation that was kept does not serve. Gives the one that does as well.
+pub(crate) fn closure_of(
+    _: &Llvm,
+    entries: &[&str],
+    own: &Library,
+    others: &mut Others<'_>,
+    kept: Option<Foundation>,
+) -> Result<(Closure, Foundation), Error> {
+    let mut gathered = Gathered::new();
+    let mut walk = Walk::new(own);
+    let roots = entries.iter().chain(&intrinsic::ROOTS);
+    walk.follow(&mut gathered, roots.map(|root| (*root).to_owned()))?;
+    let mut foundation = kept.unwrap_or_default();
+    loop {
+        // What other crates refer to by a plain name may be the program's own.
+        walk.follow(&mut gathered, foundation.missing().iter().cloned())?;
+        if foundation.serves(walk.outside()) {
+            break;
+        }
+        foundation = foundation.extended(walk.outside(), others.open()?)?;
+    }
+    gathered.start_from(foundation.bitcode())?;
+    walk.link(&mut gathered)?;
+    let missing = entries.iter().find(|entry| !gathered.defines(entry));
     if let Some(entry) = missing {
         return Err(Error::MissingKernel {
             kernel: kernel_name(entry),
         });
     }
-    let roots = entries.iter().map(|entry| (*entry).to_owned());
-    let mut roots: HashSet<String> = roots.collect();
-    roots.extend(known(library, intrinsic::ROOTS.iter().copied()));
 
-    let mut gathered = Gathered::new();
-    let mut walk = Walk::new(library);
-    let mut hopeless = HashSet::new();
-    loop {
-        gather(library, &mut gathered, &mut walk, &roots, &mut hopeless)?;
-        let maths = gathered.mathematics().into_iter();
-        let before = roots.len();
-        roots.extend(known(library, maths));
-        if roots.len() == before {
-            break;
-        }
-    }
+    let roots = roots_of(&gathered, entries);
     gathered.close(&roots);
     dump(&gathered);
 
@@ -113,12 +127,23 @@ pub(crate) fn closure_of(_: &Llvm, entries: &[&str], library: &Library) -> Resul
     }
     cuts.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     undefined.sort_unstable();
-    Ok(Closure {
+    let closure = Closure {
         entries: summary::entries(&gathered, entries),
         bitcode: gathered.bitcode(),
         undefined,
         cuts,
-    })
+    };
+    Ok((closure, foundation))
+}
+
+/// The definitions that lowering looks for by name.
+fn roots_of(gathered: &Gathered, entries: &[&str]) -> HashSet<String> {
+    let named = entries.iter().chain(&intrinsic::ROOTS);
+    let named = named.map(|symbol| (*symbol).to_owned());
+    named
+        .chain(gathered.mathematics())
+        .filter(|symbol| gathered.defines(symbol))
+        .collect()
 }
 
 /// Writes the closure as text into the folder that `LEGIONELLA_DUMP` names. Dumps are for people, so
@@ -133,69 +158,5 @@ fn dump(gathered: &Gathered) {
         std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, gathered.text()));
     if let Err(error) = written {
         tracing::warn!(path = %path.display(), %error, "cannot write IR");
-    }
-}
-
-/// Those of some symbols that the library defines.
-fn known<Name: Into<String> + AsRef<str>>(
-    library: &Library,
-    symbols: impl Iterator<Item = Name>,
-) -> impl Iterator<Item = String> {
-    symbols
-        .filter(|symbol| library.find(symbol.as_ref()).is_some())
-        .map(Into::into)
-}
-
-/// Whether a definition is for devices too: not where lowering has another, which for mathematical
-/// functions is so unless the program's own crates define them.
-fn stays(library: &Library, module: ModuleId, symbol: &str) -> bool {
-    let mathematical = || {
-        let ours = maths::of_function(symbol);
-        !library.is_in_store(module) && ours.is_some_and(|ours| library.find(&ours).is_some())
-    };
-    cuts::cut(symbol).is_none() && !mathematical()
-}
-
-/// Links modules until all that is missing is missing everywhere: first what stores have, then the
-/// archives of the sysroot, each time the one that stands highest. `hopeless` are the symbols for
-/// which nothing more can be done.
-fn gather(
-    library: &Library,
-    gathered: &mut Gathered,
-    walk: &mut Walk<'_>,
-    roots: &HashSet<String>,
-    hopeless: &mut HashSet<String>,
-) -> Result<(), Error> {
-    loop {
-        let roots_missing = roots.iter().filter(|root| !gathered.defines(root)).cloned();
-        let mut wanted = Vec::new();
-        for symbol in gathered.undefined().into_iter().chain(roots_missing) {
-            if hopeless.contains(&symbol) {
-                continue;
-            }
-            match library.find(&symbol) {
-                Some(module) if stays(library, module, &symbol) => wanted.push((module, symbol)),
-                _ => {
-                    hopeless.insert(symbol);
-                }
-            }
-        }
-        let Some(&(first, _)) = wanted.iter().min_by_key(|(module, _)| *module) else {
-            return Ok(());
-        };
-        if library.is_in_store(first) {
-            wanted.retain(|&(module, _)| library.is_in_store(module));
-            walk.link(gathered, wanted.iter().map(|(_, symbol)| symbol.clone()))?;
-        } else {
-            wanted.retain(|&(module, _)| module == first);
-            let bytes = library.bytes(first)?;
-            let origin = library.origin(first);
-            // SAFETY: the module is consumed at once, before the bitcode that it refers to goes.
-            unsafe {
-                let source = gathered.read(&origin, bytes.as_slice(), true)?;
-                gathered.link(&origin, source, roots)?;
-            }
-        }
-        hopeless.extend(wanted.into_iter().map(|(_, symbol)| symbol));
     }
 }

@@ -1,7 +1,7 @@
 //! What extraction looked at, so that a later one with the same outcome need not be done.
 //!
-//! The closure of given entries depends on which module each symbol was found in, or that it was
-//! found nowhere, and on the bitcode of the modules that were read; on nothing else.
+//! What a closure takes from a library depends on which module each symbol was found in, or that it
+//! was found nowhere, and on the bitcode of the modules that were read; on nothing else.
 
 use std::collections::HashMap;
 

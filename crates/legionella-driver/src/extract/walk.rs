@@ -4,7 +4,7 @@
 //! need would read each many times. Here each is read once, whole, and stays until it is known what
 //! all the others need of it; then each is linked once.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::CString;
 
 use llvm_sys::core::*;
@@ -24,6 +24,8 @@ pub(super) struct Walk<'library> {
     modules: BTreeMap<ModuleId, (LLVMModuleRef, HashSet<String>)>,
     /// Which module a symbol is taken from; stays when the module is linked.
     taken: HashMap<String, ModuleId>,
+    /// Symbols that were referred to and that no store of the library defines.
+    outside: BTreeSet<String>,
     seen: HashSet<LLVMValueRef>,
     pending: Vec<(ModuleId, LLVMValueRef)>,
 }
@@ -34,29 +36,19 @@ impl<'library> Walk<'library> {
             library,
             modules: BTreeMap::new(),
             taken: HashMap::new(),
+            outside: BTreeSet::new(),
             seen: HashSet::new(),
             pending: Vec::new(),
         }
     }
 
-    /// Links all that some symbols reach within bitcode stores.
-    pub(super) fn link(
+    /// Reads what some symbols reach within bitcode stores.
+    pub(super) fn follow(
         &mut self,
         gathered: &mut Gathered,
         symbols: impl IntoIterator<Item = String>,
     ) -> Result<(), Error> {
-        let reached = self.follow(gathered, symbols.into_iter().collect());
-        self.pending.clear();
-        self.seen.clear();
-        for (module, (source, chosen)) in std::mem::take(&mut self.modules) {
-            // SAFETY: the module was read into this context, and is not used after this. It is
-            // linked even after an error, since that is what disposes of it.
-            unsafe { gathered.link(&self.library.origin(module), source, &chosen)? };
-        }
-        reached
-    }
-
-    fn follow(&mut self, gathered: &mut Gathered, mut symbols: Vec<String>) -> Result<(), Error> {
+        let mut symbols: Vec<String> = symbols.into_iter().collect();
         while let Some(symbol) = symbols.pop() {
             self.enter(gathered, &symbol)?;
             while let Some((module, value)) = self.pending.pop() {
@@ -66,15 +58,31 @@ impl<'library> Walk<'library> {
         Ok(())
     }
 
+    /// The symbols that were referred to so far and that no store of the library defines.
+    pub(super) fn outside(&self) -> &BTreeSet<String> {
+        &self.outside
+    }
+
+    /// Links what has been read.
+    pub(super) fn link(&mut self, gathered: &mut Gathered) -> Result<(), Error> {
+        self.seen.clear();
+        for (module, (source, chosen)) in std::mem::take(&mut self.modules) {
+            // SAFETY: the module was read into this context, and is not used after this.
+            unsafe { gathered.link(&self.library.origin(module), source, &chosen)? };
+        }
+        Ok(())
+    }
+
     /// Finds the definition of a symbol, if it is in a store and was not found before.
     fn enter(&mut self, gathered: &mut Gathered, symbol: &str) -> Result<(), Error> {
-        let Some(module) = self.library.find(symbol) else {
-            return Ok(());
-        };
-        let known = self.taken.contains_key(symbol) || !self.library.is_in_store(module);
-        if known || cuts::cut(symbol).is_some() {
+        if self.taken.contains_key(symbol) || cuts::cut(symbol).is_some() {
             return Ok(());
         }
+        let module = self.library.find(symbol);
+        let Some(module) = module.filter(|&module| self.library.is_in_store(module)) else {
+            self.outside.insert(symbol.to_owned());
+            return Ok(());
+        };
         let source = match self.modules.get(&module) {
             Some((source, _)) => *source,
             None => {

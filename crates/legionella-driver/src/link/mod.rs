@@ -18,6 +18,7 @@ use crate::llvm::{self, Llvm};
 use crate::parallel;
 use crate::target::Toolbox;
 
+mod kept;
 mod packed;
 
 pub use crate::extract::kernel_name;
@@ -53,6 +54,7 @@ pub struct Plan {
     /// What to generate code for ahead of time.
     pub prebuild: Vec<TargetSpec>,
     /// File in which the closure is kept for the next link of the image, which often has the same.
+    /// What the closure has of other crates is kept beside it, with the extension `foundation`.
     pub kept: Option<PathBuf>,
 }
 

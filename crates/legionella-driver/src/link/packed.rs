@@ -2,22 +2,21 @@
 //!
 //! Most links of an image during development change nothing that a kernel reaches. The closure is
 //! therefore kept in a file with a [`Trace`] of what its extraction looked at, and taken from there
-//! as long as all of that is the same; LLVM is not needed then.
+//! as long as all of that is the same; LLVM is not needed then. Where a kernel has changed, what it
+//! reaches of other crates mostly has not: that is kept beside, as the closure's [`Foundation`].
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use serde::{Deserialize, Serialize};
 
+use super::kept::{self, Key};
 use super::{Plan, load_llvm};
-use crate::bitcode;
 use crate::error::Error;
-use crate::extract::{self, Closure, Entry, Library, Trace};
+use crate::extract::{self, Closure, Entry, Foundation, Library, Others, Trace};
 
 /// How hard the module is compressed. Bitcode is not made of bytes: higher levels take several times
 /// as long and save a tenth.
@@ -36,94 +35,96 @@ pub(super) struct Packed {
     pub(super) hash: [u8; 32],
 }
 
-/// A module with what it depends on.
+/// A foundation with what it depends on.
 #[derive(Serialize, Deserialize)]
-struct Kept {
-    key: [u8; 32],
+struct Ground {
+    /// When the other crates' bitcode was written. As long as that is the same, so is the bitcode.
+    stamps: [u8; 32],
     trace: Trace,
-    module: Packed,
+    foundation: Foundation,
 }
 
 /// The module of an image: the one that is kept if that still holds, or else a new one.
 pub(super) fn module(plan: &Plan) -> Result<Packed, Error> {
-    // A changed program mostly has changed kernels and needs LLVM, which takes as long to load as
-    // all symbols take to read. Where it does not, nothing waits for LLVM but the end of this scope.
-    let (library, llvm) = std::thread::scope(|scope| {
-        let llvm = scope.spawn(|| load_llvm(plan));
-        (
-            Library::open(&plan.stores, &plan.sysroot_archives),
-            llvm.join(),
-        )
-    });
-    let library = library?;
-    let key = key(plan);
+    let (own, others) = plan.stores.split_at(1.min(plan.stores.len()));
+    let own = Library::open(own, &[])?;
+    let mut others = Others::new(others, &plan.sysroot_archives);
     // Who asks for the IR wants it written, so the extraction done.
-    let kept = plan
-        .kept
-        .as_deref()
-        .filter(|_| std::env::var_os("LEGIONELLA_DUMP").is_none());
-    if let Some(module) = kept.and_then(|file| read(file, key, &library)) {
+    let kept = plan.kept.as_deref();
+    let kept = kept.filter(|_| std::env::var_os("LEGIONELLA_DUMP").is_none());
+    let beside = kept.map(|file| file.with_extension("foundation"));
+    let compiler = Key::of_compiler(plan);
+    let foundation = match &beside {
+        Some(file) => foundation(file, &compiler, plan, &mut others)?,
+        None => None,
+    };
+    let key = key_of(&compiler, plan, foundation.as_ref());
+    let found = kept.and_then(|file| kept::read::<(Trace, Packed)>(file, &key));
+    if let Some((_, module)) = found.filter(|(trace, _)| trace.holds(&own)) {
         return Ok(module);
     }
+
+    let llvm = std::thread::scope(|scope| {
+        let llvm = scope.spawn(|| load_llvm(plan));
+        // Reading all symbols takes as long as loading LLVM.
+        let opened = match foundation {
+            Some(_) => Ok(()),
+            None => others.open().map(drop),
+        };
+        let llvm = llvm.join();
+        let llvm = llvm.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        opened.and(llvm)
+    })?;
     let entries: Vec<&str> = plan.records.iter().map(|record| &*record.entry).collect();
-    let llvm = llvm.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    let closure = extract::closure_of(llvm, &entries, &library)?;
+    let before = foundation.as_ref().map(Foundation::digest);
+    let (closure, foundation) = extract::closure_of(llvm, &entries, &own, &mut others, foundation)?;
     let module = Packed::pack(closure)?;
-    if let Some(file) = kept {
-        let trace = Trace::of(&library)?;
-        let kept = Kept { key, trace, module };
-        write(file, &kept);
-        return Ok(kept.module);
+    if let (Some(closure), Some(beside)) = (kept, beside) {
+        let key = key_of(&compiler, plan, Some(&foundation));
+        kept::write(closure, &key, &(Trace::of(&own)?, &module));
+        if before != Some(foundation.digest()) {
+            let ground = Ground {
+                stamps: kept::stamps(plan),
+                trace: Trace::of(others.open()?)?,
+                foundation,
+            };
+            kept::write(&beside, &compiler, &ground);
+        }
     }
     Ok(module)
 }
 
-/// What the closure depends on beside bitcode: the kernels, the compiler and this program.
-fn key(plan: &Plan) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    let mut add = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
+/// The foundation that is kept in a file, if it still holds.
+fn foundation(
+    file: &Path,
+    compiler: &Key,
+    plan: &Plan,
+    others: &mut Others<'_>,
+) -> Result<Option<Foundation>, Error> {
+    let Some(mut ground) = kept::read::<Ground>(file, compiler) else {
+        return Ok(None);
     };
+    let stamps = kept::stamps(plan);
+    if ground.stamps != stamps {
+        // Something was written anew. It need not be anything that a kernel reaches.
+        if !ground.trace.holds(others.open()?) {
+            return Ok(None);
+        }
+        ground.stamps = stamps;
+        kept::write(file, compiler, &ground);
+    }
+    Ok(Some(ground.foundation))
+}
+
+/// What a closure depends on beside the bitcode of the program's own crate.
+fn key_of(compiler: &Key, plan: &Plan, foundation: Option<&Foundation>) -> Key {
+    let mut key = compiler.clone();
     for record in &plan.records {
-        add(record.entry.as_bytes());
+        key.add(record.entry.as_bytes());
     }
-    add(plan.toolchain.rustc.as_bytes());
-    add(plan.toolchain.sysroot.as_bytes());
-    add(env!("CARGO_PKG_VERSION").as_bytes());
-    add(&legionella_abi::VERSION.to_le_bytes());
-    let program = std::env::current_exe().and_then(fs::metadata);
-    if let Ok(program) = program {
-        add(&program.len().to_le_bytes());
-        let changed = program.modified().ok();
-        let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        add(&changed.unwrap_or_default().as_nanos().to_le_bytes());
-    }
-    *hasher.finalize().as_bytes()
-}
-
-/// What is kept in a file. One that is missing, damaged or from another version is no use.
-fn read(file: &Path, key: [u8; 32], library: &Library) -> Option<Packed> {
-    let bytes = fs::read(file).ok()?;
-    let (hash, bytes) = bytes.split_first_chunk::<32>()?;
-    if blake3::hash(bytes) != *hash {
-        return None;
-    }
-    let kept: Kept = postcard::from_bytes(bytes).ok()?;
-    (kept.key == key && kept.trace.holds(library)).then_some(kept.module)
-}
-
-/// Keeps a module. The next link is slower if that fails, and nothing else.
-fn write(file: &Path, kept: &Kept) {
-    let written = postcard::to_allocvec(kept)
-        .map_err(std::io::Error::other)
-        .and_then(|bytes| {
-            let hash = blake3::hash(&bytes);
-            bitcode::replace(file, &[hash.as_bytes(), &bytes[..]].concat())
-        });
-    if let Err(error) = written {
-        tracing::debug!(file = %file.display(), %error, "closure is not kept");
-    }
+    let digest = foundation.map(Foundation::digest);
+    key.add(digest.as_ref().map_or(&[], <[u8; 32]>::as_slice));
+    key
 }
 
 impl Packed {
