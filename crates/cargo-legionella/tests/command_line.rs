@@ -358,6 +358,46 @@ fn prebuilt_code_needs_no_driver_where_it_fits() {
 }
 
 #[test]
+fn kernels_of_shared_libraries_run_in_another_program() {
+    let library = |name: &str, kernel: &str| {
+        let (folder, root) = project(name);
+        let source = format!(
+            "use legionella::prelude::*;
+            #[unsafe(no_mangle)]
+            pub extern \"C\" fn answer(x: u32) -> u32 {{
+                let accelerator = Accelerator::by_name(\"cpu\").unwrap();
+                let mut y = accelerator.upload(&[x]).unwrap();
+                let kernel = |at: Item, mut y: Disjoint<u32>| {{
+                    if let Some(y) = y.at(&at) {{
+                        *y {kernel};
+                    }}
+                }};
+                accelerator.launch(kernel, 1, (&mut y,)).unwrap();
+                y.to_vec().unwrap()[0]
+            }}"
+        );
+        fs::write(root.join("src/lib.rs"), source).unwrap();
+        let manifest = root.join("Cargo.toml");
+        let text = fs::read_to_string(&manifest).unwrap();
+        fs::write(&manifest, text + "\n[lib]\ncrate-type = [\"cdylib\"]\n").unwrap();
+        good(legionella(&root, &["build", "--lib"]));
+        (folder, target().join(format!("debug/lib{name}.so")))
+    };
+    let (_one, plus) = library("plus", "+= 1");
+    let (_other, times) = library("times", "*= 2");
+
+    // The program was not built by the wrapper and has no kernels of its own.
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("host.rs");
+    fs::write(&source, include_str!("command/host.rs.txt")).unwrap();
+    let mut rustc = command("rustc", folder.path());
+    good(rustc.args(["--edition=2024", "host.rs"]).output().unwrap());
+    let mut host = command(folder.path().join("host"), folder.path());
+    let output = good(host.args([&plus, &times, &plus]).output().unwrap());
+    assert_eq!(output, "21\n40\n21\n");
+}
+
+#[test]
 fn a_bundle_runs_without_a_toolchain() {
     let (folder, root) = project("packed");
     let archive = folder.path().join("packed.tar");
