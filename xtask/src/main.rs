@@ -85,9 +85,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             output,
         } => {
             let output = output.unwrap_or_else(|| tools.target().join("demo.png"));
-            let mut demo = tools.program("examples", Some("kmeans"));
-            demo.arg(tools.root().join("examples/data/coffee.jpg"));
-            demo.arg("--output").arg(output);
+            let mut demo = tools.demo(&output);
             if let Some(name) = accelerator {
                 demo.args(["--accelerator", &name]);
             }
@@ -100,12 +98,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             tools::succeed(suite.args(rest))
         }
         Command::Bench { names, json, list } => {
-            let peer = tools.peer()?;
-            let mut benches = tools.program("benches", None);
-            benches.arg("--peer").arg(peer);
-            benches
-                .arg("--cargo-legionella")
-                .arg(tools.cargo_legionella());
+            let mut benches = tools.benches()?;
             benches.args(json.then_some("--json"));
             benches.args(list.then_some("--list"));
             tools::succeed(benches.args(names))

@@ -3,9 +3,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use serde::Deserialize;
 
 use crate::tools::{Tools, succeed};
 
@@ -101,6 +103,12 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
         summary.step(format!("examples on {name}"), || examples(tools, name))?;
     }
 
+    summary.step("demo", || {
+        let picture = tools.target().join("demo.png");
+        succeed(&mut tools.demo(&picture))?;
+        check_picture(&picture)
+    })?;
+    summary.step("a benchmark and its report", || report(tools))?;
     summary.step("documentation tests", || {
         let mut tests = tools.cargo();
         tests.args(["test", "--doc", "--workspace"]);
@@ -145,6 +153,41 @@ fn examples(tools: &Tools, accelerator: &str) -> anyhow::Result<()> {
         check_picture(&picture)?;
     }
     Ok(())
+}
+
+/// A benchmark prints one object a line, in which the ratio is that of the times.
+fn report(tools: &Tools) -> anyhow::Result<()> {
+    let mut benches = tools.benches()?;
+    let output = benches
+        .args(["launch", "--json"])
+        .stderr(Stdio::inherit())
+        .output()?;
+    let text = String::from_utf8(output.stdout)?;
+    print!("{text}");
+    ensure!(output.status.success(), "ended with {}", output.status);
+    ensure!(text.lines().count() > 0, "no result");
+    for line in text.lines() {
+        let row: Row = serde_json::from_str(line).with_context(|| line.to_owned())?;
+        let expected = row.peer / row.ours;
+        ensure!(
+            row.bench.starts_with("launch-") && !row.target.is_empty() && !row.unit.is_empty(),
+            "{line}"
+        );
+        ensure!((row.ratio / expected - 1.0).abs() < 0.01, "{line}");
+    }
+    Ok(())
+}
+
+/// A line of a benchmark's report.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    bench: String,
+    target: String,
+    ours: f64,
+    peer: f64,
+    unit: String,
+    ratio: f64,
 }
 
 /// A PNG that holds more than one colour compresses to more than its headers.

@@ -91,6 +91,25 @@ impl Tools {
         Ok(target.join("release").join(format!("{prefix}peer{suffix}")))
     }
 
+    /// The demo, which writes its picture to `output`.
+    pub fn demo(&self, output: &Path) -> Command {
+        let mut demo = self.program("examples", Some("kmeans"));
+        demo.arg(self.root.join("examples/data/coffee.jpg"));
+        demo.arg("--output").arg(output);
+        demo
+    }
+
+    /// The benchmarks, with their peers built.
+    pub fn benches(&self) -> anyhow::Result<Command> {
+        let peer = self.peer()?;
+        let mut benches = self.program("benches", None);
+        benches.arg("--peer").arg(peer);
+        benches
+            .arg("--cargo-legionella")
+            .arg(self.cargo_legionella());
+        Ok(benches)
+    }
+
     /// Names of the accelerators of this machine.
     pub fn accelerators(&self) -> anyhow::Result<Vec<String>> {
         let mut list = self.program("examples", Some("accelerators"));
