@@ -219,14 +219,19 @@ impl<'g> Group<'g> {
     #[inline(always)]
     #[track_caller]
     pub fn sync<P: Phase>(&self, tiles: P) -> P::Other {
-        let (label, place) = (tiles.label(), Location::caller());
+        self.wait(tiles.label(), Location::caller());
+        // SAFETY: every item of the group has just waited with this label.
+        unsafe { tiles.flip() }
+    }
+
+    /// Waits until every item of the group waits with this label.
+    #[inline(always)]
+    pub(crate) fn wait(&self, label: u32, place: &'static Location<'static>) {
         if intrinsic::on_device() {
             intrinsic::barrier(label, place);
         } else {
             self.host().barrier(self.rank(), label, place);
         }
-        // SAFETY: every item of the group has just waited with this label.
-        unsafe { tiles.flip() }
     }
 
     /// The part of the group that exchanges values without memory. All of its items have to come here.

@@ -46,7 +46,7 @@
 use core::marker::PhantomData;
 use core::ops::Deref;
 
-use crate::{Item, intrinsic};
+use crate::{Item, Scratch, intrinsic};
 
 /// What a tile is: an array `[T; N]`, or a slice `[T]` whose length the launch gives.
 pub trait Elements: sealed::Elements {
@@ -92,14 +92,14 @@ impl<T: Send + Sync + 'static> Elements for [T] {
 }
 
 /// One item's handle of a tile, in whichever state.
-struct Handle<'g, A: Elements + ?Sized> {
-    start: *mut A::Element,
-    len: usize,
+pub(crate) struct Handle<'g, A: Elements + ?Sized> {
+    pub(crate) start: *mut A::Element,
+    pub(crate) len: usize,
     /// The item's number in its group, and the group's number of items.
-    rank: usize,
-    stride: usize,
+    pub(crate) rank: usize,
+    pub(crate) stride: usize,
     /// Which parameter this is.
-    position: u32,
+    pub(crate) position: u32,
     /// The pointer keeps it from being sent; the tile is the group's.
     tile: PhantomData<&'g A>,
 }
@@ -126,7 +126,7 @@ impl<A: Elements + ?Sized> Handle<'_, A> {
 }
 
 /// Most parameters of a kernel whose states a barrier's label has room for.
-const POSITIONS: u32 = 16;
+pub(crate) const POSITIONS: u32 = 16;
 
 /// The tile at that position becomes readable.
 fn publishes(position: u32) -> u32 {
@@ -260,6 +260,13 @@ impl<'g, A: Elements + ?Sized> Shared<'g, A> {
     #[inline(always)]
     pub fn into_raw(self) -> *mut A::Element {
         self.0.start
+    }
+
+    /// As memory for what the items of the group compute together, such as
+    /// [`Group::reduce`](crate::Group::reduce).
+    #[inline(always)]
+    pub fn scratch(self) -> Scratch<'g, A::Element> {
+        Scratch::new(self.0)
     }
 
     /// Takes the item's own elements for written.

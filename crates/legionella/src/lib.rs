@@ -29,7 +29,8 @@
 //! * [`Accelerator`]: a device; it makes buffers and launches kernels;
 //! * [`Buffer`]: elements in the memory of a device, which knows what is in flight on it;
 //! * [`Grid`]: how many work-items a launch has; [`Item`]: one of them, in the kernel;
-//! * [`Group`]: the items that may wait for each other, [`Shared`]: memory that they share;
+//! * [`Group`]: the items that may wait for each other, [`Shared`]: memory that they share,
+//!   [`Scratch`]: the same for what they compute together;
 //! * [`PassAs`]: what can be passed, and what the kernel receives for it;
 //! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs in which each work-item has a part of its own;
 //! * [`Completion`]: the end of a launch, to wait for or to await; [`Queue`]: launches in order;
@@ -68,8 +69,8 @@ pub use launch::{
 };
 pub use legionella_derive::DeviceData;
 pub use legionella_device::{
-    Atomic, DeviceData, Disjoint, Exchange, Group, Index, Item, Readable, Rows, Shared, Subgroup,
-    Tiles, Token, Writable,
+    Atomic, DeviceData, Disjoint, Exchange, Group, Index, Item, Readable, Rows, Scratch, Shared,
+    Subgroup, Tiles, Token, Writable,
 };
 pub use queue::Queue;
 pub use schedule::completion::Completion;

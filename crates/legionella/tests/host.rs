@@ -1,5 +1,6 @@
 //! Kernels as plain functions, with every kind of argument.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use legionella::prelude::*;
@@ -272,4 +273,28 @@ fn subgroups_that_not_all_lanes_come_to_are_panics() {
         message.contains("reached by only some work-items"),
         "{message}"
     );
+}
+
+/// Sums up, with one item that panics within, catches that, and comes back.
+fn comes_back(group: Group, tile: Shared<[u32; 4]>, mut out: Disjoint<u32>) {
+    let mut scratch = tile.scratch();
+    let sum = |scratch: &mut legionella::Scratch<'_, u32>| {
+        group.reduce(scratch, 1, |a, b| {
+            assert!(group.rank() != 1, "item 1 gives up");
+            a + b
+        })
+    };
+    let first = catch_unwind(AssertUnwindSafe(|| sum(&mut scratch)));
+    let sum = first.unwrap_or_else(|_| sum(&mut scratch));
+    if let Some(out) = out.at(group.item()) {
+        *out = sum;
+    }
+}
+
+#[test]
+#[should_panic(expected = "was left by a panic")]
+fn scratch_memory_that_was_left_is_not_used_again() {
+    let mut out = [0; 4];
+    let grid = Grid::over(4).group(4);
+    host::launch(comes_back, grid, (host::shared(), &mut out));
 }

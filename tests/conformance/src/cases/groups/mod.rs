@@ -7,6 +7,7 @@ mod searches;
 mod sorting;
 mod subgroups;
 mod tiles;
+mod together;
 
 use crate::suite::Suite;
 
@@ -15,6 +16,7 @@ pub fn add(suite: &mut Suite) {
     barriers::add(suite);
     tiles::add(suite);
     subgroups::add(suite);
+    together::add(suite);
     reductions::add(suite);
     sorting::add(suite);
     numeric::add(suite);
