@@ -64,9 +64,6 @@ pub struct Host {
     pub scratch: unsafe extern "C" fn(usize, usize) -> *mut u8,
 }
 
-/// Alignment of the frames of items that wait, in bytes.
-pub const FRAME_ALIGN: usize = 64;
-
 /// Where the items of a group that wait for each other find what they share.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]

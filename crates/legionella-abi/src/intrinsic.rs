@@ -68,12 +68,14 @@ pub const FAILURES: [&str; 4] = [PANIC_HANDLER, PANIC_STR, ALLOC_ERROR, BARRIER_
 /// target.
 pub const CPU_RUN_GROUPS: &str = "legionella.cpu.run_groups";
 /// `fn(block, frame, &mut cpu::Slot, &cpu::Context)`: runs an item of such a group until it waits or
-/// ends; `frame` is memory for what it has to keep, aligned to [`cpu::FRAME_ALIGN`](crate::cpu::FRAME_ALIGN).
+/// ends; `frame` is memory for what it has to keep.
 pub const CPU_START: &str = "legionella.cpu.start";
 /// `fn(frame)`: runs an item on that waits.
 pub const CPU_RESUME: &str = "legionella.cpu.resume";
 /// `fn() -> usize`: bytes that an item's frame takes.
 pub const CPU_FRAME_SIZE: &str = "legionella.cpu.frame_size";
+/// `fn() -> usize`: alignment of an item's frame in bytes.
+pub const CPU_FRAME_ALIGN: &str = "legionella.cpu.frame_align";
 /// `fn() -> usize`: bytes of all that [`SHARED`] gives.
 pub const CPU_SHARED_SIZE: &str = "legionella.cpu.shared_size";
 /// `fn(size: usize, align: usize) -> *mut u8`: memory of the calling thread, until the call of
@@ -81,10 +83,11 @@ pub const CPU_SHARED_SIZE: &str = "legionella.cpu.shared_size";
 pub const CPU_SCRATCH: &str = "legionella.cpu.scratch";
 
 /// What [`CPU_RUN_GROUPS`] calls, and generated code alone defines.
-pub const CPU_BOUND: [&str; 5] = [
+pub const CPU_BOUND: [&str; 6] = [
     CPU_START,
     CPU_RESUME,
     CPU_FRAME_SIZE,
+    CPU_FRAME_ALIGN,
     CPU_SHARED_SIZE,
     CPU_SCRATCH,
 ];

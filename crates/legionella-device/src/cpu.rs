@@ -8,7 +8,7 @@
 use core::panic::Location;
 use core::ptr;
 
-use legionella_abi::cpu::{Context, FRAME_ALIGN, Launch, Progress, SUBGROUP_SIZE, Slot, Wait};
+use legionella_abi::cpu::{Context, Launch, Progress, SUBGROUP_SIZE, Slot, Wait};
 use legionella_abi::intrinsic::DYNAMIC_SHARED_ALIGN;
 
 use crate::panic::{alloc_error, barrier_failed};
@@ -41,6 +41,12 @@ mod bound {
     #[unsafe(export_name = "legionella.cpu.frame_size")]
     #[inline(never)]
     pub(super) extern "C" fn frame_size() -> usize {
+        only_in_generated_code()
+    }
+
+    #[unsafe(export_name = "legionella.cpu.frame_align")]
+    #[inline(never)]
+    pub(super) extern "C" fn frame_align() -> usize {
         only_in_generated_code()
     }
 
@@ -102,8 +108,9 @@ impl Memory {
             .map(|d| launch.group[d].min(launch.grid[d]) as usize)
             .iter()
             .fold(1, |all: usize, &extent| all.saturating_mul(extent));
-        let frame_size = bound::frame_size().next_multiple_of(FRAME_ALIGN);
-        let align = DYNAMIC_SHARED_ALIGN;
+        let frame_align = bound::frame_align();
+        let frame_size = bound::frame_size().next_multiple_of(frame_align);
+        let align = DYNAMIC_SHARED_ALIGN.max(frame_align);
         let parts = [
             bound::shared_size(),
             launch.shared as usize,

@@ -12,7 +12,7 @@ use std::mem::offset_of;
 
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
-use legionella_abi::cpu::{self, Context, FRAME_ALIGN, Slot, Wait};
+use legionella_abi::cpu::{self, Context, Slot, Wait};
 use legionella_abi::intrinsic;
 use llvm_sys::{LLVMLinkage, LLVMOpcode};
 
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::{self, Block, Builder, Function, Pipeline, Type, Types, Value};
 
-/// Where a coroutine tells how large its frame is, until that is known.
+/// Where a coroutine tells size and alignment of its frame, until these are known.
 const FRAME: &str = "legionella.cpu.frame";
 
 /// Splits coroutines, before anything could make their frames larger.
@@ -49,8 +49,9 @@ pub(super) fn build(
     bind_resume(module);
     stages.show("items", module)?;
     SPLIT.run(module, machine)?;
-    let frame_size = frame_size(module)?;
+    let [frame_size, frame_align] = frame(module)?;
     answer(module, intrinsic::CPU_FRAME_SIZE, frame_size);
+    answer(module, intrinsic::CPU_FRAME_ALIGN, frame_align);
     answer(module, intrinsic::CPU_SHARED_SIZE, shared_size);
     Ok(())
 }
@@ -93,16 +94,14 @@ impl<'m> Item<'m> {
         shim.delete();
 
         let none = types.ptr.zero();
-        let align = types.i32.constant(FRAME_ALIGN as u64);
         let id = at.call(
             ir::intrinsic(module, "llvm.coro.id", &[]),
-            &[align, none, none, none],
+            &[types.i32.zero(), none, none, none],
         );
-        let size = at.call(ir::intrinsic(module, "llvm.coro.size", &[types.i64]), &[]);
-        at.call(
-            ir::declare(module, FRAME, types.void, &[types.i64]),
-            &[size],
-        );
+        let told = ["llvm.coro.size", "llvm.coro.align"]
+            .map(|name| at.call(ir::intrinsic(module, name, &[types.i64]), &[]));
+        let frame_is = ir::declare(module, FRAME, types.void, &[types.i64; 2]);
+        at.call(frame_is, &told);
         let begin = ir::intrinsic(module, "llvm.coro.begin", &[]);
         let handle = at.call(begin, &[id, frame]);
         at.branch(blocks[0]);
@@ -329,15 +328,18 @@ fn define(function: Function<'_>) {
     function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
 }
 
-/// What the coroutine told of its frame, which is known once it is split.
-fn frame_size(module: &Module<'_>) -> Result<u64, Error> {
+/// What the coroutine told of its frame, which is known once it is split: size and alignment.
+fn frame(module: &Module<'_>) -> Result<[u64; 2], Error> {
     let unknown = || internal("a coroutine's frame has no size".to_owned());
     let function = ir::function(module, FRAME).ok_or_else(unknown)?;
-    let mut size = None;
+    let mut found = Err(unknown());
     for call in function.value().users() {
-        size = Some(call.operand(0).constant_integer().ok_or_else(unknown)?);
+        let told = [0, 1].map(|index| call.operand(index).constant_integer());
+        if let [Some(size), Some(align)] = told {
+            found = Ok([size, align]);
+        }
         call.erase();
     }
     function.delete();
-    size.ok_or_else(unknown)
+    found
 }

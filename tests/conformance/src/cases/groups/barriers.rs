@@ -79,6 +79,25 @@ fn branches(group: Group, x: &[u32], tile: Shared<[u32]>, mut out: Disjoint<u32>
     }
 }
 
+/// More than any register or cache line asks for.
+#[derive(Clone, Copy)]
+#[repr(align(512))]
+struct Line([u32; 3]);
+
+/// A variable that is aligned to much, and lives while the item waits.
+fn aligned(group: Group, x: &[u32], mut out: Disjoint<(u32, bool)>) {
+    let mut line = Line([x[group.item().global()]; 3]);
+    let place = std::hint::black_box(&mut line);
+    group.barrier();
+    place.0[1] += 1;
+    let even = (&raw const *place)
+        .addr()
+        .is_multiple_of(align_of::<Line>());
+    if let Some(out) = out.at(group.item()) {
+        *out = (place.0.iter().sum(), even);
+    }
+}
+
 /// A loop with a barrier in it, an inner one that items leave at different times, and a condition
 /// that stays the same: what would be unswitched, rotated or peeled.
 fn loops(group: Group, rounds: u32, x: &[u32], tile: Shared<[u32]>, mut out: Disjoint<u32>) {
@@ -268,6 +287,13 @@ pub fn add(suite: &mut Suite) {
                 .collect();
             let out = output::<u32>(items);
             both!(t, branches, grid, [read x], [shared slice 256], [write out])
+        })
+    });
+    suite.case("groups/aligned_variables", |t| {
+        everywhere(|grid, items| {
+            let x: Vec<u32> = (0..items as u32).collect();
+            let out = output::<(u32, bool)>(items);
+            both!(t, aligned, grid, [read x], [write out])
         })
     });
     suite.case("groups/barriers_in_loops", |t| {
