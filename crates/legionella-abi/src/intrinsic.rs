@@ -50,6 +50,36 @@ pub const SUBGROUP_BALLOT: &str = "legionella.subgroup_ballot";
 /// Operations that work-items carry out together.
 pub const COLLECTIVE: [&str; 3] = [BARRIER, SUBGROUP_SHUFFLE, SUBGROUP_BALLOT];
 
+/// `fn(address: *const u8, scope: u32) -> *const u8`: the same address; atomic operations at it have
+/// that [`Scope`]. All others have that of the device.
+pub const SCOPED: &str = "legionella.scoped";
+/// `fn(ordering: u32, scope: u32)`: a fence, with an index into [`ORDERINGS`] and a [`Scope`].
+pub const FENCE: &str = "legionella.fence";
+/// `fn(address: *const u32, value: f32, ordering: u32) -> f32`: adds atomically, gives the value
+/// before. The device library's body does it by compare-exchange; a target that has an instruction
+/// puts it in its place.
+pub const ADD_F32: &str = "legionella.atomic.add.f32";
+/// As [`ADD_F32`], of `f64`.
+pub const ADD_F64: &str = "legionella.atomic.add.f64";
+/// `fn(address: *mut u128, current: u128, new: u128, ordering: u32) -> u128`: a compare-exchange of
+/// 128 bits, which gives the value before. There is nothing to make it of where a target has none.
+pub const EXCHANGE_IF_U128: &str = "legionella.atomic.exchange_if.u128";
+
+/// Whom an atomic operation orders memory for.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The work-items of a work-group.
+    Group,
+    /// All work-items on the device.
+    Device,
+    /// Other devices and the host as well.
+    System,
+}
+
+/// Orderings by number, in Rust's names.
+pub const ORDERINGS: [&str; 5] = ["Relaxed", "Release", "Acquire", "AcqRel", "SeqCst"];
+
 /// `fn(&core::panic::PanicInfo) -> !`: where the compiled panic machinery is cut and led to.
 pub const PANIC_HANDLER: &str = "legionella.panic_handler";
 /// `fn(message: *const u8, len: usize, &'static Location) -> !`: a panic with a plain message.

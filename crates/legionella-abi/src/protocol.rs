@@ -119,6 +119,8 @@ pub enum Problem {
     ThreadLocal,
     /// A function whose crate was compiled without the wrapper.
     MissingBitcode,
+    /// An operation that the machine has no instruction for, nor anything to make it of.
+    MissingOperation,
     /// An operation of a whole work-group in a function that can't be inlined.
     Collective,
     /// The backend failed on the lowered code.

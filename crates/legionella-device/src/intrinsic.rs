@@ -3,8 +3,11 @@
 //! the ids, never run on the host.
 
 use core::panic::Location;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use legionella_abi::cpu::Panic;
+
+use crate::atomic::ordering;
 
 #[cold]
 fn only_on_devices(name: &str) -> ! {
@@ -111,4 +114,68 @@ pub(crate) extern "C" fn subgroup_shuffle(
 #[inline(never)]
 pub(crate) extern "C" fn subgroup_ballot(_bit: u32, _place: &'static Location<'static>) -> u64 {
     only_on_devices("subgroup_ballot")
+}
+
+/// The address of an atomic, noted to be operated on at a scope.
+#[unsafe(export_name = "legionella.scoped")]
+#[inline(never)]
+pub(crate) extern "C" fn scoped(address: *const u8, _scope: u32) -> *const u8 {
+    address
+}
+
+/// A fence of an ordering and a scope.
+#[unsafe(export_name = "legionella.fence")]
+#[inline(never)]
+pub(crate) extern "C" fn fence(order: u32, _scope: u32) {
+    core::sync::atomic::fence(ordering(order));
+}
+
+macro_rules! add {
+    ($name:ident, $symbol:literal: $float:ident in $atomic:ident of $bits:ident) => {
+        /// Adds to a float and gives the one before.
+        ///
+        /// # Safety
+        /// The address is that of an atomic integer.
+        #[unsafe(export_name = $symbol)]
+        #[inline(never)]
+        pub(crate) unsafe extern "C" fn $name(
+            address: *const $bits,
+            value: $float,
+            order: u32,
+        ) -> $float {
+            // SAFETY: the caller's promise.
+            let atomic = unsafe { $atomic::from_ptr(address.cast_mut()) };
+            let mut before = atomic.load(Ordering::Relaxed);
+            loop {
+                let sum = <$float>::from_bits(before) + value;
+                let (success, failure) = (ordering(order), Ordering::Relaxed);
+                match atomic.compare_exchange_weak(before, sum.to_bits(), success, failure) {
+                    Ok(before) => return <$float>::from_bits(before),
+                    Err(other) => before = other,
+                }
+            }
+        }
+    };
+}
+
+add!(atomic_add_f32, "legionella.atomic.add.f32": f32 in AtomicU32 of u32);
+add!(atomic_add_f64, "legionella.atomic.add.f64": f64 in AtomicU64 of u64);
+
+/// Stores an integer of 128 bits if the one there is `current`, and gives the one that was there.
+///
+/// # Safety
+/// The address is aligned to 16 and valid, and all access to what is there is by this.
+#[unsafe(export_name = "legionella.atomic.exchange_if.u128")]
+#[inline(never)]
+pub(crate) unsafe extern "C" fn atomic_exchange_if_u128(
+    address: *mut u128,
+    current: u128,
+    new: u128,
+    order: u32,
+) -> u128 {
+    // SAFETY: the caller's promise.
+    let atomic = unsafe { portable_atomic::AtomicU128::from_ptr(address) };
+    match atomic.compare_exchange(current, new, ordering(order), Ordering::Acquire) {
+        Ok(before) | Err(before) => before,
+    }
 }

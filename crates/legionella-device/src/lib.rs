@@ -11,13 +11,14 @@
 //! * [`Subgroup`]: the items that exchange values without memory;
 //! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs that each work-item has a part of its own in;
 //! * [`DeviceData`]: values that cross between host and device as they are;
-//! * [`Atomic`]: elements that all work-items share.
+//! * [`Atomic`]: elements that all work-items share, and [`atomic`]: what they share them as.
 
 #![no_std]
 
 #[cfg(test)]
 extern crate alloc;
 
+pub mod atomic;
 mod c;
 mod cpu;
 mod data;
@@ -29,17 +30,16 @@ pub mod maths;
 mod output;
 mod panic;
 mod scratch;
-mod shared;
 mod subgroup;
 pub mod tile;
 mod token;
 
+pub use atomic::Atomic;
 pub use data::DeviceData;
 pub use group::{Group, HostGroup};
 pub use item::{Index, Item};
 pub use output::{Disjoint, Rows, Tiles};
 pub use scratch::Scratch;
-pub use shared::Atomic;
 pub use subgroup::{Exchange, Subgroup};
 pub use tile::{Readable, Shared, Writable};
 pub use token::Token;

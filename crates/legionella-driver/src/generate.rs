@@ -146,7 +146,8 @@ pub fn generate_seen(
     let kernel = lower::kernel(&context, bitcode, entry, &machine)?;
     stages.show("ir", &kernel.module)?;
     let lacking = (target.lacking)(&machine);
-    let kernel = lower::lower(kernel, &machine, &lacking, target.support)?;
+    let native = target.atomics.native;
+    let kernel = lower::lower(kernel, &machine, &lacking, native, target.support)?;
     kernel.module.set_triple(&machine.get_triple());
     kernel
         .module
@@ -154,6 +155,7 @@ pub fn generate_seen(
     stages.show("lowered", &kernel.module)?;
     let mut problems = validate::statics(&kernel);
     SIMPLIFY.run(&kernel.module, &machine)?;
+    lower::atomics::bind(&kernel.module, &target.atomics, &lacking);
     stages.show("simplified", &kernel.module)?;
     problems.extend(validate::calls(&kernel, target.native));
     problems.extend(validate::collective(&kernel));

@@ -35,6 +35,7 @@
 //! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs in which each work-item has a part of its own;
 //! * [`Completion`]: the end of a launch, to wait for or to await; [`Queue`]: launches in order;
 //! * [`DeviceData`]: values that cross between host and device, with a derive;
+//! * [`atomic`]: atomics of floats and of 128 bits, with scopes, beside those of `core`;
 //! * [`host`]: kernels as plain functions, for tests.
 //!
 //! A launch that type-checks can't race: what each kind of argument gives to a work-item is
@@ -68,6 +69,7 @@ pub use launch::{
     shared_slice,
 };
 pub use legionella_derive::DeviceData;
+pub use legionella_device::atomic;
 pub use legionella_device::{
     Atomic, DeviceData, Disjoint, Exchange, Group, Index, Item, Readable, Rows, Scratch, Shared,
     Subgroup, Tiles, Token, Writable,

@@ -90,6 +90,11 @@ impl<'run> Trial<'run> {
         Ok(())
     }
 
+    /// Compares what the host and the accelerator have of the same output.
+    pub fn same<T: Bits>(&self, name: &'static str, host: Vec<T>, device: Vec<T>) -> Verdict {
+        self.compare(&[Observed::new(name, host)], &[Observed::new(name, device)])
+    }
+
     /// What a buffer holds.
     #[inline(never)]
     pub fn observe<T: Bits + DeviceData>(

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use llvm_sys::core as c;
 use llvm_sys::prelude::LLVMBuilderRef;
-use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
+use llvm_sys::{LLVMAtomicOrdering, LLVMAtomicRMWBinOp, LLVMIntPredicate, LLVMOpcode};
 
 use super::{Block, Function, Type, Types, Value, llvm};
 
@@ -273,6 +273,48 @@ impl<'m> Builder<'m> {
             Some(value) => llvm!(c::LLVMBuildRet(self.0, value.raw())),
             None => llvm!(c::LLVMBuildRetVoid(self.0)),
         })
+    }
+
+    /// Adds to the float at an address, atomically; gives the one before.
+    pub(crate) fn atomic_add_float(
+        &self,
+        address: Value<'m>,
+        value: Value<'m>,
+        ordering: LLVMAtomicOrdering,
+    ) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildAtomicRMW(
+            self.0,
+            LLVMAtomicRMWBinOp::LLVMAtomicRMWBinOpFAdd,
+            address.raw(),
+            value.raw(),
+            ordering,
+            0
+        )))
+    }
+
+    /// Stores `new` at an address if there is `current`, atomically; gives what was there and whether
+    /// that was so.
+    pub(crate) fn atomic_exchange_if(
+        &self,
+        address: Value<'m>,
+        current: Value<'m>,
+        new: Value<'m>,
+        (success, failure): (LLVMAtomicOrdering, LLVMAtomicOrdering),
+    ) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildAtomicCmpXchg(
+            self.0,
+            address.raw(),
+            current.raw(),
+            new.raw(),
+            success,
+            failure,
+            0
+        )))
+    }
+
+    /// A fence, for all in the system.
+    pub(crate) fn atomic_fence(&self, ordering: LLVMAtomicOrdering) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildFence(self.0, ordering, 0, UNNAMED)))
     }
 
     pub(crate) fn unreachable(&self) -> Value<'m> {

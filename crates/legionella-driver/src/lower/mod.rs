@@ -3,6 +3,7 @@
 //!
 //! Takes the bitcode of an image and the entry shim's symbol, gives [`Lowered`]. Knows no target.
 
+pub(crate) mod atomics;
 mod attributes;
 mod collective;
 mod denied;
@@ -123,11 +124,13 @@ fn hide_all_but(module: &Module<'_>, entry: &str) {
 }
 
 /// Lowers a kernel. `lacking` are operations of floats that most machines have and this one has not;
-/// `support` are functions of the device library that stay if the kernel's items work together.
+/// `native` are sums of floats that it adds atomically, `support` are functions of the device library
+/// that stay if the kernel's items work together.
 pub(crate) fn lower<'ctx>(
     kernel: Lowered<'ctx>,
     machine: &TargetMachine,
     lacking: &[&str],
+    native: &[&str],
     support: &[&str],
 ) -> Result<Lowered<'ctx>, Error> {
     let Lowered { module, entry } = kernel;
@@ -138,6 +141,7 @@ pub(crate) fn lower<'ctx>(
     division::bind(&module);
     attributes::strip(&module);
     intrinsics::declare(&module);
+    atomics::declare(&module, native);
     collective::mark(&module, &entry);
     let in_groups = intrinsics::work_in_groups(&module);
     Pipeline {

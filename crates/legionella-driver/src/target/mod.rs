@@ -8,6 +8,7 @@ use legionella_abi::protocol::{Code, TargetSpec};
 use crate::error::Error;
 use crate::generate::Stages;
 use crate::lower::Lowered;
+use crate::lower::atomics::Atomics;
 
 /// What every target module offers, in the order in which it is used.
 pub(crate) struct Target {
@@ -18,9 +19,12 @@ pub(crate) struct Target {
     /// Prefixes of LLVM's names of those `core::arch` operations that every machine of the target
     /// has.
     pub(crate) native: &'static [&'static str],
-    /// Operations of floats that most machines have an instruction for and this one has not, in
-    /// LLVM's names: `fma`, `floor`, `ceil`, `trunc`, `round`, `rint`.
+    /// Operations that most machines have an instruction for and this one has not: of floats, in
+    /// LLVM's names, `fma`, `floor`, `ceil`, `trunc`, `round`, `rint`; and
+    /// [`EXCHANGE_IF_U128`](legionella_abi::intrinsic::EXCHANGE_IF_U128).
     pub(crate) lacking: fn(&TargetMachine) -> Vec<&'static str>,
+    /// Scopes of atomic operations, and those that it has.
+    pub(crate) atomics: Atomics,
     /// Functions of the device library that the target builds on where items of a group work
     /// together.
     pub(crate) support: &'static [&'static str],

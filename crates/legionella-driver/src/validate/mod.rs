@@ -6,6 +6,7 @@
 
 mod chain;
 
+use legionella_abi::intrinsic;
 use legionella_abi::protocol::{Diagnostic, Problem};
 use llvm_sys::core as c;
 
@@ -88,7 +89,7 @@ pub(crate) fn calls(kernel: &Lowered<'_>, native: &[&str]) -> Vec<Diagnostic> {
 pub(crate) fn collective(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
     let chains = Chains::from(&kernel.module, &kernel.entry);
     let mut problems = Vec::new();
-    let operations = legionella_abi::intrinsic::COLLECTIVE
+    let operations = intrinsic::COLLECTIVE
         .into_iter()
         .filter_map(|name| ir::function(&kernel.module, name));
     for call in operations.flat_map(|operation| operation.value().users()) {
@@ -181,6 +182,13 @@ fn culprit_function(function: Function<'_>, native: &[&str]) -> Option<Culprit> 
             problem: Problem::OperatingSystem,
             what: what.to_owned(),
             advice,
+        });
+    }
+    if name == intrinsic::EXCHANGE_IF_U128 {
+        return Some(Culprit {
+            problem: Problem::MissingOperation,
+            what: "an atomic operation on 128 bits".to_owned(),
+            advice: "use atomics of up to 64 bits, or generate code for a machine that has this",
         });
     }
     if name.starts_with("legionella.") || MEMORY.contains(&name.as_str()) {

@@ -76,6 +76,7 @@ fn kind(problem: Problem) -> &'static str {
         Problem::MissingBitcode => {
             "a function whose crate was compiled without Legionella's wrapper"
         }
+        Problem::MissingOperation => "an operation that the machine doesn't have",
         Problem::Collective => "work-items wait for each other in a function of its own",
         Problem::CodeGeneration => "code generation failed",
     }

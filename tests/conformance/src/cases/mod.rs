@@ -2,6 +2,7 @@
 
 mod allocation;
 mod arguments;
+mod atomics;
 mod control;
 mod crates;
 mod floats;
@@ -34,6 +35,7 @@ pub fn all() -> Suite {
         grids::add,
         groups::add,
         outputs::add,
+        atomics::add,
         arguments::add,
         places::add,
         panicking::add,

@@ -34,6 +34,7 @@ use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::{self, Pipeline, Types};
 use crate::lower::Lowered;
+use crate::lower::atomics::Atomics;
 use regions::Policy;
 
 pub(super) const TARGET: Target = Target {
@@ -41,6 +42,12 @@ pub(super) const TARGET: Target = Target {
     machine,
     native: levels::NATIVE_INTRINSICS,
     lacking,
+    // The work-items of a group are one thread.
+    atomics: Atomics {
+        group: "singlethread",
+        system: "",
+        native: &[],
+    },
     support: &[intrinsic::CPU_RUN_GROUPS],
     optimise,
     emit,
@@ -95,6 +102,9 @@ fn lacking(machine: &TargetMachine) -> Vec<&'static str> {
         }
         if !has("sse4.1") {
             lacking.extend(["floor", "ceil", "trunc", "round", "rint"]);
+        }
+        if !has("cx16") {
+            lacking.push(intrinsic::EXCHANGE_IF_U128);
         }
     }
     lacking
