@@ -15,6 +15,7 @@
 mod bits;
 mod both;
 mod cases;
+mod counting;
 mod panics;
 mod rejected;
 mod suite;

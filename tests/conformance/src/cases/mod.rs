@@ -10,6 +10,7 @@ mod grids;
 mod groups;
 mod integers;
 mod iterators;
+mod launches;
 mod outputs;
 mod panicking;
 mod places;
@@ -33,6 +34,7 @@ pub fn all() -> Suite {
         allocation::add,
         control::add,
         grids::add,
+        launches::add,
         groups::add,
         outputs::add,
         atomics::add,
