@@ -342,6 +342,12 @@ fn prebuilt_code_needs_no_driver_where_it_fits() {
             .unwrap();
         assert_eq!(good(output), "[2, 4, 6]\n");
     }
+    // The code is as old as what generated it.
+    let sources = fs::read_to_string(target().join("debug/ready.d")).unwrap();
+    assert!(
+        sources.contains(&LEGIONELLA.replace(' ', "\\ ")),
+        "{sources}"
+    );
     let ran = good(legionella(&root, &["run", "--prebuild", level]));
     assert_eq!(ran, "[2, 4, 6]\n");
     assert_eq!(good(alone()), "[2, 4, 6]\n");

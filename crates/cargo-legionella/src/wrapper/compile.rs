@@ -206,6 +206,11 @@ impl<'a> Compilation<'a> {
                 Err(_) => format!("\n# env-dep:{name}"),
             };
             self.outputs.add_to_sources(&line)?;
+            // Code that was generated ahead is this program's.
+            if std::env::var_os(name).is_some_and(|targets| !targets.is_empty()) {
+                let program = std::env::current_exe().context("finding this program")?;
+                self.outputs.add_source(&program)?;
+            }
             eprint!("{}", linker::warnings(&self.link));
         }
         self.outputs.finish()

@@ -15,7 +15,6 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
-use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
 
@@ -121,25 +120,17 @@ fn answer_version(programs: &[OsString]) -> anyhow::Result<ExitCode> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(&output.stdout)?;
     if output.status.success() {
-        writeln!(stdout, "legionella: {}", identity()?)?;
+        writeln!(stdout, "legionella: {}", identity())?;
     }
     std::io::stderr().write_all(&output.stderr)?;
     Ok(exit_code(output.status))
 }
 
-/// What distinguishes this installation of the wrapper from others.
-fn identity() -> anyhow::Result<String> {
-    let program = env::current_exe().context("finding this program")?;
-    let context = || format!("reading {}", program.display());
-    let file = std::fs::metadata(&program).with_context(context)?;
-    let time = file.modified().with_context(context)?;
-    let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+/// What distinguishes this version of the wrapper from others that make something else of a crate or
+/// an image.
+fn identity() -> String {
     let (version, abi) = (env!("CARGO_PKG_VERSION"), legionella_abi::VERSION);
-    Ok(format!(
-        "{version}.{abi} {:x} {:x}",
-        file.len(),
-        time.as_nanos()
-    ))
+    format!("{version}.{abi} {}", env!("LEGIONELLA_SOURCES"))
 }
 
 /// The exit code that passes a child's status on.

@@ -157,10 +157,27 @@ impl Outputs {
 
     /// Adds a line to every list of sources.
     pub fn add_to_sources(&self, line: &str) -> anyhow::Result<()> {
+        self.edit_sources(|text| text.push_str(&format!("{line}\n")))
+    }
+
+    /// Adds a file to every list of sources, so that cargo builds again when it changes.
+    pub fn add_source(&self, file: &Path) -> anyhow::Result<()> {
+        let escaped = file.display().to_string().replace(' ', "\\ ");
+        self.edit_sources(|text| {
+            // Cargo reads the first rule alone: `OUTPUT: SOURCE SOURCE …`.
+            if let Some(rule) = text.find(": ") {
+                let end = text[rule..].find('\n').map_or(text.len(), |end| rule + end);
+                text.insert_str(end, &format!(" {escaped}"));
+            }
+        })
+    }
+
+    fn edit_sources(&self, edit: impl Fn(&mut String)) -> anyhow::Result<()> {
         for entry in fs::read_dir(&self.private)?.flatten() {
             if self.is_text(&entry.file_name()) {
-                let mut file = fs::OpenOptions::new().append(true).open(entry.path())?;
-                writeln!(file, "{line}")?;
+                let mut text = fs::read_to_string(entry.path())?;
+                edit(&mut text);
+                fs::write(entry.path(), text)?;
             }
         }
         Ok(())
