@@ -84,7 +84,7 @@ pub const ORDERINGS: [&str; 5] = ["Relaxed", "Release", "Acquire", "AcqRel", "Se
 pub const PANIC_HANDLER: &str = "legionella.panic_handler";
 /// `fn(message: *const u8, len: usize, &'static Location) -> !`: a panic with a plain message.
 pub const PANIC_STR: &str = "legionella.panic_str";
-/// `fn(size: usize, align: usize) -> !`: allocation failure.
+/// `fn(align: usize, size: usize) -> !`: allocation failure.
 pub const ALLOC_ERROR: &str = "legionella.alloc_error";
 
 /// `fn(place: &Location, other: Option<&Location>) -> !`: a collective operation that some items of

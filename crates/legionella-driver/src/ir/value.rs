@@ -332,6 +332,11 @@ impl<'m> Value<'m> {
                 != llvm_sys::LLVMAtomicOrdering::LLVMAtomicOrderingNotAtomic
     }
 
+    /// The alignment of a load, a store or an allocation, in bytes.
+    pub(crate) fn alignment(self) -> u32 {
+        llvm!(c::LLVMGetAlignment(self.0))
+    }
+
     /// Sets the alignment of a load, a store or an allocation, in bytes.
     pub(crate) fn set_alignment(self, bytes: u32) {
         llvm!(c::LLVMSetAlignment(self.0, bytes));

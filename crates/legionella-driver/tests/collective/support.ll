@@ -22,3 +22,15 @@ define void @legionella.cpu.run_groups(ptr %block, ptr %launch, i64 %first, i64 
   call void @legionella.cpu.resume(ptr %memory)
   ret void
 }
+
+declare void @llvm.trap()
+
+define void @legionella.alloc_error(i64 %align, i64 %size) noreturn {
+  call void @llvm.trap()
+  unreachable
+}
+
+define void @legionella.barrier_failed(ptr %place, ptr %other) noreturn {
+  call void @llvm.trap()
+  unreachable
+}

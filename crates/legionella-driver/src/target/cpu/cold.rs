@@ -24,11 +24,11 @@ const LONGEST_REPEAT: usize = 12;
 
 /// An entry shim whose panics are deferred.
 pub(super) struct Deferred<'m> {
-    /// `fn(block) -> { i32 place, carried… }`, or `fn(block) -> i32` if nothing is carried. Place
-    /// 0 means that the item finished.
+    /// `fn(block, …) -> { i32 place, carried… }`, or `fn(block, …) -> i32` if nothing is carried,
+    /// with the parameters that there were. Place 0 means that the item finished.
     pub(super) item: Function<'m>,
-    /// `fn(block, i32 place, ids, carried…) -> !`, where `ids` is the address of all ids of the
-    /// item.
+    /// `fn(block, i32 place, ids, …, carried…) -> !`, where `ids` is the address of all ids of the
+    /// item, and behind it are the item's parameters but the first.
     pub(super) cold: Function<'m>,
     /// Types of the carried values.
     pub(super) carried: Vec<Type<'m>>,
@@ -215,9 +215,11 @@ fn split<'m>(
         fields.extend(&carried);
         Type::structure(&fields, types.i32)
     };
-    let block_argument = entry.parameters()[0];
-    let item = ir::declare(module, "legionella.item", result, &[types.ptr]);
+    let given = entry.parameters();
+    let given_types: Vec<_> = given.iter().map(|parameter| parameter.ty()).collect();
+    let item = ir::declare(module, "legionella.item", result, &given_types);
     let mut parameters = vec![types.ptr, types.i32, types.ptr];
+    parameters.extend(&given_types[1..]);
     parameters.extend(&carried);
     let cold = ir::declare(module, "legionella.cold", types.void, &parameters);
     for function in [item, cold] {
@@ -249,10 +251,10 @@ fn split<'m>(
     let dispatch = cold.append_block("dispatch");
     let builder = Builder::at_end(dispatch);
     let mut inside: BTreeMap<Value<'m>, Value<'m>> = BTreeMap::new();
-    inside.insert(block_argument, cold.parameters()[0]);
-    for (value, parameter) in plan.carried.iter().zip(&cold.parameters()[3..]) {
-        inside.insert(*value, *parameter);
-    }
+    let told = cold.parameters();
+    inside.insert(given[0], told[0]);
+    let others = given[1..].iter().chain(&plan.carried);
+    inside.extend(others.copied().zip(told[3..].iter().copied()));
     for alloca in &plan.moved {
         for user in alloca.users() {
             if region.outside(user) {
@@ -347,7 +349,9 @@ fn split<'m>(
             }
         }
     }
-    block_argument.replace_all_uses_with(item.parameters()[0]);
+    for (parameter, own) in given.into_iter().zip(item.parameters()) {
+        parameter.replace_all_uses_with(own);
+    }
     start.delete();
     entry.delete();
     Deferred {

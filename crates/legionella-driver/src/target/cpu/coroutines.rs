@@ -269,14 +269,15 @@ impl<'m> Item<'m> {
 
 /// Where the tiles of shared memory lie, by id.
 #[derive(Default)]
-struct SharedMemory {
+pub(super) struct SharedMemory {
     tiles: Vec<(u64, u64)>,
-    size: u64,
+    /// Bytes of all of them.
+    pub(super) size: u64,
 }
 
 impl SharedMemory {
     /// The distance of what a call asks for from the start of it all.
-    fn place(&mut self, call: Value<'_>) -> Result<u64, Error> {
+    pub(super) fn place(&mut self, call: Value<'_>) -> Result<u64, Error> {
         let constant = |index| {
             let operand = call.operand(index).constant_integer();
             operand.ok_or_else(|| internal("shared memory of no constant size".to_owned()))

@@ -24,7 +24,7 @@ use crate::generate::Stages;
 use crate::ir::{self, Builder, Function, Type, Types, Value, llvm};
 
 /// Most items of a strip: how many fit between two looks at who panicked.
-const STRIP: u64 = 1024;
+pub(super) const STRIP: u64 = 1024;
 
 /// Least items of a strip for which the guard of the quick loop is asked: one or two vectors.
 const PIECE: u64 = 32;
@@ -54,11 +54,11 @@ impl<'m> Run<'m> {
 /// Ids and sizes within the lane loop, by dimension.
 #[derive(Clone, Copy)]
 pub(super) struct Ids<'m> {
-    global: [Value<'m>; 3],
-    local: [Value<'m>; 3],
-    group: [Value<'m>; 3],
-    grid: [Value<'m>; 3],
-    group_size: [Value<'m>; 3],
+    pub(super) global: [Value<'m>; 3],
+    pub(super) local: [Value<'m>; 3],
+    pub(super) group: [Value<'m>; 3],
+    pub(super) grid: [Value<'m>; 3],
+    pub(super) group_size: [Value<'m>; 3],
 }
 
 impl<'m> Ids<'m> {
@@ -74,7 +74,7 @@ impl<'m> Ids<'m> {
     }
 
     /// The ids of a lane, where the first dimension's are those of lane 0.
-    fn at_lane(&self, at: &Builder<'m>, lane: Value<'m>) -> Self {
+    pub(super) fn at_lane(&self, at: &Builder<'m>, lane: Value<'m>) -> Self {
         let mut ids = *self;
         ids.global[0] = at.add(self.global[0], lane);
         ids.local[0] = at.add(self.local[0], lane);
@@ -117,7 +117,7 @@ pub(super) fn build<'m>(
 }
 
 /// How the kernel runs within the lane loop.
-enum Shape<'m> {
+pub(super) enum Shape<'m> {
     /// Items don't panic, or panic on the spot.
     Plain(Function<'m>),
     /// Panics wait until the strip has run.
@@ -125,7 +125,7 @@ enum Shape<'m> {
 }
 
 impl<'m> Shape<'m> {
-    fn of(module: &'m Module<'_>, shim: Function<'m>) -> Self {
+    pub(super) fn of(module: &'m Module<'_>, shim: Function<'m>) -> Self {
         if may_panic(shim) {
             cold::defer(module, shim).map_or(Shape::Plain(shim), Shape::Deferred)
         } else {
@@ -134,14 +134,14 @@ impl<'m> Shape<'m> {
     }
 
     /// What is called for each item.
-    fn body(&self) -> Function<'m> {
+    pub(super) fn body(&self) -> Function<'m> {
         match self {
             Shape::Plain(shim) => *shim,
             Shape::Deferred(deferred) => deferred.item,
         }
     }
 
-    fn deferred(&self) -> Option<&Deferred<'m>> {
+    pub(super) fn deferred(&self) -> Option<&Deferred<'m>> {
         match self {
             Shape::Plain(_) => None,
             Shape::Deferred(deferred) => Some(deferred),
@@ -187,13 +187,13 @@ type Lanes<'m> = (
 );
 
 /// The function under construction.
-struct Loops<'m> {
-    types: Types<'m>,
-    function: Function<'m>,
+pub(super) struct Loops<'m> {
+    pub(super) types: Types<'m>,
+    pub(super) function: Function<'m>,
 }
 
 impl<'m> Loops<'m> {
-    fn new(module: &'m Module<'_>) -> Self {
+    pub(super) fn new(module: &'m Module<'_>) -> Self {
         let types = Types::of(module);
         let function = ir::declare(
             module,
@@ -272,7 +272,7 @@ impl<'m> Loops<'m> {
                 let site = Site {
                     module,
                     function: self.function,
-                    block,
+                    arguments: &[block],
                     ids: &uniform,
                     len,
                     results: slots.as_ref().map_or_else(Vec::new, Slots::arrays),
@@ -291,7 +291,7 @@ impl<'m> Loops<'m> {
             ),
         };
         if let Some(slots) = &slots {
-            after = self.look(module, after, slots, block, len, |at, lane| {
+            after = self.look(module, after, slots, &[block], len, |at, lane| {
                 let ids = uniform.at_lane(at, lane);
                 self.note(at, progress, 0, ids.global[0]);
                 ids
@@ -347,7 +347,7 @@ impl<'m> Loops<'m> {
             self.note(&lane_loop.body, progress, 0, ids.global[0]);
         }
         let claim = parallel.then(|| Parallel::new(module));
-        let result = self.call_item(&lane_loop.body, body, block);
+        let result = self.call_item(&lane_loop.body, body, &[block]);
         if let Some(slots) = slots {
             slots.keep(&lane_loop.body, result, lane_loop.index, claim.as_ref());
         }
@@ -402,7 +402,7 @@ impl<'m> Loops<'m> {
         );
         let ids = uniform.at_lane(&lanes.body, lanes.index);
         let claim = Parallel::new(module);
-        let result = self.call_item(&lanes.body, body, block);
+        let result = self.call_item(&lanes.body, body, &[block]);
         claim.mark(result);
         let place = Quick::place(module, &lanes.body, result);
         let quick = Quick {
@@ -420,26 +420,38 @@ impl<'m> Loops<'m> {
     }
 
     /// Writes an id of the running item where the application looks when it panics.
-    fn note(&self, at: &Builder<'m>, progress: Value<'m>, dimension: u64, id: Value<'m>) {
+    pub(super) fn note(
+        &self,
+        at: &Builder<'m>,
+        progress: Value<'m>,
+        dimension: u64,
+        id: Value<'m>,
+    ) {
         let address = at.element(self.types.i64, progress, self.types.i64.constant(dimension));
         at.store(id, address);
     }
 
     /// A call of what is inlined into the lane loop.
-    fn call_item(&self, at: &Builder<'m>, item: Function<'m>, block: Value<'m>) -> Value<'m> {
+    pub(super) fn call_item(
+        &self,
+        at: &Builder<'m>,
+        item: Function<'m>,
+        arguments: &[Value<'m>],
+    ) -> Value<'m> {
         item.add_attribute("alwaysinline");
         item.remove_attribute("noinline");
         item.set_linkage(LLVMLinkage::LLVMInternalLinkage);
-        at.call(item, &[block])
+        at.call(item, arguments)
     }
 
-    /// After a strip: if any item asked for a panic, the first gets it.
-    fn look(
+    /// After a strip: if any item asked for a panic, the first gets it. `arguments` are those of the
+    /// item.
+    pub(super) fn look(
         &self,
         module: &Module<'_>,
         after: Builder<'m>,
         slots: &Slots<'m>,
-        block: Value<'m>,
+        arguments: &[Value<'m>],
         len: Value<'m>,
         ids_of_lane: impl FnOnce(&Builder<'m>, Value<'m>) -> Ids<'m>,
     ) -> Builder<'m> {
@@ -479,11 +491,12 @@ impl<'m> Loops<'m> {
                 at.element(types.i64, slots.ids, types.i64.constant(index as u64)),
             );
         }
-        let mut arguments = vec![block, place, slots.ids];
+        let mut told = vec![arguments[0], place, slots.ids];
+        told.extend(&arguments[1..]);
         for (array, ty) in &slots.carried {
-            arguments.push(at.load(*ty, at.element(*ty, *array, search.index)));
+            told.push(at.load(*ty, at.element(*ty, *array, search.index)));
         }
-        at.call(slots.cold, &arguments);
+        at.call(slots.cold, &told);
         at.unreachable();
         let (not_found, latch) = search.finish_from(Builder::at_end(go_on));
         not_found.branch(fine);
@@ -493,8 +506,8 @@ impl<'m> Loops<'m> {
 }
 
 /// Where the lanes of a strip leave what they would panic with.
-struct Slots<'m> {
-    cold: Function<'m>,
+pub(super) struct Slots<'m> {
+    pub(super) cold: Function<'m>,
     /// One `i32` a lane.
     places: Value<'m>,
     place_type: Type<'m>,
@@ -505,7 +518,7 @@ struct Slots<'m> {
 }
 
 impl<'m> Slots<'m> {
-    fn new(loops: &Loops<'m>, deferred: &Deferred<'m>) -> Self {
+    pub(super) fn new(loops: &Loops<'m>, deferred: &Deferred<'m>) -> Self {
         let at = Builder::before(loops.function.blocks()[0].terminator());
         let array = |ty: Type<'m>, len| at.alloca(ty.array(len), 64);
         Slots {
@@ -522,12 +535,12 @@ impl<'m> Slots<'m> {
     }
 
     /// The arrays for the fields of an item's result.
-    fn arrays(&self) -> Vec<Value<'m>> {
+    pub(super) fn arrays(&self) -> Vec<Value<'m>> {
         let carried = self.carried.iter().map(|(array, _)| *array);
         std::iter::once(self.places).chain(carried).collect()
     }
 
-    fn keep(
+    pub(super) fn keep(
         &self,
         at: &Builder<'m>,
         result: Value<'m>,
@@ -569,9 +582,7 @@ pub(super) fn bind_ids(module: &Module<'_>, run: Run<'_>) -> Result<(), Error> {
                 _ => &run.ids,
             };
             let value = if let Some(ids) = run.cold_ids(user) {
-                let first = types.i32.constant(3 * kind as u64);
-                let index = at.add(first, dimension);
-                at.load(types.i64, at.element(types.i64, ids, index))
+                told_id(&types, &at, ids, kind, dimension)
             } else if user == run.function
                 && let Some(values) = ids.of(name)
             {
@@ -591,6 +602,35 @@ pub(super) fn bind_ids(module: &Module<'_>, run: Run<'_>) -> Result<(), Error> {
         quick.settle(module);
     }
     Ok(())
+}
+
+/// Binds the ids that a cold function asks for to those that it is told.
+pub(super) fn bind_told_ids(cold: Function<'_>) {
+    let types = Types::of_type(cold.value().ty());
+    for call in cold.instructions() {
+        let name = call.called_function().map(Function::name);
+        let kind = crate::lower::IDS
+            .iter()
+            .position(|known| name.as_deref() == Some(known));
+        if let Some(kind) = kind {
+            let at = Builder::before(call);
+            let ids = cold.parameters()[2];
+            call.replace_all_uses_with(told_id(&types, &at, ids, kind, call.operand(0)));
+            call.erase();
+        }
+    }
+}
+
+/// An id of the item that panics, as [`Ids::all`] orders them.
+fn told_id<'m>(
+    types: &Types<'m>,
+    at: &Builder<'m>,
+    ids: Value<'m>,
+    kind: usize,
+    dimension: Value<'m>,
+) -> Value<'m> {
+    let index = at.add(types.i32.constant(3 * kind as u64), dimension);
+    at.load(types.i64, at.element(types.i64, ids, index))
 }
 
 fn by_dimension<'m>(

@@ -14,6 +14,7 @@ mod host;
 mod items;
 mod levels;
 mod loops;
+mod phases;
 mod regions;
 mod shared_object;
 #[cfg(test)]
@@ -48,7 +49,11 @@ pub(super) const TARGET: Target = Target {
         system: "",
         native: &[],
     },
-    support: &[intrinsic::CPU_RUN_GROUPS],
+    support: &[
+        intrinsic::CPU_RUN_GROUPS,
+        intrinsic::ALLOC_ERROR,
+        intrinsic::BARRIER_FAILED,
+    ],
     optimise,
     emit,
 };
@@ -182,10 +187,33 @@ fn optimise_by(
     let module = &kernel.module;
     bind_subgroup_size(module);
     if crate::lower::work_in_groups(module) {
-        coroutines::build(module, &kernel.entry, machine, stages)?;
+        let built = phases::build(module, &kernel.entry, machine, stages, policy)?;
+        for name in [intrinsic::ALLOC_ERROR, intrinsic::BARRIER_FAILED] {
+            if let Some(function) = ir::function(module, name) {
+                function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
+            }
+        }
+        let pipeline = match built {
+            Ok(()) => {
+                Pipeline {
+                    text: "always-inline,globaldce",
+                    ..crate::lower::PLAIN
+                }
+                .run(module, machine)?;
+                Pipeline {
+                    text: VECTORISE_REGIONS,
+                    ..WHOLE
+                }
+            }
+            Err(refusal) => {
+                stages.tell("way", format_args!("coroutines: {refusal}\n"));
+                coroutines::build(module, &kernel.entry, machine, stages)?;
+                WHOLE
+            }
+        };
         host::bind(module);
         set_machine(kernel, machine);
-        return WHOLE.run(module, machine);
+        return pipeline.run(module, machine);
     }
     if let Some(unused) = ir::function(module, intrinsic::CPU_RUN_GROUPS) {
         unused.set_linkage(LLVMLinkage::LLVMInternalLinkage);

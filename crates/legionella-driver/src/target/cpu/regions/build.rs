@@ -34,8 +34,8 @@ use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
 pub(in super::super) struct Site<'a, 'c, 'm> {
     pub(in super::super) module: &'m Module<'c>,
     pub(in super::super) function: Function<'m>,
-    /// The argument block.
-    pub(in super::super) block: Value<'m>,
+    /// What the planned function is given.
+    pub(in super::super) arguments: &'a [Value<'m>],
     /// Ids of the strip's first item.
     pub(in super::super) ids: &'a Ids<'m>,
     /// Items of the strip.
@@ -187,9 +187,11 @@ impl<'m> Plan<'m> {
         site: &Site<'_, '_, 'm>,
         at: &Builder<'m>,
     ) -> HashMap<Value<'m>, Value<'m>> {
-        let block = self.function.parameters()[0];
-        block.replace_all_uses_with(site.block);
-        let mut outside = HashMap::from([(block, site.block)]);
+        let mut outside = HashMap::new();
+        for (parameter, argument) in self.function.parameters().into_iter().zip(site.arguments) {
+            parameter.replace_all_uses_with(*argument);
+            outside.insert(parameter, *argument);
+        }
         for &number in self.split.loops.order() {
             for instruction in self.split.blocks.block(number).instructions() {
                 if self.sharings.get(instruction) != Sharing::Strip {

@@ -35,6 +35,8 @@ use sharing::{Sharing, Sharings};
 use split::Split;
 
 pub(super) use build::Site;
+pub(super) use sharing::computable;
+pub(super) use vectors::storage;
 
 /// Why a kernel is not split into regions. It then runs item by item.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +86,8 @@ pub(super) struct Plan<'m> {
 pub(super) enum Policy {
     /// Those that gain from it.
     Worthwhile,
+    /// The phases of items that wait for each other, whose rows are short.
+    Phases,
     /// All that can be.
     #[cfg(test)]
     Always,
@@ -91,7 +95,7 @@ pub(super) enum Policy {
 
 impl Policy {
     fn asks_for_gain(self) -> bool {
-        self == Policy::Worthwhile
+        matches!(self, Policy::Worthwhile | Policy::Phases)
     }
 }
 
@@ -105,12 +109,17 @@ pub(super) fn plan<'m>(
     if policy.asks_for_gain() && !has_loop(function) {
         return Ok(Err(Refusal::Straight));
     }
-    Pipeline {
+    prepare(module, machine)?;
+    Ok(Plan::of(function, machine, policy))
+}
+
+/// Brings loops into the form that regions are made from.
+pub(super) fn prepare(module: &Module<'_>, machine: &TargetMachine) -> Result<(), Error> {
+    let pipeline = Pipeline {
         text: "function(loop-simplify,lcssa)",
         ..crate::lower::PLAIN
-    }
-    .run(module, machine)?;
-    Ok(Plan::of(function, machine, policy))
+    };
+    pipeline.run(module, machine)
 }
 
 /// Whether a function has a cycle, of whatever kind.
@@ -126,7 +135,7 @@ impl<'m> Plan<'m> {
     ///
     /// # Errors
     /// If it can't be split or it isn't worth it. The function is as it was.
-    fn of(
+    pub(super) fn of(
         function: Function<'m>,
         machine: &TargetMachine,
         policy: Policy,
@@ -171,7 +180,7 @@ impl<'m> Plan<'m> {
         for (region, obstacle) in split.regions.iter().zip(&obstacles) {
             if let Some(obstacle) = obstacle
                 && policy.asks_for_gain()
-                && split.loops.innermost(region.head()).is_some()
+                && (policy == Policy::Phases || split.loops.innermost(region.head()).is_some())
             {
                 return Err(Refusal::Obstacle(obstacle.clone()));
             }
@@ -179,6 +188,7 @@ impl<'m> Plan<'m> {
         let lanes = vectors::lanes(
             machine,
             &split,
+            policy,
             crossings
                 .slots
                 .iter()
@@ -206,7 +216,7 @@ impl<'m> Plan<'m> {
 }
 
 /// Bytes of a value of a type.
-fn type_size(machine: &TargetMachine, ty: Type<'_>) -> u64 {
+pub(super) fn type_size(machine: &TargetMachine, ty: Type<'_>) -> u64 {
     use inkwell::types::AnyTypeEnum;
     // SAFETY: the type is one that LLVM gave out, and it has a size, being one of values in memory.
     let ty = unsafe { AnyTypeEnum::new(ty.raw()) };

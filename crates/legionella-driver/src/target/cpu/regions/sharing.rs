@@ -163,7 +163,7 @@ impl<'m> Analysis<'_, 'm> {
 }
 
 /// Whether an instruction gives a value by its operands alone, and may run where it wouldn't.
-pub(super) fn computable(value: Value<'_>) -> bool {
+pub(in super::super) fn computable(value: Value<'_>) -> bool {
     use LLVMOpcode::*;
     match value.opcode() {
         Some(

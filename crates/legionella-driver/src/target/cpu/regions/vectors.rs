@@ -3,12 +3,13 @@
 use inkwell::targets::TargetMachine;
 use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
+use super::Policy;
 use super::split::Split;
 use crate::ir::{Type, Types, Value};
 
 /// The type that a lane's slot has in memory, so that the slots of all lanes can be read as a
 /// vector; `None` if there is no such vector.
-pub(super) fn storage(ty: Type<'_>) -> Option<Type<'_>> {
+pub(in super::super) fn storage(ty: Type<'_>) -> Option<Type<'_>> {
     match ty.kind() {
         LLVMTypeKind::LLVMIntegerTypeKind if ty.integer_width() <= 64 => {
             let bits = ty.integer_width().next_power_of_two().max(8);
@@ -143,11 +144,12 @@ fn vector_bytes(machine: &TargetMachine) -> u64 {
     }
 }
 
-/// How many lanes run together: two vectors of 32-bit numbers, one if there is anything wider or if
-/// the slots of that many lanes would not fit into the machine's registers.
+/// How many lanes run together: two vectors of 32-bit numbers, one if there is anything wider, if
+/// the slots of that many lanes would not fit into the machine's registers, or if rows are short.
 pub(super) fn lanes<'m>(
     machine: &TargetMachine,
     split: &Split<'m>,
+    policy: Policy,
     slots: impl Iterator<Item = Type<'m>>,
 ) -> u64 {
     /// Vector registers that slots may take.
@@ -176,7 +178,7 @@ pub(super) fn lanes<'m>(
                     .iter()
                     .any(|operand| operand.is_address_in_parameter())
         });
-    if wide || 2 * one * slots > REGISTERS * bytes {
+    if policy == Policy::Phases || wide || 2 * one * slots > REGISTERS * bytes {
         one
     } else {
         2 * one

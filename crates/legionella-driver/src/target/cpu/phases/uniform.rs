@@ -1,0 +1,145 @@
+//! Which values all items of a group have in common.
+//!
+//! A value is *uniform* if every item that comes to it has the same one, provided that items race for
+//! no memory, which is what kernels promise. Takes a function in the form that loops are analysed
+//! in; knows nothing of where it is cut.
+
+use std::collections::{BTreeSet, HashSet};
+
+use legionella_abi::intrinsic;
+use llvm_sys::LLVMOpcode;
+
+use super::super::regions::computable;
+use crate::ir::flow::{Blocks, LoopId, Loops, Spread};
+use crate::ir::{Block, Function, Value};
+
+/// What differs from item to item.
+pub(super) struct Uniform<'m> {
+    varying: HashSet<Value<'m>>,
+    /// Blocks whose branch items take differently.
+    branches: BTreeSet<usize>,
+}
+
+impl<'m> Uniform<'m> {
+    pub(super) fn of(blocks: &Blocks<'m>, loops: &Loops) -> Self {
+        let order = loops.order().iter();
+        let instructions: Vec<_> = order
+            .flat_map(|number| blocks.block(*number).instructions())
+            .collect();
+        let mut analysis = Analysis {
+            blocks,
+            loops,
+            found: Uniform {
+                varying: HashSet::new(),
+                branches: BTreeSet::new(),
+            },
+            joins: BTreeSet::new(),
+            left: BTreeSet::new(),
+        };
+        while analysis.turn(&instructions) {}
+        analysis.found
+    }
+
+    pub(super) fn contains(&self, value: Value<'m>) -> bool {
+        !self.varying.contains(&value)
+    }
+
+    /// Has a value count as one that differs from item to item.
+    pub(super) fn admit_varying(&mut self, value: Value<'m>) {
+        self.varying.insert(value);
+    }
+
+    /// Whether items may take different ways out of a block.
+    pub(super) fn parts(&self, block: usize) -> bool {
+        self.branches.contains(&block)
+    }
+}
+
+/// Assumptions that only shrink: everything is uniform until something is found that speaks against
+/// it.
+struct Analysis<'a, 'm> {
+    blocks: &'a Blocks<'m>,
+    loops: &'a Loops,
+    found: Uniform<'m>,
+    joins: BTreeSet<usize>,
+    left: BTreeSet<LoopId>,
+}
+
+impl<'m> Analysis<'_, 'm> {
+    /// Looks at everything once; gives whether anything was found.
+    fn turn(&mut self, instructions: &[Value<'m>]) -> bool {
+        let mut changed = false;
+        for &value in instructions {
+            if self.found.contains(value) && self.varies(value) {
+                self.found.varying.insert(value);
+                changed = true;
+            }
+            let parts = value.successors_differ() && !self.found.contains(value.operand(0));
+            let number = self.blocks.number(value.block());
+            if parts && self.found.branches.insert(number) {
+                let spread = Spread::from(self.blocks.flow(), self.loops, number);
+                self.joins.extend(spread.joins);
+                self.left.extend(spread.left);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    fn varies(&self, value: Value<'m>) -> bool {
+        let of_uniform = || {
+            let mut operands = value.operands().into_iter();
+            operands.all(|operand| self.found.contains(operand))
+        };
+        match value.opcode() {
+            Some(LLVMOpcode::LLVMPHI) => self.phi_varies(value),
+            // What is frozen may be frozen to something else by each item.
+            Some(LLVMOpcode::LLVMFreeze) => true,
+            Some(LLVMOpcode::LLVMLoad) => value.is_ordered() || !of_uniform(),
+            Some(LLVMOpcode::LLVMCall) if is_of_the_item(value) => true,
+            _ if value.is_void() => false,
+            Some(LLVMOpcode::LLVMUDiv | LLVMOpcode::LLVMURem) => !of_uniform(),
+            Some(LLVMOpcode::LLVMSDiv | LLVMOpcode::LLVMSRem) => !of_uniform(),
+            _ => !computable(value) || !of_uniform(),
+        }
+    }
+
+    fn phi_varies(&self, phi: Value<'m>) -> bool {
+        let incoming = phi.incoming();
+        if incoming
+            .iter()
+            .any(|(value, _)| !self.found.contains(*value))
+        {
+            return true;
+        }
+        let number = self.blocks.number(phi.block());
+        if !self.joins.contains(&number) {
+            return false;
+        }
+        let first = incoming[0].0;
+        !incoming.iter().all(|(value, _)| *value == first) || !self.outlasts(first, phi.block())
+    }
+
+    /// Whether a value is the same for items that come to a block in different turns of loops.
+    fn outlasts(&self, value: Value<'m>, block: Block<'m>) -> bool {
+        if !value.is_instruction() {
+            return true;
+        }
+        let to = self.blocks.number(block);
+        let around = self.loops.around(self.blocks.number(value.block()));
+        around
+            .filter(|one| !self.loops.contains(*one, to))
+            .all(|one| !self.left.contains(&one))
+    }
+}
+
+/// Whether a call asks for what each item of a group has for itself.
+fn is_of_the_item(call: Value<'_>) -> bool {
+    let own = [
+        intrinsic::GLOBAL_ID,
+        intrinsic::LOCAL_ID,
+        intrinsic::SUBGROUP_LANE,
+    ];
+    let name = call.called_function().map(Function::name);
+    name.is_some_and(|name| own.contains(&name.as_str()))
+}
