@@ -29,7 +29,8 @@ const OPERATIONS: [Operation; 12] = [
     Operation::Least,
 ];
 
-fn expr() -> impl Strategy<Value = Expr> + Clone {
+/// A number; in group kernels also of what is shared.
+fn expr(in_groups: bool) -> impl Strategy<Value = Expr> + Clone {
     let leaf = prop_oneof![
         (-3i64..70).prop_map(Expr::Constant),
         (0usize..8).prop_map(Expr::Variable),
@@ -37,7 +38,8 @@ fn expr() -> impl Strategy<Value = Expr> + Clone {
         (0usize..3).prop_map(Expr::Id),
         (0usize..2).prop_map(Expr::Argument),
     ];
-    leaf.prop_recursive(3, 8, 2, |inner| {
+    let shared = u32::from(in_groups);
+    leaf.prop_recursive(3, 8, 2, move |inner| {
         let boxed = inner.clone().prop_map(Box::new);
         let test = (any::<bool>(), 0usize..8, inner.clone(), inner.clone()).prop_map(
             |(less, of, left, right)| {
@@ -53,6 +55,7 @@ fn expr() -> impl Strategy<Value = Expr> + Clone {
             4 => (0usize..12, boxed.clone(), boxed.clone())
                 .prop_map(|(operation, a, b)| Expr::Binary(OPERATIONS[operation], a, b)),
             1 => boxed.clone().prop_map(Expr::Input),
+            2 * shared => boxed.clone().prop_map(Expr::Shared),
             1 => (0usize..2, boxed.clone()).prop_map(|(array, index)| Expr::Element(array, index)),
             1 => (test, boxed.clone(), boxed.clone()).prop_map(|(t, a, b)| Expr::Choose(t, a, b)),
             1 => (0usize..8, boxed).prop_map(|(ty, value)| Expr::As(ty, value)),
@@ -60,8 +63,9 @@ fn expr() -> impl Strategy<Value = Expr> + Clone {
     })
 }
 
-fn test() -> impl Strategy<Value = Test> + Clone {
-    (any::<bool>(), 0usize..8, expr(), expr()).prop_map(|(less, of, left, right)| Test {
+fn test_of<E: Strategy<Value = Expr> + Clone>(expr: E) -> impl Strategy<Value = Test> + Clone {
+    let parts = (any::<bool>(), 0usize..8, expr.clone(), expr);
+    parts.prop_map(|(less, of, left, right)| Test {
         less,
         of,
         left,
@@ -69,7 +73,61 @@ fn test() -> impl Strategy<Value = Test> + Clone {
     })
 }
 
+/// A test whose outcome all items of a group have in common, mostly.
+fn uniform_test() -> impl Strategy<Value = Test> + Clone {
+    let leaf = prop_oneof![
+        8 => (-3i64..70).prop_map(Expr::Constant),
+        4 => (0usize..2).prop_map(Expr::Argument),
+        4 => (0i64..64).prop_map(|index| Expr::Shared(Box::new(Expr::Constant(index)))),
+        2 => (0i64..64).prop_map(|index| Expr::Input(Box::new(Expr::Constant(index)))),
+        1 => (0usize..8).prop_map(Expr::Variable),
+    ];
+    test_of(leaf)
+}
+
+/// Steps of a group kernel: phases of steps that items take for themselves, and what they do together
+/// between, under control flow that they mostly share.
+fn group_steps() -> impl Strategy<Value = Vec<Step>> {
+    let expr = || expr(true);
+    let together = prop_oneof![
+        8 => (0u32..2).prop_map(Step::Barrier),
+        8 => expr().prop_map(Step::Share),
+        3 => (0usize..8, expr(), expr()).prop_map(|(to, value, lane)| Step::Shuffle(to, value, lane)),
+        2 => (0usize..8, test_of(expr())).prop_map(|(to, test)| Step::Ballot(to, test)),
+    ];
+    let together = together.prop_map(|step| vec![step]).boxed();
+    let alone = some_steps(true, 1);
+    let some = vec(prop_oneof![2 => together, 1 => alone], 1..5);
+    let mut nested = some.prop_map(|parts| parts.concat()).boxed();
+    for _ in 0..2 {
+        let branch = (uniform_test(), nested.clone(), nested.clone())
+            .prop_map(|(test, yes, no)| vec![Step::If(test, yes, no)]);
+        let repeat = (uniform_test(), 1u64..6, nested.clone())
+            .prop_map(|(test, most, steps)| vec![Step::While(test, most, steps)]);
+        let part = prop_oneof![3 => nested.clone(), 1 => branch, 2 => repeat];
+        nested = vec(part, 1..3).prop_map(|parts| parts.concat()).boxed();
+    }
+    looked_at(nested)
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
+    looked_at(some_steps(false, 3))
+}
+
+/// Adds a look at what was computed.
+fn looked_at(steps: BoxedStrategy<Vec<Step>>) -> impl Strategy<Value = Vec<Step>> {
+    (steps, 0usize..8).prop_map(|(mut steps, variable)| {
+        steps.push(Step::Output(0, variable, Expr::Variable(variable)));
+        let next = (variable + 3) % 8;
+        steps.push(Step::Output(1, next, Expr::Variable(next)));
+        steps
+    })
+}
+
+/// Steps that an item takes for itself, with loops and branches of that depth.
+fn some_steps(in_groups: bool, depth: usize) -> BoxedStrategy<Vec<Step>> {
+    let expr = || expr(in_groups);
+    let test = || test_of(expr());
     let step = prop_oneof![
         8 => (0usize..8, expr()).prop_map(|(variable, value)| Step::Set(variable, value)),
         2 => (0usize..2, expr(), expr())
@@ -89,7 +147,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let some = vec(prop_oneof![4 => plain, 1 => leave.boxed()], 1..4);
     let some = some.prop_map(|parts| parts.concat()).boxed();
     let mut nested = some.clone();
-    for _ in 0..3 {
+    for _ in 0..depth {
         let branch = (test(), nested.clone(), nested.clone())
             .prop_map(|(test, yes, no)| vec![Step::If(test, yes, no)]);
         let repeat = (test(), 1u64..6, nested)
@@ -97,13 +155,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         let part = prop_oneof![1 => some.clone(), 1 => branch, 2 => repeat];
         nested = vec(part, 1..3).prop_map(|parts| parts.concat()).boxed();
     }
-    // What is computed is looked at in the end.
-    (nested, 0usize..8).prop_map(|(mut steps, variable)| {
-        steps.push(Step::Output(0, variable, Expr::Variable(variable)));
-        let next = (variable + 3) % 8;
-        steps.push(Step::Output(1, next, Expr::Variable(next)));
-        steps
-    })
+    nested
 }
 
 /// Grids and their groups: rows shorter and longer than the lanes, cut off.
@@ -124,9 +176,20 @@ fn machines() -> Vec<&'static str> {
 }
 
 /// Compares a kernel's code with what the kernel means.
-fn compare(steps: &[Step], cpu: &str, tell: &mut dyn FnMut(String)) -> Result<(), TestCaseError> {
-    let text = kernel::text(steps);
-    let program = Program::compile(&text, cpu, true, Policy::Always);
+fn compare(
+    steps: &[Step],
+    in_groups: bool,
+    cpu: &str,
+    tell: &mut dyn FnMut(String),
+) -> Result<(), TestCaseError> {
+    let text = kernel::text(steps, in_groups);
+    let program = match Program::compile_if_cut(&text, cpu, true, Policy::Always) {
+        Ok(program) => program,
+        Err(way) => {
+            tell(way.trim_end().to_owned());
+            return Ok(());
+        }
+    };
     tell(program.way.lines().next().unwrap_or_default().to_owned());
     for (grid, group) in SHAPES {
         let items = grid.iter().product::<u64>() as usize;
@@ -141,7 +204,14 @@ fn compare(steps: &[Step], cpu: &str, tell: &mut dyn FnMut(String)) -> Result<()
         };
         let mut actual = expected.clone();
         let mut panics = Vec::new();
-        for linear in 0..items as u64 {
+        let groups = [0, 1, 2].map(|d| grid[d].div_ceil(group[d]));
+        for index in (0..groups.iter().product()).filter(|_| in_groups) {
+            let row = index / groups[0];
+            let at = [index % groups[0], row % groups[1], row / groups[1]];
+            let failed = kernel::run_group(steps, &mut expected, grid, group, at);
+            panics.extend(failed.err().into_iter().flatten());
+        }
+        for linear in (0..items as u64).filter(|_| !in_groups) {
             let row = linear / grid[0];
             let id = [linear % grid[0], row % grid[1], row / grid[1]];
             panics.extend(kernel::run(steps, &mut expected, id, linear).err());
@@ -206,11 +276,18 @@ fn random_kernels_mean_what_they_say() {
         seed[..8].copy_from_slice(&(first + count as u64).to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
         let mut runner = TestRunner::new_with_rng(config.clone(), rng);
-        match runner.run(&steps(), |steps| {
-            compare(&steps, cpu, &mut |way| {
+        let in_groups = count % 2 == 1;
+        let any = if in_groups {
+            group_steps().boxed()
+        } else {
+            steps().boxed()
+        };
+        let outcome = runner.run(&any, |steps| {
+            compare(&steps, in_groups, cpu, &mut |way| {
                 *ways.borrow_mut().entry(way).or_default() += 1
             })
-        }) {
+        });
+        match outcome {
             Ok(()) => count += 1,
             Err(TestError::Fail(why, steps)) => {
                 panic!("on {cpu}, after {count} kernels: {why}\n{steps:#?}")

@@ -7,7 +7,7 @@ mod fuzz;
 mod kernel;
 mod linked;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
@@ -44,6 +44,19 @@ pub(super) fn llvm() {
 impl Program {
     /// Compiles the entry shim `kernel` of a module, for this machine or a level.
     pub(super) fn compile(text: &str, cpu: &str, simplify: bool, policy: Policy) -> Self {
+        match Program::compile_if_cut(text, cpu, simplify, policy) {
+            Ok(program) => program,
+            Err(way) => panic!("{way}:\n{text}"),
+        }
+    }
+
+    /// The same, unless items become coroutines, which need the device library; then the reason.
+    pub(super) fn compile_if_cut(
+        text: &str,
+        cpu: &str,
+        simplify: bool,
+        policy: Policy,
+    ) -> Result<Self, String> {
         llvm();
         let spec = TargetSpec {
             kind: "cpu".to_owned(),
@@ -76,11 +89,16 @@ impl Program {
             }
         };
         let mut stages = Stages::seen_by(&mut see);
-        super::optimise_by(&kernel, &machine, &mut stages, policy)
-            .unwrap_or_else(|error| panic!("{error}:\n{text}"));
+        let optimised = super::optimise_by(&kernel, &machine, &mut stages, policy);
+        if let Err(error) = optimised {
+            if way.starts_with("coroutines") {
+                return Err(way);
+            }
+            panic!("{error}:\n{text}");
+        }
         stages.show("optimized", &kernel.module).unwrap();
         let linked = Linked::new(&kernel.module, &machine);
-        Program { linked, way }
+        Ok(Program { linked, way })
     }
 
     /// Runs all groups.
@@ -160,6 +178,7 @@ thread_local! {
     static PLACE: Cell<*mut u64> = const { Cell::new(std::ptr::null_mut()) };
     static LEAVE: Cell<Option<unsafe extern "C" fn(*mut u64) -> !>> = const { Cell::new(None) };
     static WHERE: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 static HOST: Host = Host {
@@ -181,8 +200,15 @@ unsafe extern "C" fn realloc(_: *mut u8, _: usize, _: usize, _: usize) -> *mut u
     unreachable!("the kernels of these tests don't allocate")
 }
 
-unsafe extern "C" fn scratch(_: usize, _: usize) -> *mut u8 {
-    unreachable!("the items of these tests don't wait for each other")
+/// Memory of the thread, with something in it.
+unsafe extern "C" fn scratch(size: usize, align: usize) -> *mut u8 {
+    SCRATCH.with_borrow_mut(|memory| {
+        memory.clear();
+        memory.resize(size + align, 0xa5);
+        let start = memory.as_mut_ptr();
+        // SAFETY: there are `align` bytes more than asked for.
+        unsafe { start.add(start.align_offset(align)) }
+    })
 }
 
 unsafe extern "C" fn leave(panic: *const Panic) -> ! {

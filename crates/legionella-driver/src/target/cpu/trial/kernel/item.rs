@@ -23,19 +23,7 @@ pub(in super::super) fn run(
     id: [u64; 3],
     linear: u64,
 ) -> Result<(), Panicked> {
-    let first = memory.inputs[linear as usize % INPUTS];
-    let mut item = Item {
-        memory,
-        id,
-        linear,
-        variables: [0, 1, 2, 3, 4, 5, 6, 7]
-            .map(|variable| Number::of(start(variable, first, linear), VARIABLES[variable])),
-        arrays: [0, 1].map(|array| {
-            let (len, ty) = ARRAYS[array];
-            vec![Number::of(0, ty); len as usize]
-        }),
-    };
-    match item.steps(steps) {
+    match Item::new(memory, id, linear, None).steps(steps) {
         Leave::Panic(line, column) => Err(Panicked {
             item: id,
             line,
@@ -43,6 +31,56 @@ pub(in super::super) fn run(
         }),
         _ => Ok(()),
     }
+}
+
+/// What an item of a group does again from its start, up to where it waits next: it gets what it got
+/// before, and changes nothing before it is where it was.
+pub(super) struct Playback<'a> {
+    pub(super) rank: usize,
+    /// Items of the group.
+    pub(super) len: usize,
+    /// What items share, by the parity of the barriers before.
+    pub(super) shared: &'a mut [Vec<i64>; 2],
+    /// What it has read of that so far.
+    pub(super) read: &'a mut Vec<i64>,
+    /// What each operation with others yielded that it is behind of.
+    pub(super) yielded: &'a [u64],
+    /// How many of both it has come by again, and how many of them were barriers.
+    pub(super) again: (usize, usize),
+    pub(super) barriers: usize,
+}
+
+impl Playback<'_> {
+    /// Whether it is where it was.
+    fn is_live(&self) -> bool {
+        self.again.1 == self.yielded.len()
+    }
+
+    /// What an operation yielded; `None` if it is to be waited for.
+    fn operate(&mut self) -> Option<u64> {
+        let result = self.yielded.get(self.again.1).copied();
+        self.again.1 += usize::from(result.is_some());
+        result
+    }
+
+    fn read(&mut self, index: u64) -> i64 {
+        let place = self.again.0;
+        self.again.0 += 1;
+        if let Some(known) = self.read.get(place) {
+            return *known;
+        }
+        let value = self.shared[(self.barriers + 1) % 2][(index % self.len as u64) as usize];
+        self.read.push(value);
+        value
+    }
+}
+
+/// What an item waits for, with what it gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    Barrier(u32),
+    Shuffle(u32, u32),
+    Ballot(bool),
 }
 
 /// A value of any type.
@@ -55,12 +93,13 @@ enum Number {
 }
 
 /// How steps end.
-enum Leave {
+pub(super) enum Leave {
     Go,
     Break(usize),
     Continue(usize),
     Return,
     Panic(u32, u32),
+    Wait(Wait),
 }
 
 fn narrow(value: i64, bits: u32) -> i64 {
@@ -158,8 +197,9 @@ impl Number {
     }
 }
 
-struct Item<'a> {
+pub(super) struct Item<'a> {
     memory: &'a mut Memory,
+    group: Option<Playback<'a>>,
     id: [u64; 3],
     linear: u64,
     variables: [Number; 8],
@@ -187,8 +227,38 @@ where
     }
 }
 
-impl Item<'_> {
-    fn steps(&mut self, steps: &[Step]) -> Leave {
+impl<'a> Item<'a> {
+    pub(super) fn new(
+        memory: &'a mut Memory,
+        id: [u64; 3],
+        linear: u64,
+        group: Option<Playback<'a>>,
+    ) -> Self {
+        let first = memory.inputs[linear as usize % INPUTS];
+        Item {
+            memory,
+            group,
+            id,
+            linear,
+            variables: [0, 1, 2, 3, 4, 5, 6, 7]
+                .map(|variable| Number::of(start(variable, first, linear), VARIABLES[variable])),
+            arrays: [0, 1].map(|array| {
+                let (len, ty) = ARRAYS[array];
+                vec![Number::of(0, ty); len as usize]
+            }),
+        }
+    }
+
+    /// Whether what it does to memory counts.
+    fn is_live(&self) -> bool {
+        self.group.as_ref().is_none_or(Playback::is_live)
+    }
+
+    fn group(&mut self) -> &mut Playback<'a> {
+        self.group.as_mut().expect("a step of group kernels")
+    }
+
+    pub(super) fn steps(&mut self, steps: &[Step]) -> Leave {
         for step in steps {
             match self.step(step) {
                 Leave::Go => {}
@@ -216,7 +286,9 @@ impl Item<'_> {
             Step::Sum(index, value) => {
                 let index = self.index(index, SUMS as u64);
                 let value = self.value(value, Type::Int(64)).integer() as u64;
-                self.memory.sums[index] = self.memory.sums[index].wrapping_add(value);
+                if self.is_live() {
+                    self.memory.sums[index] = self.memory.sums[index].wrapping_add(value);
+                }
             }
             Step::If(test, yes, no) => {
                 let steps = if self.test(test) { yes } else { no };
@@ -238,6 +310,38 @@ impl Item<'_> {
             Step::Break(loops) => return Leave::Break(*loops),
             Step::Continue(loops) => return Leave::Continue(*loops),
             Step::Return => return Leave::Return,
+            Step::Barrier(label) => match self.group().operate() {
+                Some(_) => self.group().barriers += 1,
+                None => return Leave::Wait(Wait::Barrier(*label)),
+            },
+            Step::Share(value) => {
+                let value = self.value(value, Type::Int(64)).integer();
+                if self.is_live() {
+                    let group = self.group();
+                    group.shared[group.barriers % 2][group.rank] = value;
+                }
+            }
+            Step::Shuffle(variable, value, lane) => {
+                let mut word = |expr| self.value(expr, Type::Int(32)).integer() as u32;
+                let (value, lane) = (word(value), word(lane));
+                match self.group().operate() {
+                    Some(result) => {
+                        let result = Number::of(i64::from(result as u32 as i32), Type::Int(32));
+                        self.variables[*variable] = result.to(VARIABLES[*variable]);
+                    }
+                    None => return Leave::Wait(Wait::Shuffle(value, lane)),
+                }
+            }
+            Step::Ballot(variable, test) => {
+                let bit = self.test(test);
+                match self.group().operate() {
+                    Some(result) => {
+                        let result = Number::of(result as i64, Type::Int(64));
+                        self.variables[*variable] = result.to(VARIABLES[*variable]);
+                    }
+                    None => return Leave::Wait(Wait::Ballot(bit)),
+                }
+            }
             Step::Panic(line, column) => {
                 let column = self.value(column, Type::Int(32)).integer() as u32;
                 return Leave::Panic(*line, column);
@@ -275,6 +379,10 @@ impl Item<'_> {
             Expr::Element(array, index) => {
                 let index = self.index(index, ARRAYS[*array].0);
                 self.arrays[*array][index].to(ty)
+            }
+            Expr::Shared(index) => {
+                let index = self.value(index, Type::Int(64)).integer() as u64;
+                Number::of(self.group().read(index), ty)
             }
             Expr::Binary(operation, left, right) => {
                 let left = self.value(left, ty);

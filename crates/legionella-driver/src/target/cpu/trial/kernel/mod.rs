@@ -1,12 +1,14 @@
-//! A small language of kernels: what it means ([`item`]), and as IR ([`text`]).
+//! A small language of kernels: what it means ([`item`], [`group`]), and as IR ([`text`]).
 //!
 //! Every tree is a kernel: an expression has whatever type is asked of it, variables and arrays go by
 //! numbers that wrap around, loops end. So anything that is cut off a tree leaves a kernel, which is
 //! what makes shrinking easy.
 
+mod group;
 mod item;
 mod text;
 
+pub(super) use group::run_group;
 pub(super) use item::{Memory, run};
 pub(super) use text::text;
 
@@ -38,6 +40,12 @@ pub(super) const INPUTS: usize = 64;
 pub(super) const OUTPUTS: usize = 4;
 pub(super) const SUMS: usize = 8;
 
+/// Most items of a group that shares numbers.
+pub(super) const SHARED: usize = 64;
+
+/// The line of the panic that stands for a barrier that can't be met.
+pub(super) const BARRIER_FAILED: u32 = 9999;
+
 /// A number.
 #[derive(Clone, Debug)]
 pub(super) enum Expr {
@@ -49,6 +57,8 @@ pub(super) enum Expr {
     Argument(usize),
     Input(Box<Expr>),
     Element(usize, Box<Expr>),
+    /// What an item of the group shared before the last barrier; in group kernels only.
+    Shared(Box<Expr>),
     Binary(Operation, Box<Expr>, Box<Expr>),
     Choose(Box<Test>, Box<Expr>, Box<Expr>),
     /// The number as one of another type, and back.
@@ -97,6 +107,14 @@ pub(super) enum Step {
     Return,
     /// Panics with a line, and a column that is computed.
     Panic(u32, Expr),
+    /// What follows is for group kernels only. Waits for the group, with a label.
+    Barrier(u32),
+    /// Shares a number with the group: it is seen between the next barrier and the one behind.
+    Share(Expr),
+    /// Sets a variable to the value of another lane.
+    Shuffle(usize, Expr, Expr),
+    /// Sets a variable to the lanes for which the test holds.
+    Ballot(usize, Test),
 }
 
 /// The value of a variable before the first step, from the linear id of the item.

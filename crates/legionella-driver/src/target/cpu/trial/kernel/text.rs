@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{ARRAYS, Expr, INPUTS, OUTPUTS, Operation, SUMS, Step, Test, Type, VARIABLES};
+use super::{ARRAYS, Expr, INPUTS, OUTPUTS, Operation, SHARED, SUMS, Step, Test, Type, VARIABLES};
 
 /// Declarations and what comes before the steps. The block: inputs, outputs, sums, the two
 /// numbers, and a zero.
@@ -16,19 +16,92 @@ define void @kernel(ptr noundef readonly %block) nounwind {
 entry:
 ";
 
+/// What group kernels have besides: declarations.
+const GROUP_HEAD: &str = "
+declare i64 @legionella.local_id(i32) nounwind willreturn nosync nofree speculatable memory(none)
+declare i64 @legionella.group_size(i32) nounwind willreturn nosync nofree speculatable memory(none)
+declare ptr @legionella.shared(i64, i64, i32) nounwind willreturn nosync nofree speculatable memory(none)
+declare void @legionella.barrier(i32, ptr) convergent nounwind nofree
+declare i32 @legionella.subgroup_shuffle(i32, i32, ptr) convergent nounwind nofree
+declare i64 @legionella.subgroup_ballot(i32, ptr) convergent nounwind nofree
+declare ptr @legionella.cpu.scratch(i64, i64)
+declare void @llvm.trap()
+@place = private constant i8 0
+define void @legionella.alloc_error(i64 %align, i64 %size) noreturn {
+  call void @llvm.trap()
+  unreachable
+}
+define void @legionella.barrier_failed(ptr %place, ptr %other) noreturn {
+  %record = alloca %panic
+  store %panic { ptr null, i64 0, ptr null, i64 0, i32 9999, i32 0 }, ptr %record
+  call void @legionella.panic(ptr %record)
+  unreachable
+}
+";
+
+/// What they begin with: the item's number in its group, its element of what is shared, and the parity
+/// of the barriers before.
+const GROUP_START: &str = "
+  %shared = call ptr @legionella.shared(i64 1024, i64 8, i32 0)
+  %local0 = call i64 @legionella.local_id(i32 0)
+  %local1 = call i64 @legionella.local_id(i32 1)
+  %local2 = call i64 @legionella.local_id(i32 2)
+  %gs0 = call i64 @legionella.group_size(i32 0)
+  %gs1 = call i64 @legionella.group_size(i32 1)
+  %gs2 = call i64 @legionella.group_size(i32 2)
+  %size2 = call i64 @legionella.grid_size(i32 2)
+  %base0 = sub i64 %id0, %local0
+  %base1 = sub i64 %id1, %local1
+  %base2 = sub i64 %id2, %local2
+  %left0 = sub i64 %size0, %base0
+  %left1 = sub i64 %size1, %base1
+  %left2 = sub i64 %size2, %base2
+  %less0 = icmp ult i64 %gs0, %left0
+  %less1 = icmp ult i64 %gs1, %left1
+  %less2 = icmp ult i64 %gs2, %left2
+  %extent0 = select i1 %less0, i64 %gs0, i64 %left0
+  %extent1 = select i1 %less1, i64 %gs1, i64 %left1
+  %extent2 = select i1 %less2, i64 %gs2, i64 %left2
+  %len01 = mul i64 %extent0, %extent1
+  %len = mul i64 %len01, %extent2
+  %rank2 = mul i64 %local2, %extent1
+  %rank1 = add i64 %rank2, %local1
+  %rank1w = mul i64 %rank1, %extent0
+  %rank = add i64 %rank1w, %local0
+  %own0 = getelementptr i64, ptr %shared, i64 %rank
+  %own1 = getelementptr i8, ptr %own0, i64 512
+  store i64 0, ptr %own0
+  store i64 0, ptr %own1
+  %parity = alloca i64
+  store i64 0, ptr %parity
+";
+
 /// The IR of a kernel.
-pub(in super::super) fn text(steps: &[Step]) -> String {
+pub(in super::super) fn text(steps: &[Step], in_groups: bool) -> String {
+    assert_eq!(8 * 2 * SHARED, 1024, "the size above");
     let mut writer = Writer {
-        entry: String::from(HEAD),
+        entry: String::new(),
         body: String::new(),
         values: 0,
         blocks: 0,
         loops: Vec::new(),
     };
     writer.start();
+    if in_groups {
+        writer.entry.push_str(GROUP_START);
+        writer.step(&Step::Barrier(0));
+    }
     writer.steps(steps);
     writer.line("ret void");
-    let mut all = writer.entry;
+    let mut all = String::from(HEAD);
+    if in_groups {
+        all = all.replace(
+            "define void @kernel",
+            &format!("{GROUP_HEAD}define void @kernel"),
+        );
+        all = all.replace("nounwind {\nentry", "convergent nounwind {\nentry");
+    }
+    all.push_str(&writer.entry);
     all.push_str("  br label %start\nstart:\n");
     all.push_str(&writer.body);
     all.push_str("}\n");
@@ -237,6 +310,41 @@ impl Writer {
                 self.line("ret void");
                 self.dead();
             }
+            Step::Barrier(label) => {
+                self.line(format_args!(
+                    "call void @legionella.barrier(i32 {label}, ptr @place)"
+                ));
+                let parity = self.value("load i64, ptr %parity");
+                let next = self.value(format_args!("xor i64 {parity}, 1"));
+                self.line(format_args!("store i64 {next}, ptr %parity"));
+            }
+            Step::Share(value) => {
+                let value = self.expr(value, Type::Int(64));
+                let parity = self.value("load i64, ptr %parity");
+                let offset = self.value(format_args!("shl i64 {parity}, 9"));
+                let at = self.value(format_args!("getelementptr i8, ptr %own0, i64 {offset}"));
+                self.line(format_args!("store i64 {value}, ptr {at}"));
+            }
+            Step::Shuffle(variable, value, lane) => {
+                let value = self.expr(value, Type::Int(32));
+                let lane = self.expr(lane, Type::Int(32));
+                let result = self.value(format_args!(
+                    "call i32 @legionella.subgroup_shuffle(i32 {value}, i32 {lane}, ptr @place)"
+                ));
+                let ty = VARIABLES[*variable];
+                let result = self.convert(result, Type::Int(32), ty);
+                self.line(format_args!("store {ty} {result}, ptr %x{variable}"));
+            }
+            Step::Ballot(variable, test) => {
+                let test = self.test(test);
+                let bit = self.value(format_args!("zext i1 {test} to i32"));
+                let result = self.value(format_args!(
+                    "call i64 @legionella.subgroup_ballot(i32 {bit}, ptr @place)"
+                ));
+                let ty = VARIABLES[*variable];
+                let result = self.convert(result, Type::Int(64), ty);
+                self.line(format_args!("store {ty} {result}, ptr %x{variable}"));
+            }
             Step::Panic(line, column) => {
                 let column = self.expr(column, Type::Int(32));
                 let record = format!("%panic{}", self.blocks);
@@ -295,6 +403,17 @@ impl Writer {
                 let at = self.element(&format!("%a{array}"), of, index, len);
                 let value = self.value(format_args!("load {of}, ptr {at}"));
                 self.convert(value, of, ty)
+            }
+            Expr::Shared(index) => {
+                let index = self.expr(index, Type::Int(64));
+                let index = self.value(format_args!("urem i64 {index}, %len"));
+                let parity = self.value("load i64, ptr %parity");
+                let other = self.value(format_args!("xor i64 {parity}, 1"));
+                let offset = self.value(format_args!("shl i64 {other}, 9"));
+                let base = self.value(format_args!("getelementptr i8, ptr %shared, i64 {offset}"));
+                let at = self.value(format_args!("getelementptr i64, ptr {base}, i64 {index}"));
+                let value = self.value(format_args!("load i64, ptr {at}"));
+                self.convert(value, Type::Int(64), ty)
             }
             Expr::Binary(operation, left, right) => {
                 let left = self.expr(left, ty);
