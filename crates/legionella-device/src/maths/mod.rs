@@ -21,6 +21,7 @@ pub mod double;
 pub mod single;
 mod symbols;
 mod two;
+mod wide;
 
 pub use double as f64;
 pub use single as f32;

@@ -1,8 +1,8 @@
 //! The names under which the driver finds the functions: what rustc makes of the methods of floats,
 //! after [`legionella_abi::intrinsic::MATHS_PREFIX`]. For an LLVM intrinsic that is its name without
-//! `llvm.`, for a function of the C library its symbol, for the remainder `frem` and the type.
+//! `llvm.`, for a function of the C library its symbol, for an instruction its name and types.
 
-use super::{double, single};
+use super::{double, single, wide};
 
 macro_rules! export {
     ($($symbol:literal: fn $name:ident($($argument:ident: $type:ty),+) -> $result:ty = $function:path;)*) => {
@@ -81,6 +81,15 @@ export! {
     "tgamma": fn tgamma(x: f64) -> f64 = double::gamma;
     "erf": fn erf(x: f64) -> f64 = double::erf;
     "erfc": fn erfc(x: f64) -> f64 = double::erfc;
+
+    "uitofp.f32.i128": fn uitofp_f32(n: u128) -> f32 = wide::unsigned_to_single;
+    "sitofp.f32.i128": fn sitofp_f32(n: i128) -> f32 = wide::signed_to_single;
+    "uitofp.f64.i128": fn uitofp_f64(n: u128) -> f64 = wide::unsigned_to_double;
+    "sitofp.f64.i128": fn sitofp_f64(n: i128) -> f64 = wide::signed_to_double;
+    "fptoui.sat.i128.f32": fn fptoui_f32(x: f32) -> u128 = wide::single_to_unsigned;
+    "fptosi.sat.i128.f32": fn fptosi_f32(x: f32) -> i128 = wide::single_to_signed;
+    "fptoui.sat.i128.f64": fn fptoui_f64(x: f64) -> u128 = wide::double_to_unsigned;
+    "fptosi.sat.i128.f64": fn fptosi_f64(x: f64) -> i128 = wide::double_to_signed;
 }
 
 /// As C has it: the sign goes through a pointer.

@@ -20,23 +20,48 @@ pub(crate) fn of_function(symbol: &str) -> Option<String> {
     })
 }
 
-/// The symbol of what would replace an instruction, if it is the remainder of floats: machines don't
-/// have it, and code generators call the C library.
+/// The symbol of what would replace an instruction: the remainder of floats, which machines don't
+/// have, and conversions between floats and integers of 128 bits. For these code generators call
+/// libraries that devices don't have.
 ///
 /// # Safety
 /// `instruction` must be a valid instruction.
 pub(crate) unsafe fn of_instruction(instruction: LLVMValueRef) -> Option<String> {
+    use LLVMOpcode::*;
     // SAFETY: as the caller says.
-    let kind = unsafe {
-        if LLVMGetInstructionOpcode(instruction) != LLVMOpcode::LLVMFRem {
-            return None;
-        }
-        LLVMGetTypeKind(LLVMTypeOf(instruction))
+    let (opcode, result) = unsafe {
+        (
+            LLVMGetInstructionOpcode(instruction),
+            LLVMTypeOf(instruction),
+        )
     };
-    let width = match kind {
-        LLVMTypeKind::LLVMFloatTypeKind => "f32",
-        LLVMTypeKind::LLVMDoubleTypeKind => "f64",
+    // SAFETY: these instructions have one operand or two.
+    let operand = || unsafe { LLVMTypeOf(LLVMGetOperand(instruction, 0)) };
+    let operation = match opcode {
+        LLVMFRem => format!("frem.{}", float(result)?),
+        LLVMUIToFP if is_wide(operand()) => format!("uitofp.{}.i128", float(result)?),
+        LLVMSIToFP if is_wide(operand()) => format!("sitofp.{}.i128", float(result)?),
+        // What lies beyond the range has any value, so the ends of it as well.
+        LLVMFPToUI if is_wide(result) => format!("fptoui.sat.i128.{}", float(operand())?),
+        LLVMFPToSI if is_wide(result) => format!("fptosi.sat.i128.{}", float(operand())?),
         _ => return None,
     };
-    Some(format!("{MATHS_PREFIX}frem.{width}"))
+    Some(format!("{MATHS_PREFIX}{operation}"))
+}
+
+/// LLVM's name for a type of floats.
+fn float(ty: LLVMTypeRef) -> Option<&'static str> {
+    // SAFETY: the type of a valid value.
+    match unsafe { LLVMGetTypeKind(ty) } {
+        LLVMTypeKind::LLVMFloatTypeKind => Some("f32"),
+        LLVMTypeKind::LLVMDoubleTypeKind => Some("f64"),
+        _ => None,
+    }
+}
+
+fn is_wide(ty: LLVMTypeRef) -> bool {
+    // SAFETY: the type of a valid value.
+    unsafe {
+        LLVMGetTypeKind(ty) == LLVMTypeKind::LLVMIntegerTypeKind && LLVMGetIntTypeWidth(ty) == 128
+    }
 }
