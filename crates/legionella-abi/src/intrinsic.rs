@@ -13,6 +13,9 @@ pub const LOCAL_ID: &str = "legionella.local_id";
 pub const GROUP_ID: &str = "legionella.group_id";
 /// `fn(dimension: u32) -> u64`: work-items of a whole work-group.
 pub const GROUP_SIZE: &str = "legionella.group_size";
+/// `fn(*const u8) -> *const u8`: the same address; nothing writes the memory that is reached by the
+/// result while the launch runs.
+pub const IMMUTABLE: &str = "legionella.immutable";
 /// `fn(*const cpu::Panic) -> !`: hands a formatted panic to the target.
 pub const PANIC: &str = "legionella.panic";
 /// `fn() -> bool`: whether this is device code. Lowering answers it; targets never see it.

@@ -8,6 +8,7 @@
 //! * [`bundle`]: what the linker step embeds into an executable or shared library;
 //! * [`protocol`]: what an application and its driver process say to each other;
 //! * [`cpu`]: how generated code for the CPU target is called and calls back;
+//! * [`nvptx`]: how generated code for NVIDIA devices is launched and tells of a panic;
 //! * [`intrinsic`]: the symbols that stand for the machine inside device code.
 //!
 //! A change to any of them changes [`VERSION`].
@@ -20,6 +21,7 @@ pub mod bundle;
 pub mod cpu;
 pub mod frame;
 pub mod intrinsic;
+pub mod nvptx;
 pub mod protocol;
 pub mod record;
 

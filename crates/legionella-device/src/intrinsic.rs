@@ -49,6 +49,17 @@ pub(crate) extern "C" fn group_size(_dimension: u32) -> u64 {
     only_on_devices("group_size")
 }
 
+/// The same address.
+///
+/// # Safety
+/// Nothing writes the memory that is reached by the result while the launch runs.
+#[doc(hidden)]
+#[unsafe(export_name = "legionella.immutable")]
+#[inline(never)]
+pub unsafe extern "C" fn immutable(start: *const u8) -> *const u8 {
+    start
+}
+
 /// Ends the work-item with a panic.
 #[unsafe(export_name = "legionella.panic")]
 #[inline(never)]

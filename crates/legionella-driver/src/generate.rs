@@ -152,9 +152,14 @@ pub fn generate_seen(
     kernel
         .module
         .set_data_layout(&machine.get_target_data().get_data_layout());
+    lower::baseline::replace(&kernel.module, target.native)?;
     stages.show("lowered", &kernel.module)?;
     let mut problems = validate::statics(&kernel);
-    SIMPLIFY.run(&kernel.module, &machine)?;
+    if target.lockstep {
+        SIMPLIFY.run_for_any_machine(&kernel.module)?;
+    } else {
+        SIMPLIFY.run(&kernel.module, &machine)?;
+    }
     lower::atomics::bind(&kernel.module, &target.atomics, &lacking);
     stages.show("simplified", &kernel.module)?;
     problems.extend(validate::calls(&kernel, target.native));

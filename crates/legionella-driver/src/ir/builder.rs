@@ -68,6 +68,54 @@ impl<'m> Builder<'m> {
         self.binary(LLVMOpcode::LLVMSub, a, b)
     }
 
+    /// A product of unsigned integers that fits.
+    pub(crate) fn mul_no_wrap(&self, a: Value<'m>, b: Value<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildNUWMul(self.0, a.raw(), b.raw(), UNNAMED)))
+    }
+
+    pub(crate) fn zero_extend(&self, value: Value<'m>, to: Type<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildZExt(
+            self.0,
+            value.raw(),
+            to.raw(),
+            UNNAMED
+        )))
+    }
+
+    pub(crate) fn truncate(&self, value: Value<'m>, to: Type<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildTrunc(
+            self.0,
+            value.raw(),
+            to.raw(),
+            UNNAMED
+        )))
+    }
+
+    /// Stores `new` if there is `old`, atomically; gives what was there and whether that was so.
+    pub(crate) fn compare_exchange(
+        &self,
+        address: Value<'m>,
+        old: Value<'m>,
+        new: Value<'m>,
+        ordering: llvm_sys::LLVMAtomicOrdering,
+    ) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildAtomicCmpXchg(
+            self.0,
+            address.raw(),
+            old.raw(),
+            new.raw(),
+            ordering,
+            ordering,
+            0
+        )))
+    }
+
+    pub(crate) fn fence(&self, ordering: llvm_sys::LLVMAtomicOrdering, scope: u32) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildFenceSyncScope(
+            self.0, ordering, scope, UNNAMED
+        )))
+    }
+
     pub(crate) fn mul(&self, a: Value<'m>, b: Value<'m>) -> Value<'m> {
         self.binary(LLVMOpcode::LLVMMul, a, b)
     }

@@ -15,6 +15,8 @@ pub(crate) use pipeline::Pipeline;
 pub(crate) use value::{Block, Function, Type, Value};
 
 use std::ffi::CString;
+
+use crate::error::Error;
 use std::ptr::NonNull;
 
 /// Calls LLVM through one of the handles below.
@@ -53,6 +55,58 @@ pub(crate) unsafe fn list<T>(
     })
 }
 
+/// The text of a file of IR beside the source file, as LLVM's parser takes it.
+macro_rules! ir_text {
+    ($file:literal) => {
+        match std::ffi::CStr::from_bytes_with_nul(concat!(include_str!($file), "\0").as_bytes()) {
+            Ok(text) => text,
+            Err(_) => panic!("a zero within the text"),
+        }
+    };
+}
+pub(crate) use ir_text;
+
+/// Links definitions that are given as text into a module.
+pub(crate) fn link_text(
+    module: &inkwell::module::Module<'_>,
+    text: &std::ffi::CStr,
+) -> Result<(), Error> {
+    use llvm_sys::core as c;
+    let failed = |reason: String| Error::Internal {
+        stage: "linking of IR",
+        reason,
+    };
+    let context = llvm!(c::LLVMGetModuleContext(module.as_mut_ptr()));
+    let mut parsed = std::ptr::null_mut();
+    let mut message = std::ptr::null_mut();
+    // SAFETY: the text is terminated by a zero, as the parser requires, and outlives the buffer.
+    // The module is new and of the same context.
+    let added = unsafe {
+        let buffer = c::LLVMCreateMemoryBufferWithMemoryRange(
+            text.as_ptr(),
+            text.count_bytes(),
+            c"text".as_ptr(),
+            1,
+        );
+        let result =
+            llvm_sys::ir_reader::LLVMParseIRInContext2(context, buffer, &mut parsed, &mut message);
+        c::LLVMDisposeMemoryBuffer(buffer);
+        if result != 0 {
+            let reason = std::ffi::CStr::from_ptr(message)
+                .to_string_lossy()
+                .into_owned();
+            c::LLVMDisposeMessage(message);
+            return Err(failed(reason));
+        }
+        inkwell::module::Module::new(parsed)
+    };
+    added.set_triple(&module.get_triple());
+    added.set_data_layout(&module.get_data_layout());
+    module
+        .link_in_module(added)
+        .map_err(|error| failed(error.to_string()))
+}
+
 /// All functions of a module, declarations included.
 pub(crate) fn functions<'m>(module: &'m inkwell::module::Module<'_>) -> Vec<Function<'m>> {
     use llvm_sys::core as c;
@@ -84,6 +138,16 @@ pub(crate) fn globals<'m>(module: &'m inkwell::module::Module<'_>) -> Vec<Value<
         c::LLVMGetNextGlobal
     ));
     all.map(Value::from_raw).collect()
+}
+
+/// The global variable of that name.
+pub(crate) fn global<'m>(module: &'m inkwell::module::Module<'_>, name: &str) -> Option<Value<'m>> {
+    let name = c_name(name);
+    let found = llvm!(llvm_sys::core::LLVMGetNamedGlobal(
+        module.as_mut_ptr(),
+        name.as_ptr()
+    ));
+    (!found.is_null()).then(|| Value::from_raw(found))
 }
 
 /// The function of that name, declared if the module has none.

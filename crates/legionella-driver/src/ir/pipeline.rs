@@ -3,6 +3,7 @@
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use llvm_sys::error::{LLVMDisposeErrorMessage, LLVMGetErrorMessage};
+use llvm_sys::target_machine::LLVMTargetMachineRef;
 use llvm_sys::transforms::pass_builder as passes;
 use std::ffi::CStr;
 
@@ -25,6 +26,15 @@ pub(crate) struct Pipeline<'a> {
 impl Pipeline<'_> {
     /// Runs the passes.
     pub(crate) fn run(self, module: &Module<'_>, machine: &TargetMachine) -> Result<(), Error> {
+        self.run_on(module, machine.as_mut_ptr())
+    }
+
+    /// Runs the passes with nothing known of the machine but the module's data layout.
+    pub(crate) fn run_for_any_machine(self, module: &Module<'_>) -> Result<(), Error> {
+        self.run_on(module, std::ptr::null_mut())
+    }
+
+    fn run_on(self, module: &Module<'_>, machine: LLVMTargetMachineRef) -> Result<(), Error> {
         let text = c_name(self.text);
         let flag = |on: bool| i32::from(on);
         let options = llvm!(passes::LLVMCreatePassBuilderOptions());
@@ -38,7 +48,7 @@ impl Pipeline<'_> {
         let error = llvm!(passes::LLVMRunPasses(
             module.as_mut_ptr(),
             text.as_ptr(),
-            machine.as_mut_ptr(),
+            machine,
             options
         ));
         llvm!(passes::LLVMDisposePassBuilderOptions(options));

@@ -370,6 +370,31 @@ impl<'m> Value<'m> {
         Block::from_raw(llvm!(c::LLVMGetInstructionParent(self.0)))
     }
 
+    /// The instruction behind this one in its block.
+    pub(crate) fn next(self) -> Option<Value<'m>> {
+        let next = llvm!(c::LLVMGetNextInstruction(self.0));
+        (!next.is_null()).then(|| Value::from_raw(next))
+    }
+
+    /// Makes a load or store atomic.
+    pub(crate) fn make_atomic(self, ordering: llvm_sys::LLVMAtomicOrdering, align: u32) {
+        llvm!(c::LLVMSetOrdering(self.0, ordering));
+        llvm!(c::LLVMSetAlignment(self.0, align));
+    }
+
+    /// Gives an instruction metadata without operands, such as `invariant.load`.
+    pub(crate) fn set_empty_metadata(self, name: &str) {
+        let context = llvm!(c::LLVMGetTypeContext(self.ty().raw()));
+        let kind = llvm!(c::LLVMGetMDKindIDInContext(
+            context,
+            name.as_ptr().cast(),
+            name.len() as u32
+        ));
+        let node = llvm!(c::LLVMMDNodeInContext2(context, std::ptr::null_mut(), 0));
+        let node = llvm!(c::LLVMMetadataAsValue(context, node));
+        llvm!(c::LLVMSetMetadata(self.0, kind, node));
+    }
+
     /// The value of an integer constant of at most 64 bits.
     pub(crate) fn constant_integer(self) -> Option<u64> {
         (!llvm!(c::LLVMIsAConstantInt(self.0)).is_null() && self.ty().integer_width() <= 64)
@@ -684,6 +709,40 @@ impl<'m> Function<'m> {
         self.add_valued_attribute(parameter + 1, name, value);
     }
 
+    /// The value of a parameter's attribute, if it has that; 0 for those without values.
+    pub(crate) fn parameter_attribute(self, parameter: u32, name: &str) -> Option<u64> {
+        let kind = llvm!(c::LLVMGetEnumAttributeKindForName(
+            name.as_ptr().cast(),
+            name.len()
+        ));
+        let found = llvm!(c::LLVMGetEnumAttributeAtIndex(
+            self.raw(),
+            parameter + 1,
+            kind
+        ));
+        (!found.is_null()).then(|| llvm!(c::LLVMGetEnumAttributeValue(found)))
+    }
+
+    /// Adds an attribute that names a type, such as `byval`, to a parameter.
+    pub(crate) fn add_type_attribute(self, parameter: u32, name: &str, ty: Type<'_>) {
+        let context = llvm!(c::LLVMGetTypeContext(self.0.ty().raw()));
+        let kind = llvm!(c::LLVMGetEnumAttributeKindForName(
+            name.as_ptr().cast(),
+            name.len()
+        ));
+        let attribute = llvm!(c::LLVMCreateTypeAttribute(context, kind, ty.raw()));
+        llvm!(c::LLVMAddAttributeAtIndex(
+            self.raw(),
+            parameter + 1,
+            attribute
+        ));
+    }
+
+    /// Adds an attribute that LLVM knows by text only to a parameter.
+    pub(crate) fn add_parameter_text_attribute(self, parameter: u32, name: &str, value: &str) {
+        self.set_text_attribute_at(parameter + 1, name, value);
+    }
+
     fn add_valued_attribute(self, index: u32, name: &str, value: u64) {
         let context = llvm!(c::LLVMGetTypeContext(self.0.ty().raw()));
         let kind = llvm!(c::LLVMGetEnumAttributeKindForName(
@@ -721,6 +780,10 @@ impl<'m> Function<'m> {
 
     /// Sets an attribute that LLVM knows by text only, such as `"target-cpu"`.
     pub(crate) fn set_text_attribute(self, name: &str, value: &str) {
+        self.set_text_attribute_at(LLVMAttributeFunctionIndex, name, value);
+    }
+
+    fn set_text_attribute_at(self, index: u32, name: &str, value: &str) {
         let context = llvm!(c::LLVMGetTypeContext(self.0.ty().raw()));
         let attribute = llvm!(c::LLVMCreateStringAttribute(
             context,
@@ -729,11 +792,7 @@ impl<'m> Function<'m> {
             value.as_ptr().cast(),
             value.len() as u32
         ));
-        llvm!(c::LLVMAddAttributeAtIndex(
-            self.raw(),
-            LLVMAttributeFunctionIndex,
-            attribute
-        ));
+        llvm!(c::LLVMAddAttributeAtIndex(self.raw(), index, attribute));
     }
 
     /// The value of an attribute that LLVM knows by text only.

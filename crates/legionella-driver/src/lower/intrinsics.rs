@@ -17,7 +17,8 @@ pub(crate) const IDS: [&str; 5] = [
 ];
 
 /// Other operations that give the same value each time within an item.
-const CONSTANT: [&str; 4] = [
+const CONSTANT: [&str; 5] = [
+    intrinsic::IMMUTABLE,
     intrinsic::SHARED,
     intrinsic::DYNAMIC_SHARED,
     intrinsic::SUBGROUP_SIZE,
@@ -79,4 +80,17 @@ pub(super) fn declare(module: &Module<'_>) {
             panic.add_attribute(attribute);
         }
     }
+}
+
+/// Replaces every address that was said to be of immutable memory by the address, for targets that
+/// don't use it.
+pub(crate) fn forget_immutable(module: &Module<'_>) {
+    let Some(function) = ir::function(module, intrinsic::IMMUTABLE) else {
+        return;
+    };
+    for call in function.value().users() {
+        call.replace_all_uses_with(call.operand(0));
+        call.erase();
+    }
+    function.delete();
 }

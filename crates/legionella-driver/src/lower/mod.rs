@@ -5,6 +5,7 @@
 
 pub(crate) mod atomics;
 mod attributes;
+pub(crate) mod baseline;
 mod collective;
 mod denied;
 mod detection;
@@ -22,7 +23,7 @@ use llvm_sys::LLVMLinkage;
 use llvm_sys::bit_reader::LLVMGetBitcodeModuleInContext2;
 use llvm_sys::core as c;
 
-pub(crate) use intrinsics::{IDS, work_in_groups};
+pub(crate) use intrinsics::{IDS, forget_immutable, work_in_groups};
 
 use crate::error::Error;
 use crate::ir::{self, Function, Pipeline, llvm};

@@ -1,6 +1,8 @@
 //! The targets: one module each, one line in [`TARGETS`] each.
 
+mod cold;
 pub(crate) mod cpu;
+pub(crate) mod nvptx;
 
 use inkwell::targets::TargetMachine;
 use legionella_abi::protocol::{Code, TargetSpec};
@@ -28,6 +30,10 @@ pub(crate) struct Target {
     /// Functions of the device library that the target builds on where items of a group work
     /// together.
     pub(crate) support: &'static [&'static str],
+    /// Whether work-items run in lockstep, so that branches may be costly. LLVM then does without
+    /// passes that kernels need before anything else: iterators become plain loops by jump
+    /// threading.
+    pub(crate) lockstep: bool,
     /// Gives a lowered kernel the target's form and optimises it.
     pub(crate) optimise: fn(&Lowered<'_>, &TargetMachine, &mut Stages<'_>) -> Result<(), Error>,
     /// Emits the code that the application loads.
@@ -42,7 +48,7 @@ pub struct Toolbox {
 }
 
 /// All targets.
-pub(crate) static TARGETS: &[Target] = &[cpu::TARGET];
+pub(crate) static TARGETS: &[Target] = &[cpu::TARGET, nvptx::TARGET];
 
 /// The target of a specification.
 pub(crate) fn find(spec: &TargetSpec) -> Result<&'static Target, Error> {

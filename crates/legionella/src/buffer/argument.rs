@@ -14,7 +14,7 @@ impl<T: DeviceData> Slice<'_, T> {
     fn lend(&self, access: Access, binder: &mut Binder<'_>) -> Result<Span<T>> {
         binder.use_memory(self.allocation, self.bytes(), access)?;
         Ok(Span {
-            start: self.address(),
+            start: self.start(),
             len: self.len(),
         })
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::{Range, RangeBounds};
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use legionella_device::DeviceData;
@@ -115,9 +116,15 @@ impl<'a, T: DeviceData> Slice<'a, T> {
     }
 
     /// Address of the first element on the accelerator.
-    pub(super) fn address(&self) -> *mut T {
+    pub(super) fn start(&self) -> NonNull<T> {
+        let first = self.allocation.memory.cast::<T>();
         // Elements are within the allocation, so nothing wraps.
-        (self.allocation.memory.as_ptr().cast::<T>()).wrapping_add(self.start)
+        NonNull::new(first.as_ptr().wrapping_add(self.start)).unwrap_or(first)
+    }
+
+    /// The same, as what backends take.
+    pub(super) fn address(&self) -> *mut T {
+        self.start().as_ptr()
     }
 }
 

@@ -19,11 +19,13 @@ use crate::error::Result;
 ///
 /// The kernel's type is its first parameter, by which tools know the kernel's name.
 ///
+/// The block is a reference, from which the driver knows its size and alignment.
+///
 /// # Safety
 /// As for [`Enter::enter`].
-pub(super) unsafe extern "C" fn entry<K, B: Enter<K, P>, P>(block: *const B) {
+pub(super) unsafe extern "C" fn entry<K, B: Enter<K, P>, P>(block: &B) {
     // SAFETY: passed on.
-    unsafe { B::enter(block) }
+    unsafe { block.enter() }
 }
 
 /// An argument block for kernels of type `K` with parameters `P`, the token first.
@@ -38,7 +40,7 @@ pub trait Enter<K, P>: Copy {
     /// # Safety
     /// On the device, once a work-item of a launch of the kernel with this block. `K` has no size,
     /// and a value of it exists that may be copied to this thread.
-    unsafe fn enter(block: *const Self);
+    unsafe fn enter(&self);
 }
 
 const NONE: ArgumentLayout = ArgumentLayout {
@@ -83,18 +85,16 @@ macro_rules! arity {
             };
 
             #[inline(always)]
-            unsafe fn enter(block: *const Self) {
+            unsafe fn enter(&self) {
                 // SAFETY: a kernel has no size, so that any address is one of it. A value exists
                 // and may be copied here, by the caller's promise.
                 let kernel: &Function = unsafe { NonNull::dangling().as_ref() };
                 // SAFETY: this is a work-item, on the device; the call is its only one.
                 let token = unsafe { First::current() };
-                // SAFETY: the launch keeps its block as it is.
-                let _block = unsafe { &*block };
                 let _position = 0;
                 $(
                     // SAFETY: the launch binds its arguments to these; this is the item's only call.
-                    let $field = unsafe { _block.$field.materialise(token.item(), _position) };
+                    let $field = unsafe { self.$field.materialise(token.item(), _position) };
                     let _position = _position + 1;
                 )*
                 kernel(token, $($field),*)

@@ -4,6 +4,7 @@
 //! of a form happens on the host.
 
 use std::marker::PhantomData;
+use std::ptr::NonNull;
 
 use legionella_device::{Atomic, DeviceData, Disjoint, Item, Rows, Shared, Tiles, tile};
 
@@ -34,7 +35,7 @@ impl<T: DeviceData> Form<T> for Value<T> {
 #[derive(Debug)]
 #[repr(C)]
 pub struct Span<T> {
-    pub(crate) start: *mut T,
+    pub(crate) start: NonNull<T>,
     pub(crate) len: usize,
 }
 
@@ -49,8 +50,12 @@ impl<T> Copy for Span<T> {}
 impl<'a, T: DeviceData> Form<&'a [T]> for Span<T> {
     #[inline(always)]
     unsafe fn materialise(&self, _item: &Item, _position: u32) -> &'a [T] {
-        // SAFETY: the launch is ordered after all writes of the elements, and keeps them allocated.
-        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+        // SAFETY: the launch is ordered after all writes of the elements, before all later ones, and
+        // keeps them allocated.
+        unsafe {
+            let start = legionella_device::intrinsic::immutable(self.start.as_ptr().cast());
+            std::slice::from_raw_parts(start.cast(), self.len)
+        }
     }
 }
 
@@ -58,7 +63,7 @@ impl<'a, T: DeviceData> Form<Disjoint<'a, T>> for Span<T> {
     #[inline(always)]
     unsafe fn materialise(&self, item: &Item, _position: u32) -> Disjoint<'a, T> {
         // SAFETY: nothing but the launch uses the elements, and no other item owns this one's.
-        unsafe { Disjoint::from_raw(self.start, self.len, item) }
+        unsafe { Disjoint::from_raw(self.start.as_ptr(), self.len, item) }
     }
 }
 
@@ -66,7 +71,7 @@ impl<'a, T: DeviceData, const N: usize> Form<Tiles<'a, T, N>> for Span<T> {
     #[inline(always)]
     unsafe fn materialise(&self, item: &Item, _position: u32) -> Tiles<'a, T, N> {
         // SAFETY: nothing but the launch uses the elements, and no other item owns this one's.
-        unsafe { Tiles::from_raw(self.start, self.len, item) }
+        unsafe { Tiles::from_raw(self.start.as_ptr(), self.len, item) }
     }
 }
 
@@ -91,7 +96,7 @@ impl<'a, T: DeviceData> Form<Rows<'a, T>> for RowSpan<T> {
     unsafe fn materialise(&self, item: &Item, _position: u32) -> Rows<'a, T> {
         // SAFETY: nothing but the launch uses the elements, all items have this width, and no
         // other item owns this one's row.
-        unsafe { Rows::from_raw(self.span.start, self.span.len, self.width, item) }
+        unsafe { Rows::from_raw(self.span.start.as_ptr(), self.span.len, self.width, item) }
     }
 }
 
@@ -113,7 +118,7 @@ impl<'a, T: Atomic> Form<&'a [T::Shared]> for SharedSpan<T> {
     unsafe fn materialise(&self, _item: &Item, _position: u32) -> &'a [T::Shared] {
         // SAFETY: `Atomic` promises size and validity. Nothing but the launch uses the elements,
         // and that only as atomics.
-        unsafe { std::slice::from_raw_parts(self.0.start.cast(), self.0.len) }
+        unsafe { std::slice::from_raw_parts(self.0.start.as_ptr().cast(), self.0.len) }
     }
 }
 

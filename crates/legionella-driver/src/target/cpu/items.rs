@@ -3,7 +3,7 @@
 //! Takes a simplified entry shim, gives the function that the application calls
 //! ([`legionella_abi::cpu::Run`]): a loop over work-groups, within it loops over the third and
 //! second dimension, within them a loop over the first, the *lane loop*, which LLVM's vectoriser
-//! takes. Where the kernel's panics can be deferred ([`super::cold`]), the lane loop has no exit
+//! takes. Where the kernel's panics can be deferred ([`super::super::cold`]), the lane loop has no exit
 //! but its own; it then runs in strips, and after each strip the first item that asked for a panic
 //! gets it. A kernel whose items are independent gets the lane loop twice: [`super::guards`] frees
 //! the *quick* one of checks that all items of a strip pass.
@@ -14,7 +14,7 @@ use legionella_abi::{cpu, intrinsic};
 use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
 
-use super::cold::{self, Deferred};
+use super::super::cold::{self, Deferred};
 use super::divisions;
 use super::guards::Quick;
 use super::loops::{self, Counter, Parallel, Strips};

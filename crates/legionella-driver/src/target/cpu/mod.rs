@@ -1,12 +1,11 @@
 //! The CPU target: the work-items of a group run as a loop that LLVM vectorises across them, and
 //! the code is a shared object.
 //!
-//! [`cold`] takes panics out of the kernel's way, [`divisions`] those that need a mask; [`items`]
-//! builds the loops, [`guards`] frees one of them of checks, [`regions`] does kernels with loops of
-//! their own, [`coroutines`] runs items that wait for each other; [`host`] binds the allocator,
-//! [`shared_object`] links.
+//! [`cold`](super::cold) takes panics out of the kernel's way, [`divisions`] those that need a mask;
+//! [`items`] builds the loops, [`guards`] frees one of them of checks, [`regions`] does kernels with
+//! loops of their own, [`coroutines`] runs items that wait for each other; [`host`] binds the
+//! allocator, [`shared_object`] links.
 
-mod cold;
 mod coroutines;
 mod divisions;
 mod guards;
@@ -54,6 +53,7 @@ pub(super) const TARGET: Target = Target {
         intrinsic::ALLOC_ERROR,
         intrinsic::BARRIER_FAILED,
     ],
+    lockstep: false,
     optimise,
     emit,
 };
@@ -185,6 +185,7 @@ fn optimise_by(
     policy: Policy,
 ) -> Result<(), Error> {
     let module = &kernel.module;
+    crate::lower::forget_immutable(module);
     bind_subgroup_size(module);
     if crate::lower::work_in_groups(module) {
         let built = phases::build(module, &kernel.entry, machine, stages, policy)?;

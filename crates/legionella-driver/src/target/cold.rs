@@ -23,20 +23,23 @@ const MOST_CARRIED: usize = 6;
 const LONGEST_REPEAT: usize = 12;
 
 /// An entry shim whose panics are deferred.
-pub(super) struct Deferred<'m> {
+pub(in crate::target) struct Deferred<'m> {
     /// `fn(block, …) -> { i32 place, carried… }`, or `fn(block, …) -> i32` if nothing is carried,
     /// with the parameters that there were. Place 0 means that the item finished.
-    pub(super) item: Function<'m>,
+    pub(in crate::target) item: Function<'m>,
     /// `fn(block, i32 place, ids, …, carried…) -> !`, where `ids` is the address of all ids of the
     /// item, and behind it are the item's parameters but the first.
-    pub(super) cold: Function<'m>,
+    pub(in crate::target) cold: Function<'m>,
     /// Types of the carried values.
-    pub(super) carried: Vec<Type<'m>>,
+    pub(in crate::target) carried: Vec<Type<'m>>,
 }
 
 /// Defers the panics of an entry shim; `None`, with nothing changed, if it has none or they depend
 /// on memory of the item, which is gone after the loop.
-pub(super) fn defer<'m>(module: &'m Module<'_>, entry: Function<'m>) -> Option<Deferred<'m>> {
+pub(in crate::target) fn defer<'m>(
+    module: &'m Module<'_>,
+    entry: Function<'m>,
+) -> Option<Deferred<'m>> {
     let region = Region::of(entry)?;
     let plan = region.plan(entry)?;
     Some(split(module, entry, &region, &plan))

@@ -1,0 +1,498 @@
+//! The functions that are launched.
+//!
+//! Takes a simplified entry shim, gives the kernels of [`legionella_abi::nvptx`]: one for any
+//! launch, one for launches of one dimension, in which the other ids are constants, and one for
+//! panics. Where the shim's panics can be taken out of its way ([`super::super::cold`]), a
+//! work-item only notes the place where it would have panicked, and the kernel for panics does so
+//! later, alone; the other two then call nothing and need few registers.
+
+use inkwell::module::Module;
+use legionella_abi::{intrinsic, nvptx};
+use llvm_sys::core as c;
+use llvm_sys::{LLVMAtomicOrdering, LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
+
+use super::super::cold::{self, Deferred};
+use super::internal;
+use crate::error::Error;
+use crate::ir::{self, Builder, Function, Type, Types, Value, llvm};
+
+/// Most instructions of a work-item's function of which there is a kernel for one dimension as well.
+const LARGEST_TWICE: usize = 4000;
+
+/// LLVM's number of the calling convention `ptx_kernel`.
+const PTX_KERNEL: u32 = 71;
+
+/// Places of the parameters.
+const LAUNCH: u32 = 0;
+const STATE: u32 = 1;
+const BLOCK: u32 = 2;
+
+/// Words of 64 bits in a launch.
+const LAUNCH_WORDS: u64 = (size_of::<nvptx::Launch>() / 8) as u64;
+
+/// The kernels of a module.
+pub(super) struct Kernels<'m> {
+    all: Vec<Kernel<'m>>,
+    /// What the kernel for panics calls.
+    cold: Option<Function<'m>>,
+    /// Size of the argument block if it is passed by address, and else 0.
+    by_address: u64,
+}
+
+/// One function that is launched.
+#[derive(Clone, Copy)]
+struct Kernel<'m> {
+    function: Function<'m>,
+    form: Form,
+    /// The parameter that is a [`nvptx::Launch`].
+    launch: Value<'m>,
+    /// The parameter that is the address of a [`nvptx::State`].
+    state: Value<'m>,
+}
+
+/// What a kernel is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Any launch.
+    Any,
+    /// Launches whose second and third dimension have one work-item each.
+    Line,
+    /// A panic that a work-item noted.
+    Panic,
+}
+
+/// What a kernel does for a work-item.
+enum Shape<'m> {
+    /// Calls the shim.
+    Plain(Function<'m>),
+    /// Calls the shim whose panics are deferred.
+    Deferred(Deferred<'m>),
+}
+
+impl<'m> Kernels<'m> {
+    /// The functions.
+    pub(super) fn functions(&self) -> impl Iterator<Item = Function<'m>> {
+        self.all.iter().map(|kernel| kernel.function)
+    }
+
+    /// Leaves what the code needs where the application looks for it, given what it needs of stack.
+    pub(super) fn tell_needs(&self, module: &Module<'_>, stack: u64) {
+        const GLOBAL: u32 = 1;
+        let types = Types::of(module);
+        let line = self.all.iter().any(|kernel| kernel.form == Form::Line);
+        // In the order of the fields of `nvptx::Needs`.
+        let needs = [u64::from(line), self.by_address, stack];
+        let mut needs = needs.map(|number| types.i64.constant(number).raw());
+        let name = ir::c_name(nvptx::NEEDS);
+        llvm!({
+            let global = c::LLVMAddGlobalInAddressSpace(
+                module.as_mut_ptr(),
+                types.i64.array(needs.len() as u64).raw(),
+                name.as_ptr(),
+                GLOBAL,
+            );
+            let numbers =
+                c::LLVMConstArray2(types.i64.raw(), needs.as_mut_ptr(), needs.len() as u64);
+            c::LLVMSetInitializer(global, numbers);
+            c::LLVMSetGlobalConstant(global, 1);
+        });
+    }
+
+    /// Leaves in front of instructions of the kernels, for which `wanted` says so, what a panic
+    /// needs to know of the launch: the address of its state, and its first group.
+    pub(super) fn leave_place(
+        &self,
+        module: &Module<'_>,
+        place: Value<'m>,
+        mut wanted: impl FnMut(Value<'m>) -> bool,
+    ) {
+        let types = Types::of(module);
+        let first = std::mem::offset_of!(nvptx::Launch, first_group) / 8;
+        for kernel in &self.all {
+            for instruction in kernel.function.instructions() {
+                if !wanted(instruction) {
+                    continue;
+                }
+                let at = Builder::before(instruction);
+                let ids = Ids::of(kernel, module, &types);
+                at.store(kernel.state, place);
+                for dimension in 0..3 {
+                    let word = match kernel.form {
+                        Form::Any => ids.word(&at, first + dimension),
+                        Form::Line | Form::Panic => types.i64.zero(),
+                    };
+                    let index = types.i64.constant(1 + dimension as u64);
+                    at.store(word, at.element(types.i64, place, index));
+                }
+            }
+        }
+    }
+}
+
+/// The argument block, as the entry shim's parameter describes it.
+struct Block {
+    size: u64,
+    align: u64,
+}
+
+impl Block {
+    fn of(entry: Function<'_>) -> Self {
+        Block {
+            size: entry.parameter_attribute(0, "dereferenceable").unwrap_or(0),
+            align: entry.parameter_attribute(0, "align").unwrap_or(1),
+        }
+    }
+
+    fn by_value(&self) -> bool {
+        self.size <= nvptx::LARGEST_BLOCK
+    }
+}
+
+/// Builds the kernels around a shim.
+pub(super) fn build<'m>(module: &'m Module<'_>, entry: &str) -> Result<Kernels<'m>, Error> {
+    let entry =
+        ir::function(module, entry).ok_or_else(|| internal("the entry shim is gone".to_owned()))?;
+    let block = Block::of(entry);
+    let deferred =
+        cold::defer(module, entry).filter(|deferred| deferred.carried.len() <= nvptx::CARRIED);
+    let shape = deferred.map_or(Shape::Plain(entry), Shape::Deferred);
+    let item = match &shape {
+        Shape::Plain(entry) => *entry,
+        Shape::Deferred(deferred) => deferred.item,
+    };
+    item.remove_attribute("noinline");
+    item.add_attribute("alwaysinline");
+    item.set_linkage(LLVMLinkage::LLVMInternalLinkage);
+
+    let mut all = vec![kernel(module, &shape, &block, Form::Any)];
+    if is_simple(item) {
+        all.push(kernel(module, &shape, &block, Form::Line));
+    }
+    let cold = match &shape {
+        Shape::Plain(_) => None,
+        Shape::Deferred(deferred) => {
+            all.push(panic_kernel(module, deferred, &block));
+            Some(deferred.cold)
+        }
+    };
+    let by_address = if block.by_value() { 0 } else { block.size };
+    Ok(Kernels {
+        all,
+        cold,
+        by_address,
+    })
+}
+
+/// Whether a function is small and calls nothing but the machine, so that there may be two of it:
+/// the assembler compiles what kernels call for each of them anew.
+fn is_simple(item: Function<'_>) -> bool {
+    let instructions = item.instructions();
+    instructions.len() <= LARGEST_TWICE
+        && instructions.iter().all(|instruction| {
+            let called = instruction.called_function();
+            !instruction.is_call() || called.is_some_and(Function::is_declaration)
+        })
+}
+
+/// Declares a kernel.
+fn declare<'m>(module: &'m Module<'_>, name: &str, block: &Block, form: Form) -> Kernel<'m> {
+    let types = Types::of(module);
+    let mut parameters = vec![types.ptr; 2];
+    if block.size > 0 {
+        parameters.push(types.ptr);
+    }
+    let function = ir::declare(module, name, types.void, &parameters);
+    llvm!(c::LLVMSetFunctionCallConv(function.raw(), PTX_KERNEL));
+    function.add_attribute("nounwind");
+    let words = match form {
+        Form::Panic => (size_of::<nvptx::Panicked>() / 8) as u64,
+        _ => LAUNCH_WORDS,
+    };
+    by_value(function, LAUNCH, types.i64.array(words), 8);
+    if block.size > 0 && block.by_value() {
+        let bytes = types.i8.array(block.size);
+        by_value(function, BLOCK, bytes, block.align.max(8));
+    } else if block.size > 0 {
+        function.add_parameter_attribute(BLOCK, "noalias", 0);
+        function.add_parameter_attribute(BLOCK, "readonly", 0);
+        function.add_parameter_attribute(BLOCK, "align", block.align);
+    }
+    let all = function.parameters();
+    Kernel {
+        function,
+        form,
+        launch: all[LAUNCH as usize],
+        state: all[STATE as usize],
+    }
+}
+
+/// A kernel that runs the work-items of a launch.
+fn kernel<'m>(module: &'m Module<'_>, shape: &Shape<'m>, block: &Block, form: Form) -> Kernel<'m> {
+    let types = Types::of(module);
+    let (name, dimensions) = match form {
+        Form::Line => (nvptx::LINE, 0..1),
+        _ => (nvptx::KERNEL, 0..3),
+    };
+    let kernel = declare(module, name, block, form);
+    let function = kernel.function;
+    let start = Builder::at_end(function.append_block("entry"));
+    let ids = Ids::of(&kernel, module, &types);
+    let item = function.append_block("item");
+    let outside = function.append_block("outside");
+    let mut inside = types.i1.constant(1);
+    for dimension in dimensions {
+        let id = ids.global(&start, dimension);
+        let size = ids.grid(&start, dimension);
+        let here = start.compare(LLVMIntPredicate::LLVMIntULT, id, size);
+        inside = start.binary(LLVMOpcode::LLVMAnd, inside, here);
+    }
+    start.branch_if(inside, item, outside);
+    let body = Builder::at_end(item);
+    let arguments = [block_of(&kernel, &types)];
+    match shape {
+        Shape::Plain(entry) => {
+            body.call(*entry, &arguments);
+            body.branch(outside);
+        }
+        Shape::Deferred(deferred) => {
+            let result = body.call(deferred.item, &arguments);
+            let place = if deferred.carried.is_empty() {
+                result
+            } else {
+                body.extract(result, 0)
+            };
+            let panicked = function.append_block("panicked");
+            let fine = body.compare(LLVMIntPredicate::LLVMIntEQ, place, types.i32.zero());
+            body.branch_if(fine, outside, panicked);
+            let carried = (0..deferred.carried.len() as u32).map(|index| (result, index + 1));
+            note(&kernel, &ids, panicked, place, carried).branch(outside);
+        }
+    }
+    Builder::at_end(outside).ret(None);
+    kernel
+}
+
+/// The argument block's address in a kernel.
+fn block_of<'m>(kernel: &Kernel<'m>, types: &Types<'m>) -> Value<'m> {
+    let parameters = kernel.function.parameters();
+    let block = parameters.get(BLOCK as usize).copied();
+    block.unwrap_or(types.ptr.poison())
+}
+
+/// Notes where the work-item would have panicked, if it is the first of the launch: in `from`.
+/// Where the record has been written, building goes on.
+fn note<'m>(
+    kernel: &Kernel<'m>,
+    ids: &Ids<'_, 'm, '_>,
+    from: crate::ir::Block<'m>,
+    place: Value<'m>,
+    carried: impl Iterator<Item = (Value<'m>, u32)>,
+) -> Builder<'m> {
+    use std::mem::offset_of;
+    let types = ids.types;
+    let function = kernel.function;
+    let first = function.append_block("first");
+    let noted = function.append_block("noted");
+    let at = Builder::at_end(from);
+    let (zero, one) = (types.i32.zero(), types.i32.constant(1));
+    let claimed = at.compare_exchange(
+        kernel.state,
+        zero,
+        one,
+        LLVMAtomicOrdering::LLVMAtomicOrderingMonotonic,
+    );
+    at.branch_if(at.extract(claimed, 1), first, noted);
+
+    let at = Builder::at_end(first);
+    let within = |start: Value<'m>, offset: usize| {
+        at.element(types.i8, start, types.i64.constant(offset as u64))
+    };
+    let record = at.load(
+        types.ptr,
+        within(kernel.state, offset_of!(nvptx::State, record)),
+    );
+    at.store(place, within(record, offset_of!(nvptx::Record, place)));
+    for dimension in 0..3 {
+        let group = offset_of!(nvptx::Record, group) + 8 * dimension;
+        at.store(ids.group(&at, dimension), within(record, group));
+        let local = at.truncate(ids.local(&at, dimension), types.i32);
+        let place = offset_of!(nvptx::Record, local) + 4 * dimension;
+        at.store(local, within(record, place));
+    }
+    for (index, (result, field)) in carried.enumerate() {
+        let offset = offset_of!(nvptx::Record, carried) + 8 * index;
+        at.store(at.extract(result, field), within(record, offset));
+    }
+    let last = at.store(one, within(record, offset_of!(nvptx::Record, panicked)));
+    last.make_atomic(LLVMAtomicOrdering::LLVMAtomicOrderingRelease, 4);
+    at.branch(noted);
+    Builder::at_end(noted)
+}
+
+/// The kernel that panics as a work-item noted that it would have.
+fn panic_kernel<'m>(module: &'m Module<'_>, deferred: &Deferred<'m>, block: &Block) -> Kernel<'m> {
+    use std::mem::offset_of;
+    let types = Types::of(module);
+    let kernel = declare(module, nvptx::PANIC, block, Form::Panic);
+    let at = Builder::at_end(kernel.function.append_block("entry"));
+    let within =
+        |offset: usize| at.element(types.i8, kernel.launch, types.i64.constant(offset as u64));
+    let place = at.load(types.i32, within(offset_of!(nvptx::Panicked, place)));
+    let ids = within(offset_of!(nvptx::Panicked, ids));
+    let mut arguments = vec![block_of(&kernel, &types), place, ids];
+    for (index, ty) in deferred.carried.iter().enumerate() {
+        let offset = offset_of!(nvptx::Panicked, carried) + 8 * index;
+        arguments.push(at.load(*ty, within(offset)));
+    }
+    at.call(deferred.cold, &arguments);
+    at.unreachable();
+    kernel
+}
+
+/// Has a parameter passed by value, which the device reads where it is.
+fn by_value(function: Function<'_>, parameter: u32, ty: Type<'_>, align: u64) {
+    function.add_type_attribute(parameter, "byval", ty);
+    function.add_parameter_attribute(parameter, "align", align);
+    function.add_parameter_text_attribute(parameter, "nvvm.grid_constant", "");
+    function.add_parameter_attribute(parameter, "noalias", 0);
+    function.add_parameter_attribute(parameter, "readonly", 0);
+}
+
+/// Replaces ids by the device's registers, once the shim is inlined; in what panics later, by what
+/// it is told.
+pub(super) fn bind_ids(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Error> {
+    let types = Types::of(module);
+    for (kind, name) in crate::lower::IDS.into_iter().enumerate() {
+        let Some(function) = ir::function(module, name) else {
+            continue;
+        };
+        for call in function.value().users() {
+            let user = call.block().function();
+            let at = Builder::before(call);
+            let dimension = call.operand(0);
+            let value = if kernels.cold == Some(user) {
+                let told = user.parameters()[2];
+                let index = at.add(types.i32.constant(3 * kind as u64), dimension);
+                at.load(types.i64, at.element(types.i64, told, index))
+            } else if let Some(kernel) = kernels.all.iter().find(|kernel| kernel.function == user) {
+                let ids = Ids::of(kernel, module, &types);
+                let value = |dimension| ids.value(&at, name, dimension);
+                match dimension.constant_integer() {
+                    Some(index @ 0..3) => value(index as usize),
+                    _ => {
+                        let is = |index| {
+                            let index = types.i32.constant(index);
+                            at.compare(LLVMIntPredicate::LLVMIntEQ, dimension, index)
+                        };
+                        let others = at.select(is(1), value(1), value(2));
+                        at.select(is(0), value(0), others)
+                    }
+                }
+            } else {
+                return Err(internal(format!(
+                    "{} asks for ids out of line",
+                    user.name()
+                )));
+            };
+            call.replace_all_uses_with(value);
+            call.erase();
+        }
+        function.delete();
+    }
+    Ok(())
+}
+
+/// Computes ids and sizes from registers and the launch.
+struct Ids<'k, 'm, 'c> {
+    kernel: &'k Kernel<'m>,
+    module: &'m Module<'c>,
+    types: &'k Types<'m>,
+}
+
+impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
+    fn of(kernel: &'k Kernel<'m>, module: &'m Module<'c>, types: &'k Types<'m>) -> Self {
+        Ids {
+            kernel,
+            module,
+            types,
+        }
+    }
+
+    fn value(&self, at: &Builder<'m>, intrinsic: &str, dimension: usize) -> Value<'m> {
+        match intrinsic {
+            intrinsic::GLOBAL_ID => self.global(at, dimension),
+            intrinsic::GRID_SIZE => self.grid(at, dimension),
+            intrinsic::LOCAL_ID => self.local(at, dimension),
+            intrinsic::GROUP_ID => self.group(at, dimension),
+            _ => self.group_size(at, dimension),
+        }
+    }
+
+    /// Whether a dimension has one work-item.
+    fn is_single(&self, dimension: usize) -> bool {
+        self.kernel.form == Form::Line && dimension > 0
+    }
+
+    fn constant(&self, value: u64) -> Value<'m> {
+        self.types.i64.constant(value)
+    }
+
+    /// A special register, as 64 bits.
+    fn register(&self, at: &Builder<'m>, name: &str, dimension: usize) -> Value<'m> {
+        let name = format!(
+            "llvm.nvvm.read.ptx.sreg.{name}.{}",
+            ["x", "y", "z"][dimension]
+        );
+        let function = ir::declare(self.module, &name, self.types.i32, &[]);
+        at.zero_extend(at.call(function, &[]), self.types.i64)
+    }
+
+    /// A word of the launch.
+    fn word(&self, at: &Builder<'m>, index: usize) -> Value<'m> {
+        let index = self.constant(index as u64);
+        let address = at.element(self.types.i64, self.kernel.launch, index);
+        at.load(self.types.i64, address)
+    }
+
+    fn global(&self, at: &Builder<'m>, dimension: usize) -> Value<'m> {
+        if self.is_single(dimension) {
+            return self.constant(0);
+        }
+        let first = at.mul_no_wrap(self.group(at, dimension), self.group_size(at, dimension));
+        at.add(first, self.local(at, dimension))
+    }
+
+    fn grid(&self, at: &Builder<'m>, dimension: usize) -> Value<'m> {
+        if self.is_single(dimension) {
+            return self.constant(1);
+        }
+        let place = std::mem::offset_of!(nvptx::Launch, grid) / 8;
+        self.word(at, place + dimension)
+    }
+
+    fn local(&self, at: &Builder<'m>, dimension: usize) -> Value<'m> {
+        if self.is_single(dimension) {
+            return self.constant(0);
+        }
+        self.register(at, "tid", dimension)
+    }
+
+    fn group(&self, at: &Builder<'m>, dimension: usize) -> Value<'m> {
+        if self.is_single(dimension) {
+            return self.constant(0);
+        }
+        let here = self.register(at, "ctaid", dimension);
+        if self.kernel.form == Form::Line {
+            return here;
+        }
+        let place = std::mem::offset_of!(nvptx::Launch, first_group) / 8;
+        at.add(here, self.word(at, place + dimension))
+    }
+
+    fn group_size(&self, at: &Builder<'m>, dimension: usize) -> Value<'m> {
+        if self.is_single(dimension) {
+            return self.constant(1);
+        }
+        self.register(at, "ntid", dimension)
+    }
+}

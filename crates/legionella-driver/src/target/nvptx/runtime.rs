@@ -1,0 +1,94 @@
+//! Binds what a kernel calls and neither it nor the device has, to the functions of `runtime.ll`.
+
+use std::collections::BTreeMap;
+
+use inkwell::module::Module;
+use legionella_abi::intrinsic;
+use llvm_sys::LLVMLinkage;
+
+use super::internal;
+use super::kernels::Kernels;
+use crate::error::Error;
+use crate::extract::cuts::{Cut, cut};
+use crate::ir::{self, Function, Value};
+
+const TEXT: &std::ffi::CStr = ir::ir_text!("runtime.ll");
+
+/// Copies memory that does not overlap: to, from, length.
+pub(super) const COPY: &str = "legionella.copy";
+/// Copies memory: to, from, length.
+pub(super) const MOVE: &str = "legionella.move";
+/// Fills memory: to, byte, length.
+pub(super) const FILL: &str = "legionella.fill";
+
+const COMPARE: &str = "legionella.compare";
+const TRAP: &str = "legionella.trap";
+const PLACE: &str = "legionella.place";
+
+/// Links the runtime in and leads calls there.
+pub(super) fn link(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Error> {
+    ir::link_text(module, TEXT)?;
+    for function in ir::functions(module) {
+        if function.is_declaration()
+            && let Some(name) = implementation(&function.name())
+            && let Some(ours) = ir::function(module, name)
+            && ours.signature() == function.signature()
+        {
+            // Another promise than ours: it was made for the function that is called.
+            function.value().replace_all_uses_with(ours.value());
+            function.delete();
+        }
+    }
+    for function in ir::functions(module) {
+        let launched = kernels.functions().any(|kernel| kernel == function);
+        if !function.is_declaration() && !launched {
+            function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
+        }
+    }
+    let place = ir::global(module, PLACE).ok_or_else(|| internal(format!("no {PLACE}")))?;
+    let mut seen = BTreeMap::new();
+    kernels.leave_place(module, place, |call| may_panic(call, &mut seen));
+    Ok(())
+}
+
+/// The function of the runtime that a declared function stands for.
+fn implementation(symbol: &str) -> Option<&'static str> {
+    Some(match symbol {
+        "memcmp" | "bcmp" => COMPARE,
+        "llvm.trap" => TRAP,
+        _ => match cut(symbol)? {
+            Cut::Alloc => "legionella.alloc",
+            Cut::AllocZeroed => "legionella.alloc_zeroed",
+            Cut::Dealloc => "legionella.dealloc",
+            Cut::Realloc => "legionella.realloc",
+            Cut::AllocMarker => "legionella.alloc_marker",
+            _ => return None,
+        },
+    })
+}
+
+/// Whether an instruction is a call that a panic may come from. What calls nothing pays nothing.
+fn may_panic<'m>(instruction: Value<'m>, seen: &mut BTreeMap<Function<'m>, bool>) -> bool {
+    if !instruction.is_call() {
+        return false;
+    }
+    match (instruction.called_function(), instruction.callee()) {
+        (Some(called), _) => reaches_panic(called, seen),
+        (None, callee) => !callee.is_some_and(Value::is_inline_assembly),
+    }
+}
+
+/// Whether a function may end in a panic; `seen` has the answers so far. Of recursion it is assumed.
+fn reaches_panic<'m>(function: Function<'m>, seen: &mut BTreeMap<Function<'m>, bool>) -> bool {
+    if [TRAP, intrinsic::PANIC].contains(&&*function.name()) {
+        return true;
+    }
+    if let Some(known) = seen.get(&function) {
+        return *known;
+    }
+    seen.insert(function, true);
+    let instructions = function.instructions();
+    let found = (instructions.into_iter()).any(|instruction| may_panic(instruction, seen));
+    seen.insert(function, found);
+    found
+}

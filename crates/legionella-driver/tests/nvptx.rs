@@ -1,0 +1,216 @@
+//! PTX: what LLVM 22 gets wrong on NVIDIA's devices is mended, and the contract is kept.
+//!
+//! Each test compiles a kernel of `nvptx/kernel.ll` and looks at the text.
+
+use inkwell::context::Context;
+use inkwell::memory_buffer::MemoryBuffer;
+use legionella_abi::nvptx;
+use legionella_abi::protocol::{Options, TargetSpec};
+use legionella_driver::generate::generate;
+use legionella_driver::llvm;
+use legionella_driver::target::Toolbox;
+
+/// The texts of a kernel's code: what is launched, and what panics.
+fn texts(entry: &str, cpu: &str) -> Vec<String> {
+    llvm::load(&llvm::find(None).unwrap()).unwrap();
+    let context = Context::create();
+    let text = include_str!("nvptx/kernel.ll");
+    let text = MemoryBuffer::create_from_memory_range_copy(text.as_bytes(), "kernel");
+    let module = context.create_module_from_ir(text).unwrap();
+    let bitcode = module.write_bitcode_to_memory();
+    let spec = TargetSpec {
+        kind: "nvptx".to_owned(),
+        cpu: cpu.to_owned(),
+    };
+    let (options, toolbox) = (Options::default(), Toolbox::default());
+    let code = generate(bitcode.as_slice(), entry, &spec, &options, &toolbox).unwrap();
+    let text = String::from_utf8(code.bytes).unwrap();
+    text.split('\0').map(str::to_owned).collect()
+}
+
+fn text(entry: &str) -> String {
+    texts(entry, "sm_90").swap_remove(0)
+}
+
+/// The instructions of a function.
+fn body(text: &str, function: &str) -> Vec<String> {
+    let names = |line: &str| line.split([' ', '(']).any(|word| word == function);
+    let mut lines = text.lines();
+    loop {
+        let head = lines.find(|line| names(line) && line.starts_with('.'));
+        assert!(head.is_some(), "no {function} in\n{text}");
+        // A declaration ends in a semicolon, a definition starts with a brace.
+        if lines.find(|line| line.ends_with(';') || *line == "{") == Some("{") {
+            break;
+        }
+    }
+    let instructions = lines.take_while(|line| *line != "}");
+    instructions.map(|line| line.trim().to_owned()).collect()
+}
+
+fn count(lines: &[String], what: &str) -> usize {
+    lines.iter().filter(|line| line.starts_with(what)).count()
+}
+
+#[test]
+fn atomics_keep_their_ordering_and_have_the_scope_of_the_device() {
+    let lines = body(&text("atomics"), nvptx::KERNEL);
+    let order: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| {
+            let line = line.as_str();
+            let fence = line
+                .starts_with("fence.")
+                .then(|| line.trim_end_matches(';'));
+            let operation = line.starts_with("atom").then_some("atom");
+            fence
+                .or(operation)
+                .or(line.starts_with("st.release").then_some("st.release"))
+        })
+        .collect();
+    assert_eq!(
+        order,
+        [
+            "atom",
+            "atom",
+            "fence.acq_rel.gpu",
+            "fence.acq_rel.gpu",
+            "atom",
+            "fence.acq_rel.gpu",
+            "atom",
+            "fence.acq_rel.gpu",
+            "fence.sc.gpu",
+            "atom",
+            "fence.acq_rel.gpu",
+            "st.release",
+        ]
+    );
+    assert!(
+        !lines.iter().any(|line| line.contains(".sys")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn operations_that_the_code_generator_has_not_are_those_of_the_device_library() {
+    let text = text("maths");
+    for wrong in ["ex2.approx", "div.rn.f64", "cvt.rzi", "cvt.rn.f64"] {
+        assert!(!text.contains(wrong), "{wrong} in\n{text}");
+    }
+    // What the test's own functions of these names do instead.
+    let lines = body(&text, nvptx::LINE);
+    assert_eq!(count(&lines, "add.rn.f64"), 1, "{lines:#?}");
+    assert_eq!(count(&lines, "add.rn.f32"), 1, "{lines:#?}");
+}
+
+#[test]
+fn copies_are_wide() {
+    let text = text("memory");
+    for function in ["copy", "move", "fill", "compare"] {
+        let lines = body(&text, &format!("legionella_$_{function}"));
+        let wide = count(&lines, "ld.v4") + count(&lines, "st.v4") + count(&lines, "ld.b32");
+        assert!(wide > 0, "{lines:#?}");
+        let called = format!("call.uni legionella_$_{function}");
+        assert!(
+            text.replace("(retval0), ", "").contains(&called),
+            "{called} in\n{text}"
+        );
+    }
+    assert!(!text.contains("bcmp"), "{text}");
+}
+
+#[test]
+fn sums_and_products_are_not_fused_and_inputs_are_read_only() {
+    let lines = body(&text("bounds"), nvptx::LINE);
+    assert_eq!(count(&lines, "fma"), 0, "{lines:#?}");
+    assert_eq!(count(&lines, "mul.rn.f32"), 1);
+    assert_eq!(count(&lines, "add.rn.f32"), 1);
+    assert_eq!(count(&lines, "ld.global.nc.b32"), 1);
+    assert_eq!(count(&lines, "ld.global.b32"), 1);
+    assert_eq!(count(&lines, "st.global.b32"), 1);
+}
+
+#[test]
+fn panics_are_out_of_the_kernels_way() {
+    let [work, panic] = texts("bounds", "sm_90").try_into().unwrap();
+    for kernel in [nvptx::KERNEL, nvptx::LINE] {
+        assert_eq!(count(&body(&work, kernel), "call"), 0, "{work}");
+    }
+    assert!(!work.contains(".func"), "{work}");
+    assert!(!work.contains(nvptx::PANIC) && !panic.contains(nvptx::KERNEL));
+    let lines = body(&panic, nvptx::PANIC);
+    assert!(count(&lines, "call") > 0, "{panic}");
+    // The address of the launch's state and the first group, for whoever panics further down.
+    assert!(count(&lines, "st.shared") >= 2, "{panic}");
+}
+
+#[test]
+fn an_abort_is_a_panic() {
+    let all = texts("abort", "sm_90").concat();
+    assert!(!all.contains("trap;"), "{all}");
+    assert!(all.contains("legionella_$_trap"), "{all}");
+}
+
+/// What a text says of itself. Zeros at the end of an array may be left out.
+fn needs(text: &str) -> nvptx::Needs {
+    let head = format!(".b8 {}[24] = {{", nvptx::NEEDS);
+    let (_, rest) = text
+        .split_once(&head)
+        .unwrap_or_else(|| panic!("no {head} in {text}"));
+    let (list, _) = rest.split_once('}').unwrap();
+    let mut bytes = list.split(',').map(|byte| byte.trim().parse().unwrap());
+    let mut next = || u64::from_le_bytes(std::array::from_fn(|_| bytes.next().unwrap_or(0)));
+    nvptx::Needs {
+        line: next(),
+        block: next(),
+        stack: next(),
+    }
+}
+
+#[test]
+fn large_argument_blocks_go_by_address() {
+    assert_eq!(needs(&text("large")).block, 5000);
+    let small = text("bounds");
+    assert_eq!(
+        needs(&small),
+        nvptx::Needs {
+            line: 1,
+            block: 0,
+            stack: 0
+        }
+    );
+    assert!(small.contains(".b8 legionella_line_param_2[32]"), "{small}");
+}
+
+#[test]
+fn recursion_asks_for_a_deep_stack() {
+    assert_ne!(needs(&text("recursion")).stack, 0);
+    assert_eq!(needs(&text("recursion")).line, 0);
+}
+
+#[test]
+fn barriers_for_the_optimiser_leave_no_assembly() {
+    let text = text("barrier");
+    assert!(
+        !text.contains("intel_syntax") && !text.contains("inline asm"),
+        "{text}"
+    );
+    assert_eq!(
+        count(&body(&text, nvptx::LINE), "st.global.b32"),
+        1,
+        "{text}"
+    );
+}
+
+#[test]
+fn code_is_for_the_machine_that_was_asked_for() {
+    for (cpu, target) in [
+        ("sm_75", ".target sm_75"),
+        ("sm_90a", ".target sm_90a"),
+        ("sm_120", ".target sm_120"),
+        ("sm_999", ".target sm_121"),
+    ] {
+        let text = texts("bounds", cpu).swap_remove(0);
+        assert!(text.contains(target), "{cpu}: {text}");
+    }
+}

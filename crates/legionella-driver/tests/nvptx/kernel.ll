@@ -1,0 +1,172 @@
+; A kernel as the linker step leaves it, with one of everything that LLVM 22 gets wrong on NVIDIA's
+; devices, or gives up on. Its argument block: an input, an output, a number.
+declare i64 @legionella.global_id(i32)
+declare ptr @legionella.immutable(ptr)
+declare void @legionella.panic(ptr)
+declare float @llvm.exp2.f32(float)
+declare float @llvm.fma.f32(float, float, float)
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+declare void @llvm.trap()
+declare i32 @bcmp(ptr, ptr, i64)
+declare i128 @llvm.fptoui.sat.i128.f64(double)
+
+; The device library's functions, as far as they are told apart by what they return.
+define double @legionella.maths.frem.f64(double %x, double %y) noinline {
+  %r = fsub double %x, %y
+  ret double %r
+}
+define float @legionella.maths.exp2.f32(float %x) noinline {
+  %r = fadd float %x, 1.0
+  ret float %r
+}
+define double @legionella.maths.uitofp.f64.i128(i128 %n) noinline {
+  %low = trunc i128 %n to i64
+  %r = bitcast i64 %low to double
+  ret double %r
+}
+define i128 @legionella.maths.fptoui.sat.i128.f64(double %x) noinline {
+  %low = bitcast double %x to i64
+  %r = zext i64 %low to i128
+  ret i128 %r
+}
+; Without the device library's panics in it, a program has none.
+define void @legionella.panic_handler(ptr %info) noreturn {
+  call void @legionella.panic(ptr %info)
+  unreachable
+}
+
+; y[i] = s * x[i] + y[i], where i is in bounds.
+define void @bounds(ptr noundef nonnull readonly align 8 dereferenceable(32) %block) {
+start:
+  %xp = load ptr, ptr %block, align 8
+  %x = call ptr @legionella.immutable(ptr %xp)
+  %yp = getelementptr i8, ptr %block, i64 8
+  %y = load ptr, ptr %yp, align 8
+  %np = getelementptr i8, ptr %block, i64 16
+  %n = load i64, ptr %np, align 8
+  %sp = getelementptr i8, ptr %block, i64 24
+  %s = load float, ptr %sp, align 4
+  %i = call i64 @legionella.global_id(i32 0)
+  %in = icmp ult i64 %i, %n
+  br i1 %in, label %fine, label %out
+fine:
+  %xi = getelementptr float, ptr %x, i64 %i
+  %yi = getelementptr float, ptr %y, i64 %i
+  %a = load float, ptr %xi, align 4
+  %b = load float, ptr %yi, align 4
+  %product = fmul float %s, %a
+  %sum = fadd float %product, %b
+  store float %sum, ptr %yi, align 4
+  ret void
+out:
+  call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
+  unreachable
+}
+
+define void @atomics(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+  %p = load ptr, ptr %block, align 8
+  %relaxed = atomicrmw add ptr %p, i32 1 monotonic, align 4
+  %p1 = getelementptr i32, ptr %p, i64 1
+  %acquire = atomicrmw add ptr %p1, i32 2 acquire, align 4
+  %p2 = getelementptr i32, ptr %p, i64 2
+  %release = atomicrmw xchg ptr %p2, i32 3 release, align 4
+  %p3 = getelementptr i32, ptr %p, i64 3
+  %both = atomicrmw or ptr %p3, i32 4 acq_rel, align 4
+  %p4 = getelementptr i32, ptr %p, i64 4
+  %total = atomicrmw umax ptr %p4, i32 5 seq_cst, align 4
+  %p5 = getelementptr i32, ptr %p, i64 5
+  store atomic i32 6, ptr %p5 release, align 4
+  ret void
+}
+
+define void @maths(ptr noundef nonnull readonly align 16 dereferenceable(48) %block) {
+  %p = load ptr, ptr %block, align 8
+  %ap = getelementptr i8, ptr %block, i64 8
+  %a = load double, ptr %ap, align 8
+  %fp = getelementptr i8, ptr %block, i64 16
+  %f = load float, ptr %fp, align 8
+  %np = getelementptr i8, ptr %block, i64 32
+  %n = load i128, ptr %np, align 16
+  %rem = frem double %a, 3.0
+  store double %rem, ptr %p, align 8
+  %power = call float @llvm.exp2.f32(float %f)
+  %p1 = getelementptr i8, ptr %p, i64 8
+  store float %power, ptr %p1, align 8
+  %wide = uitofp i128 %n to double
+  %p2 = getelementptr i8, ptr %p, i64 16
+  store double %wide, ptr %p2, align 8
+  %back = call i128 @llvm.fptoui.sat.i128.f64(double %a)
+  %p3 = getelementptr i8, ptr %p, i64 32
+  store i128 %back, ptr %p3, align 16
+  ret void
+}
+
+define void @memory(ptr noundef nonnull readonly align 8 dereferenceable(24) %block) {
+  %to = load ptr, ptr %block, align 8
+  %fromp = getelementptr i8, ptr %block, i64 8
+  %from = load ptr, ptr %fromp, align 8
+  %np = getelementptr i8, ptr %block, i64 16
+  %n = load i64, ptr %np, align 8
+  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %n, i1 false)
+  call void @llvm.memmove.p0.p0.i64(ptr %to, ptr %from, i64 1000, i1 false)
+  call void @llvm.memset.p0.i64(ptr %to, i8 7, i64 %n, i1 false)
+  %c = call i32 @bcmp(ptr %to, ptr %from, i64 %n)
+  store i32 %c, ptr %to, align 4
+  ret void
+}
+
+define void @abort(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+start:
+  %p = load ptr, ptr %block, align 8
+  %v = load i32, ptr %p, align 4
+  %bad = icmp eq i32 %v, 0
+  br i1 %bad, label %end, label %fine
+fine:
+  ret void
+end:
+  call void @llvm.trap()
+  unreachable
+}
+
+define void @large(ptr noundef nonnull readonly align 8 dereferenceable(5000) %block) {
+  %p = load ptr, ptr %block, align 8
+  %last = getelementptr i8, ptr %block, i64 4992
+  %v = load i64, ptr %last, align 8
+  store i64 %v, ptr %p, align 8
+  ret void
+}
+
+define i32 @factorial(i32 %n) noinline {
+start:
+  %done = icmp eq i32 %n, 0
+  br i1 %done, label %one, label %more
+one:
+  ret i32 1
+more:
+  %m = sub i32 %n, 1
+  %r = call i32 @factorial(i32 %m)
+  %s = call i32 @factorial(i32 %r)
+  %p = mul i32 %s, %n
+  ret i32 %p
+}
+define void @recursion(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+  %p = load ptr, ptr %block, align 8
+  %n = load i32, ptr %p, align 4
+  %r = call i32 @factorial(i32 %n)
+  store i32 %r, ptr %p, align 4
+  ret void
+}
+
+; What `black_box` is made of, in the host's dialect and with its registers.
+define void @barrier(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+  %p = load ptr, ptr %block, align 8
+  %kept = alloca i32, align 4
+  store i32 7, ptr %kept, align 4
+  call void asm sideeffect inteldialect "", "r,~{memory}"(ptr %kept)
+  %v = load i32, ptr %kept, align 4
+  %w = call i32 asm sideeffect inteldialect "/* $0 */", "=r,0"(i32 %v)
+  store i32 %w, ptr %p, align 4
+  ret void
+}
