@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use legionella_device::DeviceData;
 
@@ -61,20 +61,48 @@ impl Accelerator {
         best.ok_or_else(|| Error::NoSuchAccelerator {
             name: "best".to_owned(),
             known: Vec::new(),
-        })
+        })?
+        .or_renewed()
     }
 
-    /// The accelerator of that name, such as `cpu`.
+    /// The accelerator of that name, such as `cpu` or `cuda:0`. If it was [lost](Error::DeviceLost),
+    /// this is a new one on the same device.
     ///
     /// # Errors
-    /// [`Error::NoSuchAccelerator`], which lists those there are.
+    /// [`Error::NoSuchAccelerator`], which lists those there are; [`Error::DeviceLost`] if a lost
+    /// one can't be opened anew.
     pub fn by_name(name: &str) -> Result<Accelerator> {
         let all = Accelerator::list()?;
         let found = all.iter().find(|accelerator| accelerator.name() == name);
-        found.cloned().ok_or_else(|| Error::NoSuchAccelerator {
-            name: name.to_owned(),
-            known: all.iter().map(|known| known.name().to_owned()).collect(),
-        })
+        found
+            .cloned()
+            .ok_or_else(|| Error::NoSuchAccelerator {
+                name: name.to_owned(),
+                known: all.iter().map(|known| known.name().to_owned()).collect(),
+            })?
+            .or_renewed()
+    }
+
+    /// The accelerator itself, or the one that came after it was lost.
+    fn or_renewed(self) -> Result<Accelerator> {
+        static RENEWED: Mutex<Vec<Accelerator>> = Mutex::new(Vec::new());
+        if !self.backend().is_lost() {
+            return Ok(self);
+        }
+        let mut renewed = RENEWED.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = renewed.iter().rfind(|other| other.name() == self.name());
+        let latest = latest.unwrap_or(&self);
+        if !latest.backend().is_lost() {
+            return Ok(latest.clone());
+        }
+        let new = Accelerator::new(latest.backend().renewed()?);
+        renewed.push(new.clone());
+        Ok(new)
+    }
+
+    /// What the accelerator is, in words.
+    pub fn description(&self) -> String {
+        self.0.backend.description()
     }
 
     /// What the accelerator is called.

@@ -81,7 +81,19 @@ pub enum Error {
         bytes: usize,
     },
 
-    /// The accelerator stopped answering. Buffers on it are lost; another may be opened.
+    /// The accelerator refused something, and goes on.
+    #[error("accelerator `{accelerator}` refused: {reason}")]
+    Device {
+        /// The accelerator.
+        accelerator: String,
+        /// What its driver said.
+        reason: String,
+    },
+
+    /// The accelerator stopped answering. Buffers on it are lost; [`Accelerator::by_name`] gives it
+    /// anew.
+    ///
+    /// [`Accelerator::by_name`]: crate::Accelerator::by_name
     #[error("accelerator `{accelerator}` is lost: {reason}")]
     DeviceLost {
         /// The accelerator.

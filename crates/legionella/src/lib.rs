@@ -47,7 +47,8 @@
 extern crate self as legionella;
 
 mod accelerator;
-mod backend;
+#[doc(hidden)]
+pub mod backend;
 mod buffer;
 #[doc(hidden)]
 pub mod code;

@@ -87,22 +87,24 @@ fn main() -> ExitCode {
         eprintln!("which accelerator?\n{USAGE}");
         return ExitCode::from(2);
     };
-    match Accelerator::by_name(name) {
-        Ok(accelerator) => run(&suite, &accelerator, &options),
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(2)
-        }
+    if let Err(error) = Accelerator::by_name(name) {
+        eprintln!("{error}");
+        return ExitCode::from(2);
     }
+    run(&suite, name, &options)
 }
 
 /// Runs the cases that the options ask for, with one line each.
-fn run(suite: &Suite, accelerator: &Accelerator, options: &Options) -> ExitCode {
+fn run(suite: &Suite, accelerator: &str, options: &Options) -> ExitCode {
     panics::keep_quiet();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for case in suite.matching(&options.filter) {
         let start = Instant::now();
-        let outcome = case.run(accelerator);
+        // Anew for each case: one that loses the accelerator fails alone.
+        let outcome = match Accelerator::by_name(accelerator) {
+            Ok(accelerator) => case.run(&accelerator),
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
         let milliseconds = start.elapsed().as_secs_f64() * 1e3;
         let detail = match &outcome {
             Outcome::Passed => {

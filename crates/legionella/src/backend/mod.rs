@@ -17,12 +17,29 @@ use crate::error::Result;
 use crate::schedule::slot::Running;
 
 pub(crate) mod cpu;
+mod cuda;
 
 /// Finds the devices of one kind.
 type Find = fn() -> Result<Vec<Arc<dyn Backend>>>;
 
 /// All kinds of devices, the fastest kind first.
-const BACKENDS: [Find; 1] = [cpu::devices];
+const BACKENDS: [Find; 2] = [cuda::devices, cpu::devices];
+
+/// What a vendor's software is to this machine.
+#[derive(Clone, Debug)]
+pub enum Runtime {
+    /// It is there; its version in words.
+    Works(String),
+    /// There is none, or no device for it; in words.
+    Absent(String),
+    /// It is there and can't be used, for this reason.
+    Broken(String),
+}
+
+/// The software that each kind of device needs beside this crate, with the kind's target and vendor.
+pub fn runtimes() -> Vec<(&'static str, Runtime)> {
+    vec![("nvptx (NVIDIA)", cuda::runtime())]
+}
 
 /// All devices of this machine, in order of preference.
 pub(crate) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
@@ -37,6 +54,9 @@ pub(crate) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
 pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// What people call the device; no two have the same name.
     fn name(&self) -> &str;
+
+    /// What people want to know of the device.
+    fn description(&self) -> String;
 
     /// What code is generated for.
     fn target(&self) -> TargetSpec;
@@ -92,10 +112,23 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// # Safety
     /// `code` was generated for [`Backend::target`] by the driver.
     unsafe fn load(&self, kernel: &Arc<str>, code: &[u8]) -> Result<Box<dyn Code>>;
+
+    /// Whether the device stopped answering, so that everything on it is lost.
+    fn is_lost(&self) -> bool {
+        false
+    }
+
+    /// A lost device as a new one, without anything that it held.
+    fn renewed(&self) -> Result<Arc<dyn Backend>>;
 }
 
 /// Code of one kernel, loaded on one device.
 pub(crate) trait Code: Send + Sync {
+    /// Why work-groups of that size can't run, if they can't.
+    fn refuses(&self, _group: [u64; 3]) -> Option<&'static str> {
+        None
+    }
+
     /// Runs a launch of this code, which must be [finished](Running::finish) once, soon or later.
     fn start(&self, launch: Running);
 }
@@ -110,6 +143,11 @@ pub(crate) struct Program {
 impl Program {
     pub(crate) fn new(kernel: Arc<str>, code: Box<dyn Code>) -> Self {
         Program { kernel, code }
+    }
+
+    /// Why work-groups of that size can't run, if they can't.
+    pub(crate) fn refuses(&self, group: [u64; 3]) -> Option<&'static str> {
+        self.code.refuses(group)
     }
 
     /// Runs a launch whose turn has come.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use legionella::Accelerator;
+use legionella::backend::Runtime;
 use legionella::code::Settings;
 
 use super::findings::{Report, State};
@@ -18,7 +19,7 @@ pub(super) fn accelerators(report: &mut Report) {
             for accelerator in all {
                 let found = match accelerator.name() {
                     "cpu" => processor(),
-                    _ => "works".to_owned(),
+                    _ => accelerator.description(),
                 };
                 report.add(ACCELERATORS, accelerator.name(), State::Good, found);
             }
@@ -67,10 +68,20 @@ fn processor() -> String {
     format!("{name}, {threads} threads, {}", has.join(" "))
 }
 
-/// Libraries by which programs will reach devices.
+/// Software of vendors by which programs reach devices, or will.
 pub(super) fn vendor_libraries(report: &mut Report) {
+    for (target, runtime) in legionella::backend::runtimes() {
+        let (state, found) = match runtime {
+            Runtime::Works(found) => (State::Good, found),
+            Runtime::Absent(found) => (State::Note, found),
+            Runtime::Broken(found) => (State::Warning, found),
+        };
+        let finding = report.add(ACCELERATORS, target, state, found);
+        if state == State::Warning {
+            finding.advise("programs run on the CPU; install the vendor's current driver");
+        }
+    }
     let libraries = [
-        ("nvptx (NVIDIA)", "libcuda.so.1"),
         ("amdgpu (AMD)", "libhsa-runtime64.so.1"),
         ("spirv (Vulkan)", "libvulkan.so.1"),
     ];

@@ -92,6 +92,10 @@ impl Backend for Cpu {
         self.name
     }
 
+    fn description(&self) -> String {
+        format!("the processor, {} threads", self.pool.threads())
+    }
+
     fn target(&self) -> TargetSpec {
         TargetSpec {
             kind: "cpu".into(),
@@ -178,6 +182,10 @@ impl Backend for Cpu {
             pool: Arc::clone(&self.pool),
             _object: Some(object),
         }))
+    }
+
+    fn renewed(&self) -> Result<Arc<dyn Backend>> {
+        Ok(Arc::new(Cpu::new(self.name, self.pool.threads())))
     }
 }
 

@@ -1,0 +1,422 @@
+//! Launches in flight: from their turn to their end.
+//!
+//! Takes launches whose turn has come and issues them to streams of the device, each to the next
+//! one, so that launches that are not ordered overlap. A thread watches for their ends and finishes
+//! them; it looks all the time while something is in flight that started lately, and less often
+//! the longer that takes.
+
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::hint::spin_loop;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use legionella_abi::nvptx::{self, Record};
+
+use super::api::{self, Address, Event, Function, Stream};
+use super::device::Device;
+use super::panics::{self, Panics};
+use super::states::{Place, States, parameter};
+use crate::error::{Error, Result};
+use crate::schedule::slot::Running;
+
+/// Streams of a device.
+const STREAMS: usize = 8;
+
+/// How long the watching thread looks for new launches before it goes to sleep.
+const PATIENCE: Duration = Duration::from_micros(100);
+
+/// How long launches are looked at without a pause; then for a share of the time they have taken.
+const EAGER: Duration = Duration::from_millis(1);
+const SHARE: u32 = 32;
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
+
+/// Largest grid of the device, in work-groups.
+const LARGEST: [u64; 3] = [(1 << 31) - 1, 65535, 65535];
+
+/// Kernel functions of one module.
+pub(super) struct Functions {
+    /// For any launch.
+    pub(super) any: Function,
+    /// For whole launches of one dimension.
+    pub(super) line: Option<Function>,
+    /// Size of the argument block, if it is passed by address.
+    pub(super) block: Option<usize>,
+    /// For panics.
+    pub(super) panics: Panics,
+}
+
+// SAFETY: functions of a module may be launched by any thread.
+unsafe impl Send for Functions {}
+// SAFETY: as above.
+unsafe impl Sync for Functions {}
+
+/// The launches of one device.
+pub(super) struct Launches {
+    device: Arc<Device>,
+    states: States,
+    streams: Vec<Stream>,
+    turn: AtomicUsize,
+    events: Mutex<Vec<Event>>,
+    watched: AtomicBool,
+    /// How many flights are in `arrivals`.
+    new: AtomicUsize,
+    arrivals: Mutex<VecDeque<Flight>>,
+    arrived: Condvar,
+}
+
+// SAFETY: streams and events may be used by any thread.
+unsafe impl Send for Launches {}
+// SAFETY: as above.
+unsafe impl Sync for Launches {}
+
+/// A launch that the device has.
+struct Flight {
+    functions: Arc<Functions>,
+    launch: Running,
+    event: Event,
+    place: Place,
+    since: Instant,
+}
+
+// SAFETY: events may be used by any thread.
+unsafe impl Send for Flight {}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Launches {
+    /// # Safety
+    /// The device's context is current.
+    pub(super) unsafe fn new(device: &Arc<Device>) -> Result<Self> {
+        // SAFETY: the caller's promise.
+        let streams = (0..STREAMS).map(|_| unsafe { device.new_stream() });
+        Ok(Launches {
+            device: Arc::clone(device),
+            streams: streams.collect::<Result<_>>()?,
+            // SAFETY: the caller's promise.
+            states: unsafe { States::new(device) }?,
+            turn: AtomicUsize::new(0),
+            events: Mutex::default(),
+            watched: AtomicBool::new(false),
+            new: AtomicUsize::new(0),
+            arrivals: Mutex::default(),
+            arrived: Condvar::new(),
+        })
+    }
+
+    /// Runs a launch.
+    pub(super) fn start(self: &Arc<Self>, functions: &Arc<Functions>, launch: Running) {
+        if launch.cancelled().load(Ordering::Relaxed) {
+            let kernel = launch.program().kernel.clone();
+            return launch.finish(Err(Error::Cancelled { kernel }));
+        }
+        let issued = self
+            .watch()
+            .and_then(|()| self.device.with_context(|_| self.issue(functions, &launch)));
+        match issued {
+            Ok((event, place)) => {
+                let flight = Flight {
+                    functions: Arc::clone(functions),
+                    launch,
+                    event,
+                    place,
+                    since: Instant::now(),
+                };
+                let mut arrivals = lock(&self.arrivals);
+                arrivals.push_back(flight);
+                self.new.store(arrivals.len(), Ordering::Release);
+                drop(arrivals);
+                self.arrived.notify_one();
+            }
+            Err(error) => launch.finish(Err(error)),
+        }
+    }
+
+    /// Gives a launch to the device. The context is current.
+    fn issue(&self, functions: &Functions, launch: &Running) -> Result<(Event, Place)> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let stream = self.streams[turn % self.streams.len()];
+        let place = self.states.take(&self.device)?;
+        let event = self.event()?;
+        let issued = self.launch_all(functions, launch, place, stream);
+        // SAFETY: event and stream are the device's.
+        let recorded = unsafe { (self.device.api().record_event)(event, stream) };
+        match issued.and(self.device.check(recorded)) {
+            Ok(()) => Ok((event, place)),
+            Err(error) => {
+                // Parts of the launch may run: they end before it does.
+                // SAFETY: as above.
+                unsafe { (self.device.api().wait_stream)(stream) };
+                Err(error)
+            }
+        }
+    }
+
+    /// An event that no flight has.
+    fn event(&self) -> Result<Event> {
+        if let Some(event) = lock(&self.events).pop() {
+            return Ok(event);
+        }
+        let mut event = null_mut();
+        // SAFETY: valid for writes; the context is current.
+        self.device.check(unsafe {
+            (self.device.api().create_event)(&mut event, api::EVENT_DISABLE_TIMING)
+        })?;
+        Ok(event)
+    }
+
+    /// Launches a grid, in as many parts as the device takes it in.
+    fn launch_all(
+        &self,
+        functions: &Functions,
+        launch: &Running,
+        place: Place,
+        stream: Stream,
+    ) -> Result<()> {
+        let space = launch.space();
+        let single = space.grid[1..] == [1, 1] && space.group[1..] == [1, 1];
+        let whole = single && space.groups[0] <= LARGEST[0];
+        self.with_block(functions, launch, stream, |block| {
+            let start = |function, first_group: [u64; 3], groups: [u64; 3]| {
+                let part = nvptx::Launch {
+                    grid: space.grid,
+                    first_group,
+                };
+                let parameters = [parameter(&part), parameter(&place.state), block];
+                // SAFETY: the parameters are those of the contract; the block is readable.
+                unsafe { self.call(function, groups, space.group, parameters, stream) }
+            };
+            if let Some(line) = functions.line.filter(|_| whole) {
+                return start(line, [0; 3], space.groups);
+            }
+            let starts = |d: usize| (0..space.groups[d]).step_by(LARGEST[d] as usize);
+            for z in starts(2) {
+                for y in starts(1) {
+                    for x in starts(0) {
+                        let first = [x, y, z];
+                        let left = |d: usize| (space.groups[d] - first[d]).min(LARGEST[d]);
+                        start(functions.any, first, [0, 1, 2].map(left))?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Gives the argument block of a launch as a parameter: itself, or its address on the device.
+    fn with_block(
+        &self,
+        functions: &Functions,
+        launch: &Running,
+        stream: Stream,
+        call: impl FnOnce(*mut c_void) -> Result<()>,
+    ) -> Result<()> {
+        let Some(size) = functions.block else {
+            return call(launch.block().cast_mut().cast());
+        };
+        let api = self.device.api();
+        let mut copied: Address = 0;
+        // SAFETY: the block is readable for its size. In the stream's order the copy lives until
+        // what `call` launches has ended.
+        unsafe {
+            self.device
+                .check((api.allocate_async)(&mut copied, size, stream))?;
+            let uploaded = (api.upload)(copied, launch.block().cast(), size, stream);
+            let called = self
+                .device
+                .check(uploaded)
+                .and_then(|()| call((&raw mut copied).cast()));
+            called.and(self.device.check((api.free_async)(copied, stream)))
+        }
+    }
+
+    /// # Safety
+    /// The parameters are what the function takes; of a block without bytes nothing is read.
+    unsafe fn call(
+        &self,
+        function: Function,
+        groups: [u64; 3],
+        group: [u64; 3],
+        mut parameters: [*mut c_void; 3],
+        stream: Stream,
+    ) -> Result<()> {
+        let [x, y, z] = groups.map(|count| count as u32);
+        let [width, height, depth] = group.map(|size| size as u32);
+        let parameters = parameters.as_mut_ptr();
+        // SAFETY: the caller's promise. The driver copies the parameters before it returns.
+        self.device.check(unsafe {
+            (self.device.api().launch)(
+                function,
+                x,
+                y,
+                z,
+                width,
+                height,
+                depth,
+                0,
+                stream,
+                parameters,
+                null_mut(),
+            )
+        })
+    }
+
+    /// Starts the thread that watches, once.
+    fn watch(self: &Arc<Self>) -> Result<()> {
+        if self.watched.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let launches = Arc::clone(self);
+        let spawned = thread::Builder::new()
+            .name(format!("legionella-{}", self.device.name()))
+            .spawn(move || launches.serve());
+        match spawned {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.watched.store(false, Ordering::Relaxed);
+                Err(Error::Device {
+                    accelerator: self.device.name().to_owned(),
+                    reason: format!("no thread could be started: {error}"),
+                })
+            }
+        }
+    }
+
+    /// The life of the thread that watches.
+    fn serve(&self) {
+        let mut flights: Vec<Flight> = Vec::new();
+        let mut idle_since = Instant::now();
+        loop {
+            if self.new.load(Ordering::Acquire) > 0 {
+                self.welcome(&mut lock(&self.arrivals), &mut flights);
+            }
+            if flights.is_empty() {
+                if idle_since.elapsed() < PATIENCE {
+                    spin_loop();
+                    continue;
+                }
+                let mut arrivals = lock(&self.arrivals);
+                while arrivals.is_empty() {
+                    arrivals =
+                        (self.arrived.wait(arrivals)).unwrap_or_else(PoisonError::into_inner);
+                }
+                self.welcome(&mut arrivals, &mut flights);
+                continue;
+            }
+            let mut ended = false;
+            let mut index = 0;
+            while index < flights.len() {
+                match self.outcome(&flights[index]) {
+                    None => index += 1,
+                    Some(outcome) => {
+                        self.land(flights.remove(index), outcome);
+                        ended = true;
+                    }
+                }
+            }
+            idle_since = Instant::now();
+            if !ended {
+                pause(&flights);
+            }
+        }
+    }
+
+    fn welcome(&self, arrivals: &mut VecDeque<Flight>, flights: &mut Vec<Flight>) {
+        flights.extend(arrivals.drain(..));
+        self.new.store(0, Ordering::Release);
+    }
+
+    /// How a launch ended; `None` if it runs.
+    fn outcome(&self, flight: &Flight) -> Option<Result<()>> {
+        let mut running = false;
+        let asked = self.device.with_context(|api| {
+            // SAFETY: the event is the device's.
+            match unsafe { (api.query_event)(flight.event) } {
+                api::NOT_READY => running = true,
+                code => self.device.check(code)?,
+            }
+            Ok(())
+        });
+        (!running).then_some(asked)
+    }
+
+    fn land(&self, flight: Flight, outcome: Result<()>) {
+        lock(&self.events).push(flight.event);
+        let outcome =
+            outcome.and_then(
+                |()| match self.states.give_back(&self.device, flight.place)? {
+                    None => Ok(()),
+                    Some(record) => Err(self.panic(&record, &flight)),
+                },
+            );
+        flight.launch.finish(outcome);
+    }
+
+    /// The panic that a work-item of a launch left.
+    fn panic(&self, record: &Record, flight: &Flight) -> Error {
+        let launch = &flight.launch;
+        let kernel = &launch.program().kernel;
+        let item = panics::item(record, launch.space());
+        if record.place == 0 {
+            return panics::error(record, item, kernel);
+        }
+        let told = self
+            .device
+            .with_context(|_| self.panic_alone(record, flight));
+        match told {
+            Ok(record) => panics::error(&record, item, kernel),
+            Err(error) => panics::unspoken(&error, item, kernel),
+        }
+    }
+
+    /// Runs a kernel's function for panics and gives the record that it leaves. The context is
+    /// current.
+    fn panic_alone(&self, record: &Record, flight: &Flight) -> Result<Record> {
+        let launch = &flight.launch;
+        let functions = &flight.functions;
+        let function = functions
+            .panics
+            .function(&self.device, &launch.program().kernel)?;
+        let panicked = panics::panicked(record, launch.space());
+        let place = self.states.take(&self.device)?;
+        let stream = self.streams[0];
+        self.with_block(functions, launch, stream, |block| {
+            let parameters = [parameter(&panicked), parameter(&place.state), block];
+            // SAFETY: as for the launch itself, which is not finished.
+            unsafe { self.call(function, [1; 3], [1; 3], parameters, stream) }
+        })?;
+        // SAFETY: the stream is the device's.
+        (self.device).check(unsafe { (self.device.api().wait_stream)(stream) })?;
+        let record = self.states.give_back(&self.device, place)?;
+        record.ok_or_else(|| Error::Device {
+            accelerator: self.device.name().to_owned(),
+            reason: "the function for panics did not panic".to_owned(),
+        })
+    }
+}
+
+/// Waits a little, in proportion to how long the youngest launch has taken.
+fn pause(flights: &[Flight]) {
+    let Some(youngest) = flights.iter().map(|flight| flight.since).max() else {
+        return;
+    };
+    let taken = youngest.elapsed();
+    if taken < EAGER {
+        spin_loop();
+    } else {
+        thread::sleep((taken / SHARE).min(LONGEST_PAUSE));
+    }
+}
+
+impl std::fmt::Debug for Launches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Launches")
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,279 @@
+//! Memory of buffers on a CUDA device.
+//!
+//! Comes from the driver's pool, which keeps what was freed for the next allocation. All copies of
+//! the host go through one stream and are waited for.
+
+use std::alloc::Layout;
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
+
+use super::api::{self, Address, Stream};
+use super::device::Device;
+use crate::error::{Error, Result};
+
+/// What the driver aligns all memory to.
+const ALIGN: usize = 256;
+
+/// How much of a pattern is laid out on the host before the device copies it on.
+const PATTERN: usize = 64 << 10;
+
+/// A device's memory.
+#[derive(Debug)]
+pub(super) struct Memory {
+    stream: Stream,
+    pooled: bool,
+    /// Where memory of a larger alignment really starts.
+    starts: Mutex<HashMap<Address, Address>>,
+}
+
+impl Memory {
+    /// # Safety
+    /// The device's context is current.
+    pub(super) unsafe fn new(device: &Device) -> Result<Self> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Ok(Memory {
+                stream: device.new_stream()?,
+                pooled: device.keep_pool()?,
+                starts: Mutex::default(),
+            })
+        }
+    }
+
+    /// Memory of a layout, which has a size.
+    pub(super) fn allocate(
+        &self,
+        device: &Device,
+        layout: Layout,
+        zeroed: bool,
+    ) -> Result<NonNull<u8>> {
+        let none = || Error::OutOfMemory {
+            accelerator: device.name().to_owned(),
+            bytes: layout.size(),
+        };
+        let extra = if layout.align() > ALIGN {
+            layout.align()
+        } else {
+            0
+        };
+        let size = layout.size().checked_add(extra).ok_or_else(none)?;
+        let mut start: Address = 0;
+        let allocated = device.with_context(|api| {
+            // SAFETY: `start` is valid for writes, and the stream is the device's.
+            let code = unsafe {
+                if self.pooled {
+                    (api.allocate_async)(&mut start, size, self.stream)
+                } else {
+                    (api.allocate)(&mut start, size)
+                }
+            };
+            device.check(code)
+        });
+        match allocated {
+            Err(Error::Device { .. }) => return Err(none()),
+            other => other?,
+        }
+        let mut address = start;
+        if extra > 0 {
+            address = start.next_multiple_of(layout.align() as u64);
+            let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+            starts.insert(address, start);
+        }
+        device.with_context(|api| {
+            if zeroed {
+                // SAFETY: the memory is that large, and nobody has it yet.
+                device
+                    .check(unsafe { (api.fill_bytes)(address, 0, layout.size(), self.stream) })?;
+            }
+            self.wait(device)
+        })?;
+        NonNull::new(address as *mut u8).ok_or_else(none)
+    }
+
+    /// Frees memory. What a lost device had is gone with it.
+    ///
+    /// # Safety
+    /// [`Memory::allocate`] gave it, and nothing uses it any more.
+    pub(super) unsafe fn free(&self, device: &Device, memory: NonNull<u8>) {
+        let address = memory.as_ptr().addr() as Address;
+        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = starts.remove(&address).unwrap_or(address);
+        drop(starts);
+        let freed = device.with_context(|api| {
+            // SAFETY: the caller's promise.
+            device.check(unsafe {
+                if self.pooled {
+                    (api.free_async)(start, self.stream)
+                } else {
+                    (api.free)(start)
+                }
+            })
+        });
+        if let Err(error) = freed {
+            tracing::debug!(%error, "memory was not freed");
+        }
+    }
+
+    /// # Safety
+    /// As for [`Backend::upload`](crate::backend::Backend::upload).
+    pub(super) unsafe fn upload(
+        &self,
+        device: &Device,
+        from: *const u8,
+        to: *mut u8,
+        len: usize,
+    ) -> Result<()> {
+        self.transfer(device, len, |api| {
+            // SAFETY: the caller's promise; the copy is waited for.
+            unsafe { (api.upload)(to.addr() as Address, from.cast(), len, self.stream) }
+        })
+    }
+
+    /// # Safety
+    /// As for [`Backend::download`](crate::backend::Backend::download).
+    pub(super) unsafe fn download(
+        &self,
+        device: &Device,
+        from: *const u8,
+        to: *mut u8,
+        len: usize,
+    ) -> Result<()> {
+        self.transfer(device, len, |api| {
+            // SAFETY: the caller's promise; the copy is waited for.
+            unsafe {
+                (api.download)(
+                    to.cast::<c_void>(),
+                    from.addr() as Address,
+                    len,
+                    self.stream,
+                )
+            }
+        })
+    }
+
+    /// # Safety
+    /// As for [`Backend::copy`](crate::backend::Backend::copy).
+    pub(super) unsafe fn copy(
+        &self,
+        device: &Device,
+        from: *const u8,
+        to: *mut u8,
+        len: usize,
+    ) -> Result<()> {
+        let (source, target) = (from.addr() as Address, to.addr() as Address);
+        if source.abs_diff(target) >= len as u64 {
+            return self.transfer(device, len, |api| {
+                // SAFETY: the caller's promise; the places don't overlap.
+                unsafe { (api.copy)(target, source, len, self.stream) }
+            });
+        }
+        // The driver copies between places that don't overlap only.
+        let layout = Layout::from_size_align(len, ALIGN).map_err(|_| Error::OutOfMemory {
+            accelerator: device.name().to_owned(),
+            bytes: len,
+        })?;
+        let between = self.allocate(device, layout, false)?;
+        let stop = between.as_ptr().addr() as Address;
+        let copied = self.transfer(device, len, |api| {
+            // SAFETY: `between` is new and as large; the caller's promise for the others.
+            unsafe {
+                match (api.copy)(stop, source, len, self.stream) {
+                    0 => (api.copy)(target, stop, len, self.stream),
+                    failed => failed,
+                }
+            }
+        });
+        // SAFETY: allocated above; the copies were waited for.
+        unsafe { self.free(device, between) };
+        copied
+    }
+
+    /// # Safety
+    /// As for [`Backend::fill`](crate::backend::Backend::fill).
+    pub(super) unsafe fn fill(
+        &self,
+        device: &Device,
+        pattern: *const u8,
+        pattern_len: usize,
+        to: *mut u8,
+        count: usize,
+    ) -> Result<()> {
+        let len = pattern_len * count;
+        if len == 0 {
+            return Ok(());
+        }
+        // SAFETY: the caller's promise.
+        let pattern = unsafe { std::slice::from_raw_parts(pattern, pattern_len) };
+        let target = to.addr() as Address;
+        let stream = self.stream;
+        self.transfer(device, len, |api| {
+            // SAFETY: the caller's promise on the memory.
+            unsafe {
+                match *pattern {
+                    [first, ..] if pattern.iter().all(|byte| *byte == first) => {
+                        (api.fill_bytes)(target, first, len, stream)
+                    }
+                    [a, b] => (api.fill_halves)(target, u16::from_ne_bytes([a, b]), count, stream),
+                    [a, b, c, d] => {
+                        (api.fill_words)(target, u32::from_ne_bytes([a, b, c, d]), count, stream)
+                    }
+                    _ => fill_by_copies(api, stream, pattern, target, len),
+                }
+            }
+        })
+    }
+
+    /// Runs copies and waits for them.
+    fn transfer(
+        &self,
+        device: &Device,
+        len: usize,
+        copy: impl FnOnce(&api::Api) -> api::Code,
+    ) -> Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        device.with_context(|api| {
+            device.check(copy(api))?;
+            self.wait(device)
+        })
+    }
+
+    /// Waits for what the stream was given. The context is current.
+    fn wait(&self, device: &Device) -> Result<()> {
+        // SAFETY: the stream is the device's.
+        device.check(unsafe { (device.api().wait_stream)(self.stream) })
+    }
+}
+
+/// What is filled doubles each time: the device reads it from the start and writes it behind.
+///
+/// # Safety
+/// `to` is valid for `len` bytes on the device whose context is current, and nothing else uses them.
+unsafe fn fill_by_copies(
+    api: &api::Api,
+    stream: Stream,
+    pattern: &[u8],
+    to: Address,
+    len: usize,
+) -> api::Code {
+    let copies = (PATTERN / pattern.len()).max(1);
+    let start = pattern.repeat(copies.min(len / pattern.len()));
+    // SAFETY: the caller's promise. Pageable memory has been read when the call returns, as far as
+    // the stream is waited for before `start` goes, which it is.
+    let mut code = unsafe { (api.upload)(to, start.as_ptr().cast(), start.len(), stream) };
+    if code == 0 {
+        // SAFETY: as above.
+        code = unsafe { (api.wait_stream)(stream) };
+    }
+    let mut filled = start.len();
+    while filled < len && code == 0 {
+        let more = filled.min(len - filled);
+        // SAFETY: the caller's promise; the places don't overlap.
+        code = unsafe { (api.copy)(to + filled as u64, to, more, stream) };
+        filled += more;
+    }
+    code
+}

@@ -1,0 +1,341 @@
+//! NVIDIA's devices as accelerators, by way of their driver.
+//!
+//! Takes code as PTX texts (contract: [`legionella_abi::nvptx`]).
+//!
+//! * [`api`]: the driver's functions, from the library that the machine has;
+//! * [`device`]: a device's context, and what the driver's results mean;
+//! * [`memory`]: where buffers are;
+//! * [`module`]: loading of generated code;
+//! * [`launches`]: launches in flight;
+//! * [`states`]: where launches leave their panics;
+//! * [`panics`]: what they left, as errors.
+
+use std::alloc::Layout;
+use std::ffi::{c_char, c_int};
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::{Arc, OnceLock};
+
+use legionella_abi::protocol::TargetSpec;
+use legionella_device::Index;
+
+use super::{Backend, Code, Runtime};
+use crate::code::Machine;
+use crate::error::{Error, Result};
+use crate::schedule::slot::Running;
+
+mod api;
+mod device;
+mod launches;
+mod memory;
+mod module;
+mod panics;
+mod states;
+
+use api::{Absent, Api};
+use device::Device;
+use launches::{Functions, Launches};
+use memory::Memory;
+
+/// The oldest compute capability that code is generated for.
+const OLDEST: c_int = 75;
+
+/// Work-items of a group that the caller leaves to us.
+const GROUP: usize = 256;
+
+/// Most work-items of a group, in all and in each dimension.
+const LARGEST_GROUP: u64 = 1024;
+const LARGEST_EXTENTS: [u64; 3] = [1024, 1024, 64];
+
+/// All of NVIDIA's devices in this machine.
+pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
+    let api = match api::api() {
+        Ok(api) => api,
+        Err(Absent::Nothing(_)) => return Ok(Vec::new()),
+        Err(Absent::Broken(reason)) => {
+            tracing::warn!(reason, "NVIDIA's driver can't be used");
+            return Ok(Vec::new());
+        }
+    };
+    let mut found: Vec<Arc<dyn Backend>> = Vec::new();
+    for index in 0..count(api) {
+        match Cuda::find(api, index) {
+            Ok(cuda) if cuda.capability >= OLDEST => found.push(Arc::new(cuda)),
+            Ok(cuda) => tracing::info!(
+                name = cuda.name,
+                model = cuda.model,
+                "the device is too old"
+            ),
+            Err(code) => tracing::warn!(index, reason = api.describe(code), "no device"),
+        }
+    }
+    Ok(found)
+}
+
+fn count(api: &Api) -> c_int {
+    let mut count = 0;
+    // SAFETY: valid for writes.
+    match unsafe { (api.device_count)(&mut count) } {
+        0 => count,
+        _ => 0,
+    }
+}
+
+/// NVIDIA's driver, in words.
+pub(super) fn runtime() -> Runtime {
+    match api::api() {
+        Ok(api) => {
+            let version = api.version();
+            let (major, minor) = (version / 1000, version % 1000 / 10);
+            Runtime::Works(format!("the driver offers CUDA {major}.{minor}"))
+        }
+        Err(Absent::Nothing(reason)) => Runtime::Absent(reason),
+        Err(Absent::Broken(reason)) => Runtime::Broken(reason),
+    }
+}
+
+/// One device, whose context is made when it is first used.
+pub(crate) struct Cuda {
+    api: &'static Api,
+    name: String,
+    number: api::Device,
+    model: String,
+    /// 90 for 9.0.
+    capability: c_int,
+    multiprocessors: c_int,
+    memory: usize,
+    machine: Machine,
+    opened: OnceLock<Result<Opened>>,
+}
+
+/// What is there once a device is used.
+struct Opened {
+    device: Arc<Device>,
+    memory: Memory,
+    launches: Arc<Launches>,
+}
+
+// SAFETY: streams may be used by any thread.
+unsafe impl Send for Opened {}
+// SAFETY: as above.
+unsafe impl Sync for Opened {}
+
+impl Cuda {
+    fn find(api: &'static Api, index: c_int) -> std::result::Result<Self, api::Code> {
+        let (mut number, mut memory) = (0, 0);
+        let mut name = [0u8; 256];
+        let succeed = |code: api::Code| if code == 0 { Ok(()) } else { Err(code) };
+        // SAFETY: all pointers are valid for writes, the name's for as many bytes as are said.
+        unsafe {
+            succeed((api.device)(&mut number, index))?;
+            let start = name.as_mut_ptr().cast::<c_char>();
+            succeed((api.device_name)(start, name.len() as c_int, number))?;
+            succeed((api.device_memory)(&mut memory, number))?;
+        }
+        let attribute = |attribute| {
+            let mut value = 0;
+            // SAFETY: as above.
+            succeed(unsafe { (api.device_attribute)(&mut value, attribute, number) })?;
+            Ok::<c_int, api::Code>(value)
+        };
+        let capability = 10 * attribute(api::CAPABILITY_MAJOR)? + attribute(api::CAPABILITY_MINOR)?;
+        let len = name
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap_or(name.len());
+        Ok(Cuda {
+            api,
+            name: format!("cuda:{index}"),
+            number,
+            model: String::from_utf8_lossy(&name[..len]).into_owned(),
+            capability,
+            multiprocessors: attribute(api::MULTIPROCESSORS)?,
+            memory,
+            machine: machine(capability, api.version()),
+            opened: OnceLock::new(),
+        })
+    }
+
+    fn opened(&self) -> Result<&Opened> {
+        let opened = self.opened.get_or_init(|| {
+            let device = Arc::new(Device::open(self.api, &self.name, self.number)?);
+            device.with_context(|_| {
+                // SAFETY: the context is current.
+                unsafe {
+                    Ok(Opened {
+                        memory: Memory::new(&device)?,
+                        launches: Arc::new(Launches::new(&device)?),
+                        device: Arc::clone(&device),
+                    })
+                }
+            })
+        });
+        opened.as_ref().map_err(Error::clone)
+    }
+}
+
+/// The machine of a compute capability: it runs PTX of all earlier ones.
+fn machine(capability: c_int, driver: c_int) -> Machine {
+    let mut features: Vec<String> = (OLDEST..=capability)
+        .map(|number| format!("sm_{number}"))
+        .collect();
+    features.push(format!("sm_{capability}a"));
+    Machine::new(&format!("sm_{capability} by driver {driver}"), features)
+}
+
+impl Backend for Cuda {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn description(&self) -> String {
+        format!(
+            "{}, compute capability {}.{}, {} multiprocessors, {:.1} GB",
+            self.model,
+            self.capability / 10,
+            self.capability % 10,
+            self.multiprocessors,
+            self.memory as f64 / 1e9
+        )
+    }
+
+    fn target(&self) -> TargetSpec {
+        TargetSpec {
+            kind: "nvptx".into(),
+            cpu: format!("sm_{}", self.capability),
+        }
+    }
+
+    fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// Rows of 32 where there are several dimensions, so that a warp is in one row and a group
+    /// is no line.
+    fn group_size(&self, grid: Index) -> Index {
+        if grid[1] == 1 && grid[2] == 1 {
+            return [GROUP, 1, 1];
+        }
+        let fitting = |extent: usize, most: usize| extent.min(most).next_power_of_two();
+        let x = fitting(grid[0], 32);
+        let y = fitting(grid[1], GROUP / x);
+        let z = fitting(grid[2], (GROUP / (x * y)).min(64));
+        [x, y, z]
+    }
+
+    fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>> {
+        let opened = self.opened()?;
+        opened.memory.allocate(&opened.device, layout, zeroed)
+    }
+
+    unsafe fn free(&self, memory: NonNull<u8>, _layout: Layout) {
+        if let Ok(opened) = self.opened() {
+            // SAFETY: the caller's promise.
+            unsafe { opened.memory.free(&opened.device, memory) }
+        }
+    }
+
+    unsafe fn upload(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()> {
+        let opened = self.opened()?;
+        // SAFETY: the caller's promise.
+        unsafe { opened.memory.upload(&opened.device, from, to, len) }
+    }
+
+    unsafe fn download(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()> {
+        let opened = self.opened()?;
+        // SAFETY: the caller's promise.
+        unsafe { opened.memory.download(&opened.device, from, to, len) }
+    }
+
+    unsafe fn copy(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()> {
+        let opened = self.opened()?;
+        // SAFETY: the caller's promise.
+        unsafe { opened.memory.copy(&opened.device, from, to, len) }
+    }
+
+    unsafe fn fill(
+        &self,
+        pattern: *const u8,
+        pattern_len: usize,
+        to: *mut u8,
+        count: usize,
+    ) -> Result<()> {
+        let opened = self.opened()?;
+        // SAFETY: the caller's promise.
+        unsafe {
+            opened
+                .memory
+                .fill(&opened.device, pattern, pattern_len, to, count)
+        }
+    }
+
+    unsafe fn load(&self, kernel: &Arc<str>, code: &[u8]) -> Result<Box<dyn Code>> {
+        let opened = self.opened()?;
+        // SAFETY: the context is current; the code is as the caller promises.
+        let code = (opened.device)
+            .with_context(|_| unsafe { module::load(&opened.device, kernel, code) })?;
+        Ok(Box::new(Program {
+            functions: code.functions,
+            most_items: code.most_items,
+            launches: Arc::clone(&opened.launches),
+        }))
+    }
+
+    fn is_lost(&self) -> bool {
+        matches!(self.opened.get(), Some(Ok(opened)) if opened.device.is_lost())
+    }
+
+    /// After some errors the driver gives a process no other context, whatever the process does.
+    fn renewed(&self) -> Result<Arc<dyn Backend>> {
+        if let Some(Ok(opened)) = self.opened.get() {
+            opened.device.reset()?;
+        }
+        let new = Cuda {
+            name: self.name.clone(),
+            model: self.model.clone(),
+            machine: self.machine.clone(),
+            opened: OnceLock::new(),
+            ..*self
+        };
+        match new.opened() {
+            Ok(_) => Ok(Arc::new(new)),
+            Err(error) => Err(Error::DeviceLost {
+                accelerator: self.name.clone(),
+                reason: format!("{error}; it can't be opened anew in this process: start another"),
+            }),
+        }
+    }
+}
+
+/// Code of one kernel on a device.
+struct Program {
+    functions: Arc<Functions>,
+    most_items: u64,
+    launches: Arc<Launches>,
+}
+
+impl Code for Program {
+    fn refuses(&self, group: [u64; 3]) -> Option<&'static str> {
+        let items = group.iter().fold(1, |all: u64, &d| all.saturating_mul(d));
+        if items > LARGEST_GROUP || (0..3).any(|d| group[d] > LARGEST_EXTENTS[d]) {
+            return Some("the device takes work-groups of up to 1024 x 1024 x 64, and 1024 in all");
+        }
+        if items > self.most_items {
+            return Some("the kernel needs too many registers for a work-group of that size");
+        }
+        None
+    }
+
+    fn start(&self, launch: Running) {
+        self.launches.start(&self.functions, launch);
+    }
+}
+
+impl fmt::Debug for Cuda {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cuda")
+            .field("name", &self.name)
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
+}

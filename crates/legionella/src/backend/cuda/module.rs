@@ -1,0 +1,145 @@
+//! Loading of generated code: the driver compiles PTX for the device.
+
+use std::ffi::{CStr, CString, c_int, c_void};
+use std::ptr::null_mut;
+use std::sync::Arc;
+
+use legionella_abi::nvptx::{self, Needs};
+
+use super::api::{self, Function, Module};
+use super::device::Device;
+use super::launches::Functions;
+use super::panics::Panics;
+use crate::code;
+use crate::error::{Error, Result};
+
+/// Room for what the driver's compiler has to say.
+const LOG: usize = 8 << 10;
+
+/// Code that is loaded. It stays for as long as the context.
+pub(super) struct Loaded {
+    pub(super) functions: Arc<Functions>,
+    /// Most work-items that a group of it may have: large groups leave each few registers.
+    pub(super) most_items: u64,
+}
+
+/// Loads the code of a kernel. The device's context is current.
+///
+/// # Safety
+/// The driver process generated the code.
+pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Result<Loaded> {
+    let refused = |reason: String| {
+        Error::from(code::Error::NotLoaded {
+            kernel: kernel.to_string(),
+            reason,
+        })
+    };
+    let mut texts = code.splitn(2, |&byte| byte == 0).map(CString::new);
+    let mut text = || texts.next().transpose();
+    let no_text = |_| refused("it is no text".to_owned());
+    let (work, panic) = (text().map_err(no_text)?, text().map_err(no_text)?);
+    let module = compile(device, &work.unwrap_or_default(), &refused)?;
+    let needs = needs(device, module)?;
+    if needs.stack > 0 {
+        device.deepen_stacks(needs.stack as usize)?;
+    }
+    let any = function(device, module, nvptx::KERNEL)?;
+    let line = match needs.line {
+        0 => None,
+        _ => Some(function(device, module, nvptx::LINE)?),
+    };
+    let mut most_items = u64::MAX;
+    for function in [Some(any), line].into_iter().flatten() {
+        let mut most: c_int = 0;
+        // SAFETY: valid for writes; a function of this context.
+        device.check(unsafe {
+            (device.api().function_attribute)(&mut most, api::MAX_THREADS_PER_BLOCK, function)
+        })?;
+        most_items = most_items.min(most.max(0) as u64);
+    }
+    Ok(Loaded {
+        functions: Arc::new(Functions {
+            any,
+            line,
+            block: (needs.block > 0).then_some(needs.block as usize),
+            panics: Panics::new(panic),
+        }),
+        most_items,
+    })
+}
+
+/// The function that panics, of the text that has it. The device's context is current.
+pub(super) fn load_panic(device: &Device, kernel: &Arc<str>, text: &CStr) -> Result<Function> {
+    let refused = |reason: String| {
+        Error::from(code::Error::NotLoaded {
+            kernel: kernel.to_string(),
+            reason,
+        })
+    };
+    device.deepen_stacks(0)?;
+    let module = compile(device, text, &refused)?;
+    function(device, module, nvptx::PANIC)
+}
+
+fn compile(device: &Device, text: &CStr, refused: &dyn Fn(String) -> Error) -> Result<Module> {
+    let mut module = null_mut();
+    let mut log = vec![0u8; LOG];
+    let mut options = [api::JIT_ERROR_LOG, api::JIT_ERROR_LOG_SIZE];
+    // The size is passed in the place of a pointer.
+    let mut values = [
+        log.as_mut_ptr().cast::<c_void>(),
+        std::ptr::without_provenance_mut(LOG),
+    ];
+    // SAFETY: the text is terminated; the options have the values that they ask for, and the log
+    // has room for what is said of it.
+    let result = unsafe {
+        (device.api().load_module)(
+            &mut module,
+            text.as_ptr().cast(),
+            options.len() as u32,
+            options.as_mut_ptr(),
+            values.as_mut_ptr(),
+        )
+    };
+    if result == 0 {
+        return Ok(module);
+    }
+    if api::is_fatal(result) {
+        device.check(result)?;
+    }
+    let said = CStr::from_bytes_until_nul(&log).map_or_else(|_| "".into(), CStr::to_string_lossy);
+    Err(refused(format!(
+        "{}: {}",
+        device.api().describe(result),
+        said.trim_end()
+    )))
+}
+
+/// A function of a module.
+fn function(device: &Device, module: Module, name: &str) -> Result<Function> {
+    let mut function = null_mut();
+    let name = CString::new(name).unwrap_or_default();
+    // SAFETY: valid for writes; the name is terminated.
+    device.check(unsafe { (device.api().function)(&mut function, module, name.as_ptr()) })?;
+    Ok(function)
+}
+
+/// What a module says of itself.
+fn needs(device: &Device, module: Module) -> Result<Needs> {
+    let (mut address, mut len) = (0, 0);
+    let mut needs = Needs::default();
+    let name = CString::new(nvptx::NEEDS).unwrap_or_default();
+    // SAFETY: valid for writes; the name is terminated; the variable is a `Needs`. Without a stream
+    // the copy is done when the call returns.
+    unsafe {
+        device.check((device.api().global)(
+            &mut address,
+            &mut len,
+            module,
+            name.as_ptr(),
+        ))?;
+        let to = (&raw mut needs).cast();
+        device.check((device.api().download_now)(to, address, size_of::<Needs>()))?;
+    }
+    Ok(needs)
+}
