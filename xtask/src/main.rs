@@ -3,6 +3,8 @@
 //! Takes a command, builds `cargo-legionella` and what the command needs through it, and runs
 //! that. Knows nothing of how kernels are compiled: it uses the tools as a user would.
 
+mod pack;
+mod ptxas;
 mod suite;
 mod tools;
 
@@ -44,6 +46,23 @@ enum Command {
         /// What the suite itself is given, after `--`.
         #[arg(last = true)]
         rest: Vec<String>,
+    },
+    /// Have NVIDIA's assembler check the code of all kernels; no GPU is needed.
+    Ptxas {
+        /// Only kernels whose name contains this.
+        #[arg(long, default_value = "")]
+        filter: String,
+        /// Architectures to generate code for.
+        #[arg(long, value_delimiter = ',', default_values = ptxas::ARCHITECTURES)]
+        architectures: Vec<String>,
+    },
+    /// Pack suite and benchmarks into a folder, for a machine without Rust.
+    Pack {
+        /// The folder to make.
+        folder: PathBuf,
+        /// Targets to generate code for ahead of time, such as `nvptx:sm_90`.
+        #[arg(long)]
+        prebuild: Option<String>,
     },
     /// Measure speed, side by side with peers.
     Bench {
@@ -97,6 +116,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             suite.args(["--accelerator", &accelerator]);
             tools::succeed(suite.args(rest))
         }
+        Command::Pack { folder, prebuild } => pack::run(&tools, &folder, prebuild.as_deref()),
+        Command::Ptxas {
+            filter,
+            architectures,
+        } => ptxas::run(&tools, &filter, &architectures),
         Command::Bench { names, json, list } => {
             let mut benches = tools.benches()?;
             benches.args(json.then_some("--json"));

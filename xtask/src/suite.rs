@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 
+use crate::ptxas;
 use crate::tools::{Tools, succeed};
 
 /// Packages that are tested in steps of their own, or that only run under the wrapper.
@@ -21,7 +22,7 @@ const APART: [&str; 5] = [
 ];
 
 /// Kinds of accelerators that there are backends for, by the first part of their names.
-const KINDS: [&str; 1] = ["cpu"];
+const KINDS: [&str; 2] = ["cpu", "cuda"];
 
 /// What has been run so far.
 #[derive(Default)]
@@ -83,6 +84,18 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
                 .args(["test", "--package", "cargo-legionella"]),
         )
     })?;
+
+    if ptxas::find().is_some() {
+        let architectures = ptxas::ARCHITECTURES.map(str::to_owned);
+        summary.step("code of all kernels for NVIDIA's devices", || {
+            ptxas::run(tools, "", &architectures)
+        })?;
+    } else {
+        summary.skipped.push(format!(
+            "code of all kernels for NVIDIA's devices: {}",
+            ptxas::ADVICE
+        ));
+    }
 
     let accelerators = tools.accelerators()?;
     ensure!(!accelerators.is_empty(), "no accelerator, not even the CPU");

@@ -49,6 +49,25 @@ impl Tools {
         self.target.join("release").join(name)
     }
 
+    /// The built driver.
+    pub fn driver(&self) -> PathBuf {
+        let name = format!("legionella-driver{}", env::consts::EXE_SUFFIX);
+        self.target.join("release").join(name)
+    }
+
+    /// Builds a program of the workspace through the wrapper and gives its path.
+    pub fn executable(&self, package: &str) -> anyhow::Result<PathBuf> {
+        let mut build = self.legionella("build");
+        succeed(build.args(["--release", "--package", package]))?;
+        Ok(self.wrapped(package))
+    }
+
+    /// Where a program that was built through the wrapper is.
+    pub fn wrapped(&self, name: &str) -> PathBuf {
+        let name = format!("{name}{}", env::consts::EXE_SUFFIX);
+        self.target.join("wrapped").join("release").join(name)
+    }
+
     /// Plain cargo, in the repository's root.
     pub fn cargo(&self) -> Command {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
