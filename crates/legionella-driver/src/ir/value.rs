@@ -370,12 +370,6 @@ impl<'m> Value<'m> {
         Block::from_raw(llvm!(c::LLVMGetInstructionParent(self.0)))
     }
 
-    /// The instruction behind this one in its block.
-    pub(crate) fn next(self) -> Option<Value<'m>> {
-        let next = llvm!(c::LLVMGetNextInstruction(self.0));
-        (!next.is_null()).then(|| Value::from_raw(next))
-    }
-
     /// Makes a load or store atomic.
     pub(crate) fn make_atomic(self, ordering: llvm_sys::LLVMAtomicOrdering, align: u32) {
         llvm!(c::LLVMSetOrdering(self.0, ordering));

@@ -34,6 +34,7 @@ pub(super) const TARGET: Target = Target {
     machine,
     native: &[],
     lacking: |_| Vec::new(),
+    support: &[],
     lockstep: true,
     optimise,
     emit,
