@@ -139,17 +139,19 @@ fn check(
         }
         Err(error) => return Ok(Outcome::Failed(error.to_string())),
     };
-    fs::write(file, &code)?;
-    let output = Command::new(assembler)
-        .args(["--gpu-name", architecture, "--output-file", "/dev/null"])
-        .arg(file)
-        .output()
-        .with_context(|| assembler.display().to_string())?;
-    if output.status.success() {
-        return Ok(Outcome::Passed);
+    for text in code.split(|&byte| byte == 0) {
+        fs::write(file, text)?;
+        let output = Command::new(assembler)
+            .args(["--gpu-name", architecture, "--output-file", "/dev/null"])
+            .arg(file)
+            .output()
+            .with_context(|| assembler.display().to_string())?;
+        if !output.status.success() {
+            let said = [output.stdout, output.stderr].concat();
+            return Ok(Outcome::Failed(String::from_utf8_lossy(&said).into_owned()));
+        }
     }
-    let said = [output.stdout, output.stderr].concat();
-    Ok(Outcome::Failed(String::from_utf8_lossy(&said).into_owned()))
+    Ok(Outcome::Passed)
 }
 
 /// The kernels of an executable. Its bundle stays for as long as the process lives.

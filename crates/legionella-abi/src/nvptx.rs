@@ -35,6 +35,12 @@ pub struct Needs {
     /// 0 if the assembler knows how much stack a work-item needs. Else, with recursion or calls
     /// through pointers, the bytes of all variables on it, each function counted once.
     pub stack: u64,
+    /// 1 if the launch has to give memory to each group: the first [`Needs::front`] bytes of it, and
+    /// those that the launch's arguments ask for behind them.
+    pub dynamic: u64,
+    /// Bytes of shared memory, a multiple of 128, that the launch has to give in front of what its
+    /// arguments ask for.
+    pub front: u64,
 }
 
 /// Largest argument block that is passed by value, in bytes. All parameters together may take

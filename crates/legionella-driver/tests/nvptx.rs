@@ -153,7 +153,7 @@ fn an_abort_is_a_panic() {
 
 /// What a text says of itself. Zeros at the end of an array may be left out.
 fn needs(text: &str) -> nvptx::Needs {
-    let head = format!(".b8 {}[24] = {{", nvptx::NEEDS);
+    let head = format!(".b8 {}[40] = {{", nvptx::NEEDS);
     let (_, rest) = text
         .split_once(&head)
         .unwrap_or_else(|| panic!("no {head} in {text}"));
@@ -164,6 +164,8 @@ fn needs(text: &str) -> nvptx::Needs {
         line: next(),
         block: next(),
         stack: next(),
+        dynamic: next(),
+        front: next(),
     }
 }
 
@@ -175,8 +177,7 @@ fn large_argument_blocks_go_by_address() {
         needs(&small),
         nvptx::Needs {
             line: 1,
-            block: 0,
-            stack: 0
+            ..nvptx::Needs::default()
         }
     );
     assert!(small.contains(".b8 legionella_line_param_2[32]"), "{small}");
@@ -200,6 +201,76 @@ fn barriers_for_the_optimiser_leave_no_assembly() {
         1,
         "{text}"
     );
+}
+
+#[test]
+fn values_go_past_barriers_for_the_optimiser_by_their_registers() {
+    let text = text("crossed");
+    let lines = body(&text, nvptx::LINE);
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("st.global.b32") && line.ends_with("41;")),
+        "{text}"
+    );
+}
+
+#[test]
+fn items_that_wait_tell_each_other_where() {
+    let text = text("together");
+    let lines = body(&text, nvptx::LINE);
+    // Two labels are two bits; then, if they differ, twice to say where.
+    assert_eq!(count(&lines, "barrier.red.popc.u32"), 4, "{text}");
+    assert_eq!(count(&lines, "barrier.sync"), 2, "{text}");
+    assert!(
+        !text.contains("aligned") && !text.contains("bar."),
+        "{text}"
+    );
+    assert!(
+        count(&lines, "st.shared") > 0 && count(&lines, "ld.shared") > 0,
+        "{text}"
+    );
+    assert_eq!(
+        count(&lines, "ld.b32") + count(&lines, "st.b32"),
+        0,
+        "{text}"
+    );
+    // What panics is not among it.
+    assert_eq!(count(&lines, "call"), 0, "{text}");
+}
+
+#[test]
+fn labels_that_are_known_when_the_kernel_runs_are_compared() {
+    let text = text("swapped");
+    let lines = body(&text, nvptx::LINE);
+    assert_eq!(count(&lines, "barrier.red.popc.u32"), 2, "{text}");
+}
+
+#[test]
+fn large_tiles_are_the_launchs_to_give() {
+    let large = text("spacious");
+    let needs_memory = needs(&large);
+    assert_eq!(
+        (needs_memory.dynamic, needs_memory.front),
+        (1, 65536),
+        "{large}"
+    );
+    assert!(large.contains(".extern .shared"), "{large}");
+    let small = text("together");
+    assert_eq!(
+        (needs(&small).dynamic, needs(&small).front),
+        (0, 0),
+        "{small}"
+    );
+}
+
+#[test]
+fn lanes_agree_on_what_they_came_for() {
+    let text = text("lanes");
+    let lines = body(&text, nvptx::LINE);
+    assert_eq!(count(&lines, "shfl.sync.idx"), 2, "{text}");
+    // Who is there; who came to the exchange, and to the barrier; and if that differs, who is left.
+    assert_eq!(count(&lines, "vote.sync.ballot"), 4, "{text}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub(super) fn mark(module: &Module<'_>, from: &[&str]) {
     let mut ahead: Vec<_> = from
         .iter()
         .filter_map(|name| ir::function(module, name))
+        .filter(|function| !function.has_attribute("noreturn"))
         .collect();
     let mut often: BTreeSet<_> = ahead.iter().copied().collect();
     while let Some(function) = ahead.pop() {

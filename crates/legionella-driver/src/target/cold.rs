@@ -45,7 +45,7 @@ pub(in crate::target) fn defer<'m>(
     Some(split(module, entry, &region, &plan))
 }
 
-/// The blocks from which every way ends in a panic.
+/// The blocks from which every way ends in a panic, and which concern no other item.
 struct Region<'m> {
     blocks: BTreeSet<Block<'m>>,
     /// Ways into the region: from a block outside, by the successor of that index. The place of
@@ -65,7 +65,7 @@ impl<'m> Region<'m> {
                 let ends = terminator.is(LLVMOpcode::LLVMUnreachable)
                     || (!successors.is_empty()
                         && successors.iter().all(|next| blocks.contains(next)));
-                if ends {
+                if ends && !block.instructions().into_iter().any(is_collective) {
                     blocks.insert(*block);
                 }
             }
@@ -151,6 +151,13 @@ struct Plan<'m> {
     moved: Vec<Value<'m>>,
 }
 
+/// Whether other items take part in an instruction: one that panics alone and later can't do it.
+fn is_collective(instruction: Value<'_>) -> bool {
+    instruction
+        .called_function()
+        .is_some_and(|function| function.has_attribute("convergent"))
+}
+
 fn is_lifetime_marker(instruction: Value<'_>) -> bool {
     instruction
         .called_function()
@@ -168,9 +175,9 @@ fn repeatable(value: Value<'_>) -> bool {
         ) => true,
         // The argument block doesn't change during a launch; what it points to does.
         Some(LLVMLoad) => value.operand(0).is_address_in_parameter(),
-        Some(LLVMCall) => value.called_function().is_some_and(|function| {
-            function.name().starts_with("legionella.") && function.has_attribute("speculatable")
-        }),
+        Some(LLVMCall) => value
+            .called_function()
+            .is_some_and(|function| crate::lower::IDS.contains(&function.name().as_str())),
         _ => false,
     }
 }

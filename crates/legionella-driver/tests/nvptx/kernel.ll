@@ -170,3 +170,74 @@ define void @barrier(ptr noundef nonnull readonly align 8 dereferenceable(8) %bl
   store i32 %w, ptr %p, align 4
   ret void
 }
+
+declare void @legionella.barrier(i32, ptr)
+declare ptr @legionella.shared(i64, i64, i32)
+declare ptr @legionella.dynamic_shared()
+declare i32 @legionella.subgroup_lane()
+declare i32 @legionella.subgroup_shuffle(i32, i32, ptr)
+define void @legionella.barrier_failed(ptr %place, ptr %other) noreturn {
+  call void @legionella.panic(ptr %place)
+  unreachable
+}
+@here = private constant i64 1
+@there = private constant i64 2
+
+; Barriers with two labels, and a tile between them.
+define void @together(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+  %p = load ptr, ptr %block, align 8
+  %i = call i64 @legionella.global_id(i32 0)
+  %tile = call ptr @legionella.shared(i64 1024, i64 4, i32 1)
+  %slot = getelementptr i32, ptr %tile, i64 %i
+  %n = trunc i64 %i to i32
+  store i32 %n, ptr %slot, align 4
+  call void @legionella.barrier(i32 4, ptr @here)
+  %v = load i32, ptr %tile, align 4
+  call void @legionella.barrier(i32 8, ptr @there)
+  %out = getelementptr i32, ptr %p, i64 %i
+  store i32 %v, ptr %out, align 4
+  ret void
+}
+
+; A barrier whose label depends on the item.
+define void @swapped(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+  %p = load ptr, ptr %block, align 8
+  %label = load i32, ptr %p, align 4
+  call void @legionella.barrier(i32 %label, ptr @here)
+  store i32 1, ptr %p, align 4
+  ret void
+}
+
+; More shared memory than code may ask for by itself, and memory of the launch's size behind it.
+define void @spacious(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+  %p = load ptr, ptr %block, align 8
+  %tile = call ptr @legionella.shared(i64 65500, i64 4, i32 1)
+  %more = call ptr @legionella.dynamic_shared()
+  store i32 1, ptr %tile, align 4
+  store i32 2, ptr %more, align 4
+  call void @legionella.barrier(i32 4, ptr @here)
+  %v = load i32, ptr %more, align 4
+  store i32 %v, ptr %p, align 4
+  ret void
+}
+
+define void @lanes(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+  %p = load ptr, ptr %block, align 8
+  %lane = call i32 @legionella.subgroup_lane()
+  %other = xor i32 %lane, 1
+  %v = call i32 @legionella.subgroup_shuffle(i32 %lane, i32 %other, ptr @here)
+  call void @legionella.barrier(i32 0, ptr @there)
+  store i32 %v, ptr %p, align 4
+  ret void
+}
+
+; Operands of an optimisation barrier that change places.
+define void @crossed(ptr noundef nonnull readonly align 8 dereferenceable(16) %block) {
+  %p = load ptr, ptr %block, align 8
+  %q = getelementptr i8, ptr %block, i64 8
+  %n = load i32, ptr %q, align 4
+  %both = call {i32, i32} asm sideeffect inteldialect "", "=&r,=&r,1,0"(i32 %n, i32 41)
+  %first = extractvalue {i32, i32} %both, 0
+  store i32 %first, ptr %p, align 4
+  ret void
+}

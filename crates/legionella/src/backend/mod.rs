@@ -9,6 +9,7 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use legionella_abi::cpu::Launch;
 use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
 
@@ -124,8 +125,9 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
 
 /// Code of one kernel, loaded on one device.
 pub(crate) trait Code: Send + Sync {
-    /// Why work-groups of that size can't run, if they can't.
-    fn refuses(&self, _group: [u64; 3]) -> Option<&'static str> {
+    /// Why work-groups of the size of a launch can't run, or not with its shared memory, if they
+    /// can't.
+    fn refuses(&self, _space: &Launch) -> Option<&'static str> {
         None
     }
 
@@ -145,9 +147,9 @@ impl Program {
         Program { kernel, code }
     }
 
-    /// Why work-groups of that size can't run, if they can't.
-    pub(crate) fn refuses(&self, group: [u64; 3]) -> Option<&'static str> {
-        self.code.refuses(group)
+    /// As [`Code::refuses`].
+    pub(crate) fn refuses(&self, space: &Launch) -> Option<&'static str> {
+        self.code.refuses(space)
     }
 
     /// Runs a launch whose turn has come.

@@ -263,7 +263,7 @@ unsafe fn schedule(
     } = binder;
     let mut space = grid.index_space(|extent| accelerator.backend().group_size(extent))?;
     space.shared = shared as u64;
-    if let Some(reason) = program.refuses(space.group) {
+    if let Some(reason) = program.refuses(&space) {
         return Err(Error::Grid {
             grid: grid.extent(),
             group: Some(space.group.map(|extent| extent as usize)),

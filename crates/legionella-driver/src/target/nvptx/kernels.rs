@@ -12,9 +12,10 @@ use llvm_sys::core as c;
 use llvm_sys::{LLVMAtomicOrdering, LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
 
 use super::super::cold::{self, Deferred};
+use super::groups::SharedMemory;
 use super::internal;
 use crate::error::Error;
-use crate::ir::{self, Builder, Function, Type, Types, Value, llvm};
+use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
 
 /// Most instructions of a work-item's function of which there is a kernel for one dimension as well.
 const LARGEST_TWICE: usize = 4000;
@@ -76,12 +77,18 @@ impl<'m> Kernels<'m> {
     }
 
     /// Leaves what the code needs where the application looks for it, given what it needs of stack.
-    pub(super) fn tell_needs(&self, module: &Module<'_>, stack: u64) {
+    pub(super) fn tell_needs(&self, module: &Module<'_>, stack: u64, shared: SharedMemory) {
         const GLOBAL: u32 = 1;
         let types = Types::of(module);
         let line = self.all.iter().any(|kernel| kernel.form == Form::Line);
         // In the order of the fields of `nvptx::Needs`.
-        let needs = [u64::from(line), self.by_address, stack];
+        let needs = [
+            u64::from(line),
+            self.by_address,
+            stack,
+            u64::from(shared.dynamic),
+            shared.front,
+        ];
         let mut needs = needs.map(|number| types.i64.constant(number).raw());
         let name = ir::c_name(nvptx::NEEDS);
         llvm!({
@@ -130,14 +137,14 @@ impl<'m> Kernels<'m> {
 }
 
 /// The argument block, as the entry shim's parameter describes it.
-struct Block {
+struct ArgumentBlock {
     size: u64,
     align: u64,
 }
 
-impl Block {
+impl ArgumentBlock {
     fn of(entry: Function<'_>) -> Self {
-        Block {
+        ArgumentBlock {
             size: entry.parameter_attribute(0, "dereferenceable").unwrap_or(0),
             align: entry.parameter_attribute(0, "align").unwrap_or(1),
         }
@@ -149,10 +156,15 @@ impl Block {
 }
 
 /// Builds the kernels around a shim.
-pub(super) fn build<'m>(module: &'m Module<'_>, entry: &str) -> Result<Kernels<'m>, Error> {
-    let entry =
-        ir::function(module, entry).ok_or_else(|| internal("the entry shim is gone".to_owned()))?;
-    let block = Block::of(entry);
+///
+/// Where items of a group wait for each other, one that ends leaves at once: behind a branch the device
+/// would have it wait for the others of its warp.
+pub(super) fn build<'m>(
+    module: &'m Module<'_>,
+    entry: Function<'m>,
+    in_groups: bool,
+) -> Kernels<'m> {
+    let block = ArgumentBlock::of(entry);
     let deferred =
         cold::defer(module, entry).filter(|deferred| deferred.carried.len() <= nvptx::CARRIED);
     let shape = deferred.map_or(Shape::Plain(entry), Shape::Deferred);
@@ -164,9 +176,10 @@ pub(super) fn build<'m>(module: &'m Module<'_>, entry: &str) -> Result<Kernels<'
     item.add_attribute("alwaysinline");
     item.set_linkage(LLVMLinkage::LLVMInternalLinkage);
 
-    let mut all = vec![kernel(module, &shape, &block, Form::Any)];
+    let end = if in_groups { leave } else { finish };
+    let mut all = vec![kernel(module, &shape, &block, Form::Any, end)];
     if is_simple(item) {
-        all.push(kernel(module, &shape, &block, Form::Line));
+        all.push(kernel(module, &shape, &block, Form::Line, end));
     }
     let cold = match &shape {
         Shape::Plain(_) => None,
@@ -176,11 +189,24 @@ pub(super) fn build<'m>(module: &'m Module<'_>, entry: &str) -> Result<Kernels<'
         }
     };
     let by_address = if block.by_value() { 0 } else { block.size };
-    Ok(Kernels {
+    Kernels {
         all,
         cold,
         by_address,
-    })
+    }
+}
+
+/// Ends a block and the work-item.
+type End<'m> = fn(&'m Module<'_>, Block<'m>);
+
+fn finish<'m>(_: &'m Module<'_>, block: Block<'m>) {
+    Builder::at_end(block).ret(None);
+}
+
+fn leave<'m>(module: &'m Module<'_>, block: Block<'m>) {
+    let at = Builder::at_end(block);
+    at.call(ir::intrinsic(module, "llvm.nvvm.exit", &[]), &[]);
+    at.unreachable();
 }
 
 /// Whether a function is small and calls nothing but the machine, so that there may be two of it:
@@ -190,12 +216,20 @@ fn is_simple(item: Function<'_>) -> bool {
     instructions.len() <= LARGEST_TWICE
         && instructions.iter().all(|instruction| {
             let called = instruction.called_function();
-            !instruction.is_call() || called.is_some_and(Function::is_declaration)
+            let no_code = |called: Function<'_>| {
+                called.is_declaration() || called.has_attribute("alwaysinline")
+            };
+            !instruction.is_call() || called.is_some_and(no_code)
         })
 }
 
 /// Declares a kernel.
-fn declare<'m>(module: &'m Module<'_>, name: &str, block: &Block, form: Form) -> Kernel<'m> {
+fn declare<'m>(
+    module: &'m Module<'_>,
+    name: &str,
+    block: &ArgumentBlock,
+    form: Form,
+) -> Kernel<'m> {
     let types = Types::of(module);
     let mut parameters = vec![types.ptr; 2];
     if block.size > 0 {
@@ -227,7 +261,13 @@ fn declare<'m>(module: &'m Module<'_>, name: &str, block: &Block, form: Form) ->
 }
 
 /// A kernel that runs the work-items of a launch.
-fn kernel<'m>(module: &'m Module<'_>, shape: &Shape<'m>, block: &Block, form: Form) -> Kernel<'m> {
+fn kernel<'m>(
+    module: &'m Module<'_>,
+    shape: &Shape<'m>,
+    block: &ArgumentBlock,
+    form: Form,
+    end: End<'m>,
+) -> Kernel<'m> {
     let types = Types::of(module);
     let (name, dimensions) = match form {
         Form::Line => (nvptx::LINE, 0..1),
@@ -239,6 +279,7 @@ fn kernel<'m>(module: &'m Module<'_>, shape: &Shape<'m>, block: &Block, form: Fo
     let ids = Ids::of(&kernel, module, &types);
     let item = function.append_block("item");
     let outside = function.append_block("outside");
+    let done = function.append_block("done");
     let mut inside = types.i1.constant(1);
     for dimension in dimensions {
         let id = ids.global(&start, dimension);
@@ -252,7 +293,7 @@ fn kernel<'m>(module: &'m Module<'_>, shape: &Shape<'m>, block: &Block, form: Fo
     match shape {
         Shape::Plain(entry) => {
             body.call(*entry, &arguments);
-            body.branch(outside);
+            body.branch(done);
         }
         Shape::Deferred(deferred) => {
             let result = body.call(deferred.item, &arguments);
@@ -263,12 +304,13 @@ fn kernel<'m>(module: &'m Module<'_>, shape: &Shape<'m>, block: &Block, form: Fo
             };
             let panicked = function.append_block("panicked");
             let fine = body.compare(LLVMIntPredicate::LLVMIntEQ, place, types.i32.zero());
-            body.branch_if(fine, outside, panicked);
+            body.branch_if(fine, done, panicked);
             let carried = (0..deferred.carried.len() as u32).map(|index| (result, index + 1));
-            note(&kernel, &ids, panicked, place, carried).branch(outside);
+            note(&kernel, &ids, panicked, place, carried).branch(done);
         }
     }
-    Builder::at_end(outside).ret(None);
+    end(module, outside);
+    end(module, done);
     kernel
 }
 
@@ -284,7 +326,7 @@ fn block_of<'m>(kernel: &Kernel<'m>, types: &Types<'m>) -> Value<'m> {
 fn note<'m>(
     kernel: &Kernel<'m>,
     ids: &Ids<'_, 'm, '_>,
-    from: crate::ir::Block<'m>,
+    from: Block<'m>,
     place: Value<'m>,
     carried: impl Iterator<Item = (Value<'m>, u32)>,
 ) -> Builder<'m> {
@@ -330,7 +372,11 @@ fn note<'m>(
 }
 
 /// The kernel that panics as a work-item noted that it would have.
-fn panic_kernel<'m>(module: &'m Module<'_>, deferred: &Deferred<'m>, block: &Block) -> Kernel<'m> {
+fn panic_kernel<'m>(
+    module: &'m Module<'_>,
+    deferred: &Deferred<'m>,
+    block: &ArgumentBlock,
+) -> Kernel<'m> {
     use std::mem::offset_of;
     let types = Types::of(module);
     let kernel = declare(module, nvptx::PANIC, block, Form::Panic);

@@ -1,13 +1,14 @@
 //! The NVIDIA target: a thread a work-item, and the code is a PTX text (contract:
 //! [`legionella_abi::nvptx`]).
 //!
-//! [`kernels`] makes the functions that are launched, [`immutable`] says of which loads that they
-//! can't change, [`atomics`], [`memory`] and [`runtime`] replace what LLVM's code generator gets
+//! [`kernels`] makes the functions that are launched, [`groups`] binds what the items of a group do
+//! together, [`immutable`] says of which loads that they can't change, [`atomics`], [`memory`] and [`runtime`] replace what LLVM's code generator gets
 //! wrong or has not; [`stack`] and [`barriers`] see to the rest.
 
 mod architectures;
 mod atomics;
 mod barriers;
+mod groups;
 mod immutable;
 mod kernels;
 mod memory;
@@ -20,8 +21,8 @@ use inkwell::targets::{
     CodeModel, FileType, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine,
     TargetTriple,
 };
-use legionella_abi::nvptx;
 use legionella_abi::protocol::{Code, TargetSpec};
+use legionella_abi::{intrinsic, nvptx};
 
 use super::{Target, Toolbox};
 use crate::error::Error;
@@ -34,7 +35,7 @@ pub(super) const TARGET: Target = Target {
     machine,
     native: &[],
     lacking: |_| Vec::new(),
-    support: &[],
+    support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
     optimise,
     emit,
@@ -77,7 +78,11 @@ fn optimise(
     let module = &kernel.module;
     immutable::mark(module);
     barriers::remove(module);
-    let built = kernels::build(module, &kernel.entry)?;
+    let entry = ir::function(module, &kernel.entry)
+        .ok_or_else(|| internal("the entry shim is gone".to_owned()))?;
+    let in_groups = crate::lower::work_in_groups(module);
+    let shared = groups::bind(module, entry)?;
+    let built = kernels::build(module, entry, in_groups);
     stages.show("items", module)?;
     run(module, machine, "always-inline,globaldce")?;
     kernels::bind_ids(module, &built)?;
@@ -94,7 +99,8 @@ fn optimise(
     runtime::link(module, &built)?;
     memory::expand(module);
     set_machine(module, machine);
-    built.tell_needs(module, stack::unknown_to_the_assembler(module, machine));
+    let stack = stack::unknown_to_the_assembler(module, machine);
+    built.tell_needs(module, stack, shared);
     run(module, machine, "globaldce")
 }
 

@@ -46,9 +46,12 @@ pub(super) const CAPABILITY_MAJOR: c_uint = 75;
 pub(super) const CAPABILITY_MINOR: c_uint = 76;
 pub(super) const MULTIPROCESSORS: c_uint = 16;
 pub(super) const MEMORY_POOLS: c_uint = 115;
+pub(super) const MOST_SHARED_MEMORY: c_uint = 97;
 
 /// Values of `CUfunction_attribute`.
 pub(super) const MAX_THREADS_PER_BLOCK: c_uint = 0;
+pub(super) const STATIC_SHARED_MEMORY: c_uint = 1;
+pub(super) const MOST_DYNAMIC_SHARED_MEMORY: c_uint = 8;
 
 /// Values of `CUjit_option`.
 pub(super) const JIT_ERROR_LOG: c_uint = 5;
@@ -119,6 +122,7 @@ functions! {
     function = b"cuModuleGetFunction\0" (*mut Function, Module, *const c_char);
     global = b"cuModuleGetGlobal_v2\0" (*mut Address, *mut usize, Module, *const c_char);
     function_attribute = b"cuFuncGetAttribute\0" (*mut c_int, c_uint, Function);
+    set_function_attribute = b"cuFuncSetAttribute\0" (Function, c_uint, c_int);
     launch = b"cuLaunchKernel\0" (
         Function, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, Stream,
         *mut *mut c_void, *mut *mut c_void

@@ -186,7 +186,7 @@ impl Device {
         Ok(true)
     }
 
-    fn attribute(&self, attribute: u32) -> Result<c_int> {
+    pub(super) fn attribute(&self, attribute: u32) -> Result<c_int> {
         let mut value = 0;
         // SAFETY: valid for writes.
         self.check(unsafe { (self.api.device_attribute)(&mut value, attribute, self.number) })?;

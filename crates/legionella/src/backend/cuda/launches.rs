@@ -45,8 +45,17 @@ pub(super) struct Functions {
     pub(super) line: Option<Function>,
     /// Size of the argument block, if it is passed by address.
     pub(super) block: Option<usize>,
+    /// Bytes of shared memory that a launch gives in front of its own; `None` if it gives none.
+    pub(super) shared: Option<u64>,
     /// For panics.
     pub(super) panics: Panics,
+}
+
+impl Functions {
+    /// Bytes that a launch gives to each group, if its arguments ask for so many.
+    pub(super) fn shared_memory(&self, asked: u64) -> u64 {
+        self.shared.map_or(0, |front| front.saturating_add(asked))
+    }
 }
 
 // SAFETY: functions of a module may be launched by any thread.
@@ -181,6 +190,7 @@ impl Launches {
         let space = launch.space();
         let single = space.grid[1..] == [1, 1] && space.group[1..] == [1, 1];
         let whole = single && space.groups[0] <= LARGEST[0];
+        let shared = functions.shared_memory(space.shared);
         self.with_block(functions, launch, stream, |block| {
             let start = |function, first_group: [u64; 3], groups: [u64; 3]| {
                 let part = nvptx::Launch {
@@ -189,7 +199,7 @@ impl Launches {
                 };
                 let parameters = [parameter(&part), parameter(&place.state), block];
                 // SAFETY: the parameters are those of the contract; the block is readable.
-                unsafe { self.call(function, groups, space.group, parameters, stream) }
+                unsafe { self.call(function, groups, space.group, shared, parameters, stream) }
             };
             if let Some(line) = functions.line.filter(|_| whole) {
                 return start(line, [0; 3], space.groups);
@@ -242,6 +252,7 @@ impl Launches {
         function: Function,
         groups: [u64; 3],
         group: [u64; 3],
+        shared: u64,
         mut parameters: [*mut c_void; 3],
         stream: Stream,
     ) -> Result<()> {
@@ -258,7 +269,7 @@ impl Launches {
                 width,
                 height,
                 depth,
-                0,
+                shared as u32,
                 stream,
                 parameters,
                 null_mut(),
@@ -388,7 +399,7 @@ impl Launches {
         self.with_block(functions, launch, stream, |block| {
             let parameters = [parameter(&panicked), parameter(&place.state), block];
             // SAFETY: as for the launch itself, which is not finished.
-            unsafe { self.call(function, [1; 3], [1; 3], parameters, stream) }
+            unsafe { self.call(function, [1; 3], [1; 3], 0, parameters, stream) }
         })?;
         // SAFETY: the stream is the device's.
         (self.device).check(unsafe { (self.device.api().wait_stream)(stream) })?;

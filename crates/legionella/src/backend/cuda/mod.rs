@@ -16,6 +16,7 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
+use legionella_abi::cpu::Launch;
 use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
 
@@ -277,6 +278,7 @@ impl Backend for Cuda {
         Ok(Box::new(Program {
             functions: code.functions,
             most_items: code.most_items,
+            most_shared: code.most_shared,
             launches: Arc::clone(&opened.launches),
         }))
     }
@@ -311,17 +313,23 @@ impl Backend for Cuda {
 struct Program {
     functions: Arc<Functions>,
     most_items: u64,
+    /// Most bytes that a launch can give to each group.
+    most_shared: u64,
     launches: Arc<Launches>,
 }
 
 impl Code for Program {
-    fn refuses(&self, group: [u64; 3]) -> Option<&'static str> {
+    fn refuses(&self, space: &Launch) -> Option<&'static str> {
+        let group = space.group;
         let items = group.iter().fold(1, |all: u64, &d| all.saturating_mul(d));
         if items > LARGEST_GROUP || (0..3).any(|d| group[d] > LARGEST_EXTENTS[d]) {
             return Some("the device takes work-groups of up to 1024 x 1024 x 64, and 1024 in all");
         }
         if items > self.most_items {
             return Some("the kernel needs too many registers for a work-group of that size");
+        }
+        if self.functions.shared_memory(space.shared) > self.most_shared {
+            return Some("the device has less shared memory for a work-group than is asked for");
         }
         None
     }

@@ -21,6 +21,8 @@ pub(super) struct Loaded {
     pub(super) functions: Arc<Functions>,
     /// Most work-items that a group of it may have: large groups leave each few registers.
     pub(super) most_items: u64,
+    /// Most bytes of shared memory that a launch can give to each group.
+    pub(super) most_shared: u64,
 }
 
 /// Loads the code of a kernel. The device's context is current.
@@ -48,23 +50,39 @@ pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Re
         0 => None,
         _ => Some(function(device, module, nvptx::LINE)?),
     };
-    let mut most_items = u64::MAX;
-    for function in [Some(any), line].into_iter().flatten() {
-        let mut most: c_int = 0;
+    let attribute = |function, attribute| -> Result<c_int> {
+        let mut value: c_int = 0;
         // SAFETY: valid for writes; a function of this context.
-        device.check(unsafe {
-            (device.api().function_attribute)(&mut most, api::MAX_THREADS_PER_BLOCK, function)
-        })?;
-        most_items = most_items.min(most.max(0) as u64);
+        device
+            .check(unsafe { (device.api().function_attribute)(&mut value, attribute, function) })?;
+        Ok(value.max(0))
+    };
+    let (mut most_items, mut most_shared) = (u64::MAX, u64::MAX);
+    for function in [Some(any), line].into_iter().flatten() {
+        let most = attribute(function, api::MAX_THREADS_PER_BLOCK)?;
+        most_items = most_items.min(most as u64);
+        if needs.dynamic != 0 {
+            // Unless it is asked for, there is less than the device has.
+            let own = attribute(function, api::STATIC_SHARED_MEMORY)?;
+            let most = (device.attribute(api::MOST_SHARED_MEMORY)? - own).max(0);
+            // SAFETY: sets a number of a function of this context.
+            device.check(unsafe {
+                let which = api::MOST_DYNAMIC_SHARED_MEMORY;
+                (device.api().set_function_attribute)(function, which, most)
+            })?;
+            most_shared = most_shared.min(most as u64);
+        }
     }
     Ok(Loaded {
         functions: Arc::new(Functions {
             any,
             line,
+            shared: (needs.dynamic != 0).then_some(needs.front),
             block: (needs.block > 0).then_some(needs.block as usize),
             panics: Panics::new(panic),
         }),
         most_items,
+        most_shared,
     })
 }
 

@@ -1,0 +1,490 @@
+//! What the items of a work-group do together: memory that they share, barriers, exchange of values
+//! within a warp, which is the subgroup.
+//!
+//! Takes a simplified entry shim with the operations of [`legionella_abi::intrinsic`] in it; binds
+//! them to the device's own, of which none needs the threads of a warp to be at one place.
+//!
+//! # How items find out that they can't meet
+//!
+//! The device's barrier waits for all threads that have not ended, and doesn't see where they wait. But
+//! it also tells all of them how many came with a flag set, and that is what a barrier is made of here,
+//! once or twice. All items see the same counts, so that either all go on or none.
+//!
+//! * A kernel with few labels numbers them from 1, and its items count once for each bit that numbers
+//!   have. If all wait with one label, every bit is set by all of them or by none. As no number is 0,
+//!   some bit of it is set by all, and then none has ended.
+//! * In any other, the group's first item leaves its label in shared memory; all count that they came,
+//!   then that their label is the one that is there. If the first item has ended, so that an old label
+//!   is there, the first count tells.
+//!
+//! Where a kernel exchanges values within warps, the lanes of a warp first vote in the same way on
+//! what they came for: a barrier has number 0, and lanes that come to an exchange miss those that
+//! have ended. Otherwise those at the barrier and those at the exchange would wait for each other.
+//!
+//! Items that can't meet exchange their places by `groups.ll`, for the message, and panic.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use inkwell::module::Module;
+use legionella_abi::intrinsic;
+use llvm_sys::core as c;
+use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
+
+use super::internal;
+use crate::error::Error;
+use crate::ir::{self, Block, Builder, Function, Types, Value, llvm};
+
+const TEXT: &std::ffi::CStr = ir::ir_text!("groups.ll");
+
+const OTHER_IN_WARP: &str = "legionella.other_in_warp";
+const OTHER_IN_GROUP: &str = "legionella.other_in_group";
+const LABELS_DIFFER: &str = "legionella.labels_differ";
+
+/// Most labels that are numbered: as many as two counts tell apart.
+const MOST_NUMBERED: usize = 3;
+
+/// Lanes of a warp.
+const WARP: u64 = 32;
+
+/// All lanes of a warp: those that have ended, or never were, are waited for no more.
+const EVERY_LANE: u64 = 0xffff_ffff;
+
+/// LLVM's number of the address space of shared memory.
+const SHARED: u32 = 3;
+
+/// The memory whose size the launch gives.
+const DYNAMIC: &str = "legionella_dynamic_shared";
+
+/// Most bytes of shared memory that code can ask for by itself, less what panics need of it (PTX ISA,
+/// "Performance-Tuning Directives"; CUDA C++ Programming Guide, table "Technical Specifications").
+const MOST_STATIC: u64 = (48 << 10) - 256;
+
+/// Memory that the launch has to give to each group.
+#[derive(Clone, Copy, Default)]
+pub(super) struct SharedMemory {
+    /// Whether the launch gives any.
+    pub(super) dynamic: bool,
+    /// Bytes of it in front of those that the kernel knows as the launch's own.
+    pub(super) front: u64,
+}
+
+/// Binds the operations in an entry shim, which contains all there are.
+pub(super) fn bind(module: &Module<'_>, entry: Function<'_>) -> Result<SharedMemory, Error> {
+    let shared = bind_memory(module, entry)?;
+    bind_lanes(module);
+    let meetings = Meetings::of(module, entry)?;
+    if !meetings.sites.is_empty() {
+        ir::link_text(module, TEXT)?;
+        meetings.bind(module, entry)?;
+    }
+    Ok(shared)
+}
+
+fn calls<'m>(module: &'m Module<'_>, name: &str) -> Vec<Value<'m>> {
+    ir::function(module, name).map_or_else(Vec::new, |function| function.value().users())
+}
+
+fn delete(module: &Module<'_>, name: &str) {
+    if let Some(function) = ir::function(module, name) {
+        function.delete();
+    }
+}
+
+/// Subgroups are warps: items are dealt out to them in the order of their linear ids.
+fn bind_lanes(module: &Module<'_>) {
+    let types = Types::of(module);
+    for call in calls(module, intrinsic::SUBGROUP_LANE) {
+        let lane = ir::intrinsic(module, "llvm.nvvm.read.ptx.sreg.laneid", &[]);
+        call.replace_all_uses_with(Builder::before(call).call(lane, &[]));
+        call.erase();
+    }
+    delete(module, intrinsic::SUBGROUP_LANE);
+    for call in calls(module, intrinsic::SUBGROUP_SIZE) {
+        call.replace_all_uses_with(types.i32.constant(WARP));
+        call.erase();
+    }
+    delete(module, intrinsic::SUBGROUP_SIZE);
+}
+
+/// One tile of shared memory.
+#[derive(Clone, Copy)]
+struct Tile {
+    size: u64,
+    align: u64,
+}
+
+/// Gives tiles their memory: variables, or parts of the launch's memory if they are too large for
+/// that.
+fn bind_memory(module: &Module<'_>, entry: Function<'_>) -> Result<SharedMemory, Error> {
+    let types = Types::of(module);
+    let mut tiles: BTreeMap<u64, Tile> = BTreeMap::new();
+    let asked = calls(module, intrinsic::SHARED);
+    let numbers = |call: Value<'_>| -> Result<[u64; 3], Error> {
+        let operand = |index| call.operand(index).constant_integer();
+        match [operand(0), operand(1), operand(2)] {
+            [Some(size), Some(align), Some(id)] => Ok([size, align, id]),
+            _ => Err(internal("shared memory of no constant size".to_owned())),
+        }
+    };
+    for call in &asked {
+        let [size, align, id] = numbers(*call)?;
+        tiles.insert(id, Tile { size, align });
+    }
+    let all: u64 = (tiles.values()).fold(0, |all: u64, tile| {
+        all.next_multiple_of(tile.align.max(1))
+            .saturating_add(tile.size)
+    });
+    let by_launch = all > MOST_STATIC;
+    let mut shared = SharedMemory {
+        dynamic: by_launch || !calls(module, intrinsic::DYNAMIC_SHARED).is_empty(),
+        front: 0,
+    };
+    let mut start = BTreeMap::new();
+    let at = Builder::before(first_instruction(entry));
+    let base = shared.dynamic.then(|| {
+        let global = variable(module, DYNAMIC, 0, intrinsic::DYNAMIC_SHARED_ALIGN as u64);
+        at.cast(LLVMOpcode::LLVMAddrSpaceCast, global, types.ptr)
+    });
+    for (id, tile) in &tiles {
+        let address = match base.filter(|_| by_launch) {
+            Some(base) => {
+                let offset = shared.front.next_multiple_of(tile.align.max(1));
+                shared.front = offset.saturating_add(tile.size);
+                at.element(types.i8, base, types.i64.constant(offset))
+            }
+            None => {
+                let name = format!("legionella_shared_{id}");
+                let global = variable(module, &name, tile.size.max(1), tile.align.max(16));
+                at.cast(LLVMOpcode::LLVMAddrSpaceCast, global, types.ptr)
+            }
+        };
+        start.insert(*id, address);
+    }
+    shared.front = shared
+        .front
+        .next_multiple_of(intrinsic::DYNAMIC_SHARED_ALIGN as u64);
+    for call in asked {
+        let [.., id] = numbers(call)?;
+        call.replace_all_uses_with(start[&id]);
+        call.erase();
+    }
+    for call in calls(module, intrinsic::DYNAMIC_SHARED) {
+        if let Some(base) = base {
+            let behind = at.element(types.i8, base, types.i64.constant(shared.front));
+            call.replace_all_uses_with(behind);
+        }
+        call.erase();
+    }
+    delete(module, intrinsic::SHARED);
+    delete(module, intrinsic::DYNAMIC_SHARED);
+    Ok(shared)
+}
+
+/// A variable in shared memory; without a size, one of which the launch decides.
+///
+/// It is visible from outside, or LLVM would take it that nothing but this thread writes it.
+fn variable<'m>(module: &'m Module<'_>, name: &str, size: u64, align: u64) -> Value<'m> {
+    let types = Types::of(module);
+    let ty = types.i8.array(size);
+    let name = ir::c_name(name);
+    llvm!({
+        let global =
+            c::LLVMAddGlobalInAddressSpace(module.as_mut_ptr(), ty.raw(), name.as_ptr(), SHARED);
+        if size > 0 {
+            c::LLVMSetInitializer(global, c::LLVMGetUndef(ty.raw()));
+        }
+        c::LLVMSetAlignment(global, align as u32);
+        Value::from_raw(global)
+    })
+}
+
+fn first_instruction(function: Function<'_>) -> Value<'_> {
+    let mut instructions = function.instructions();
+    instructions.swap_remove(0)
+}
+
+/// A place where items meet.
+struct Site<'m> {
+    call: Value<'m>,
+    kind: Kind,
+    /// Where that is in the source: the address of a `Location`.
+    place: Value<'m>,
+}
+
+/// What items meet for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Barrier,
+    Shuffle,
+    Ballot,
+}
+
+/// All places where the items of a kernel meet.
+struct Meetings<'m> {
+    sites: Vec<Site<'m>>,
+    /// The labels of barriers, if they are few; the number of each is its place here, from 1.
+    labels: Option<Vec<u64>>,
+    /// The kinds of exchange within warps; likewise.
+    exchanges: Vec<Kind>,
+}
+
+/// How many bits numbers up to this have.
+fn bits(most: usize) -> u32 {
+    usize::BITS - most.leading_zeros()
+}
+
+impl<'m> Meetings<'m> {
+    fn of(module: &'m Module<'_>, entry: Function<'m>) -> Result<Self, Error> {
+        let kinds = [
+            (intrinsic::BARRIER, Kind::Barrier),
+            (intrinsic::SUBGROUP_SHUFFLE, Kind::Shuffle),
+            (intrinsic::SUBGROUP_BALLOT, Kind::Ballot),
+        ];
+        let kinds = kinds.map(|(name, kind)| (ir::function(module, name), kind));
+        let mut sites = Vec::new();
+        let mut exchanges = BTreeSet::new();
+        // In the order of the code: what is built for one stays as it is when the next is looked at.
+        for call in entry.instructions() {
+            let called = call.called_function();
+            let found = kinds.iter().find(|(known, _)| *known == called);
+            let Some((_, kind)) = found.filter(|_| called.is_some()) else {
+                continue;
+            };
+            let place = match kind {
+                Kind::Barrier | Kind::Ballot => call.operand(1),
+                Kind::Shuffle => call.operand(2),
+            };
+            if *kind != Kind::Barrier {
+                exchanges.insert(*kind);
+            }
+            if !place.is_constant() {
+                return Err(internal("items meet at no constant place".to_owned()));
+            }
+            sites.push(Site {
+                call,
+                kind: *kind,
+                place,
+            });
+        }
+        let barriers = sites.iter().filter(|site| site.kind == Kind::Barrier);
+        let labels: Option<BTreeSet<u64>> = barriers
+            .map(|site| site.call.operand(0).constant_integer())
+            .collect();
+        Ok(Meetings {
+            labels: labels
+                .map(|labels| labels.into_iter().collect())
+                .filter(|labels: &Vec<u64>| labels.len() <= MOST_NUMBERED),
+            sites,
+            exchanges: exchanges.into_iter().collect(),
+        })
+    }
+
+    /// The number of what items came for, in the votes of a warp.
+    fn number(&self, kind: Kind) -> u64 {
+        let place = self.exchanges.iter().position(|known| *known == kind);
+        place.map_or(0, |place| place as u64 + 1)
+    }
+
+    fn bind(self, module: &'m Module<'_>, entry: Function<'m>) -> Result<(), Error> {
+        let types = Types::of(module);
+        let crowd = Crowd::of(module, entry, &self);
+        let apart = |wanted: bool, other| -> Result<_, Error> {
+            let apart = wanted.then(|| Apart::new(module, entry, other, &self.sites));
+            apart.transpose()
+        };
+        let apart_in_warp = apart(!self.exchanges.is_empty(), OTHER_IN_WARP)?;
+        let barriers = self.sites.iter().any(|site| site.kind == Kind::Barrier);
+        let apart_in_group = apart(barriers, OTHER_IN_GROUP)?;
+        let differ = ir::function(module, LABELS_DIFFER)
+            .ok_or_else(|| internal(format!("the function {LABELS_DIFFER} is gone")))?;
+        for (index, site) in self.sites.iter().enumerate() {
+            let number = types.i32.constant(index as u64 + 1);
+            if let Some(apart) = &apart_in_warp {
+                let at = Builder::before(site.call);
+                let none = types.i32.zero();
+                let failed = any_differs(
+                    &types,
+                    &at,
+                    self.number(site.kind),
+                    bits(self.exchanges.len()),
+                    |bit| crowd.ballot(&at, bit),
+                    |set| if set { crowd.lanes } else { none },
+                );
+                apart.leave_if(failed, number, site.call);
+            }
+            if site.kind == Kind::Barrier
+                && let Some(apart) = &apart_in_group
+            {
+                let at = Builder::before(site.call);
+                let label = site.call.operand(0);
+                let failed = match &self.labels {
+                    Some(labels) => crowd.count_numbers(&at, labels, label),
+                    None => at.call(differ, &[label, crowd.items]),
+                };
+                apart.leave_if(failed, number, site.call);
+            }
+            let at = Builder::before(site.call);
+            let operand = |index| site.call.operand(index);
+            match site.kind {
+                Kind::Barrier => {}
+                Kind::Shuffle => {
+                    let every = types.i32.constant(EVERY_LANE);
+                    let last = types.i32.constant(WARP - 1);
+                    let value = at.call(crowd.shuffle, &[every, operand(0), operand(1), last]);
+                    site.call.replace_all_uses_with(value);
+                }
+                Kind::Ballot => {
+                    let bit = at.truncate(operand(0), types.i1);
+                    let lanes = at.zero_extend(crowd.ballot(&at, bit), types.i64);
+                    site.call.replace_all_uses_with(lanes);
+                }
+            }
+            site.call.erase();
+        }
+        for name in intrinsic::COLLECTIVE {
+            delete(module, name);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the items came with different numbers: `counted` says how many had a bit set, of which
+/// `expected` says how many that must be.
+fn any_differs<'m>(
+    types: &Types<'m>,
+    at: &Builder<'m>,
+    number: u64,
+    bits: u32,
+    counted: impl Fn(Value<'m>) -> Value<'m>,
+    expected: impl Fn(bool) -> Value<'m>,
+) -> Value<'m> {
+    let mut differs = types.i1.zero();
+    for bit in 0..bits {
+        let set = number >> bit & 1;
+        let count = counted(types.i1.constant(set));
+        let wrong = at.compare(LLVMIntPredicate::LLVMIntNE, count, expected(set == 1));
+        differs = at.binary(LLVMOpcode::LLVMOr, differs, wrong);
+    }
+    differs
+}
+
+/// Who has to come, and what tells who came.
+struct Crowd<'m> {
+    types: Types<'m>,
+    /// Items of the group.
+    items: Value<'m>,
+    /// Lanes of the warp that exist, if they are asked for.
+    lanes: Value<'m>,
+    count: Function<'m>,
+    vote: Function<'m>,
+    shuffle: Function<'m>,
+}
+
+impl<'m> Crowd<'m> {
+    /// Computed at the start of the shim, before any item can have ended.
+    fn of(module: &'m Module<'_>, entry: Function<'m>, meetings: &Meetings<'m>) -> Self {
+        let types = Types::of(module);
+        let at = Builder::before(first_instruction(entry));
+        let mut crowd = Crowd {
+            items: types.i64.constant(1),
+            lanes: types.i32.zero(),
+            count: ir::intrinsic(module, "llvm.nvvm.barrier.cta.red.popc.all", &[]),
+            vote: ir::intrinsic(module, "llvm.nvvm.vote.ballot.sync", &[]),
+            shuffle: ir::intrinsic(module, "llvm.nvvm.shfl.sync.idx.i32", &[]),
+            types,
+        };
+        let id = |name: &str, dimension: u64| {
+            let function = ir::function(module, name).unwrap_or_else(|| {
+                let function = ir::declare(module, name, crowd.types.i64, &[crowd.types.i32]);
+                function.add_attribute("speculatable");
+                function
+            });
+            at.call(function, &[crowd.types.i32.constant(dimension)])
+        };
+        for dimension in 0..3 {
+            let size = id(intrinsic::GROUP_SIZE, dimension);
+            let first = at.mul_no_wrap(id(intrinsic::GROUP_ID, dimension), size);
+            let left = at.sub(id(intrinsic::GRID_SIZE, dimension), first);
+            let here = at.minimum(size, left);
+            crowd.items = at.mul_no_wrap(crowd.items, here);
+        }
+        crowd.items = at.truncate(crowd.items, crowd.types.i32);
+        if !meetings.exchanges.is_empty() {
+            crowd.lanes = crowd.ballot(&at, crowd.types.i1.constant(1));
+        }
+        crowd
+    }
+
+    /// How many items came to a barrier with a flag set.
+    fn count(&self, at: &Builder<'m>, flag: Value<'m>) -> Value<'m> {
+        at.call(self.count, &[self.types.i32.zero(), flag])
+    }
+
+    /// Waits for all items, and says whether some have ended or have other labels, by the bits of
+    /// labels' numbers.
+    fn count_numbers(&self, at: &Builder<'m>, labels: &[u64], label: Value<'m>) -> Value<'m> {
+        let label = label.constant_integer();
+        let place = labels.iter().position(|known| Some(*known) == label);
+        let none = self.types.i32.zero();
+        any_differs(
+            &self.types,
+            at,
+            place.map_or(0, |place| place as u64 + 1),
+            bits(labels.len()),
+            |bit| self.count(at, bit),
+            |set| if set { self.items } else { none },
+        )
+    }
+
+    /// The lanes of the warp that say yes.
+    fn ballot(&self, at: &Builder<'m>, yes: Value<'m>) -> Value<'m> {
+        at.call(self.vote, &[self.types.i32.constant(EVERY_LANE), yes])
+    }
+}
+
+/// Where items go that can't meet: they find out where others are, and panic.
+struct Apart<'m> {
+    block: Block<'m>,
+    /// The number of the place where an item waits.
+    site: Value<'m>,
+}
+
+impl<'m> Apart<'m> {
+    fn new(
+        module: &'m Module<'_>,
+        entry: Function<'m>,
+        other: &str,
+        sites: &[Site<'m>],
+    ) -> Result<Self, Error> {
+        let missing = |name: &str| internal(format!("the function {name} is gone"));
+        let types = Types::of(module);
+        let other = ir::function(module, other).ok_or_else(|| missing(other))?;
+        let failed = ir::function(module, intrinsic::BARRIER_FAILED)
+            .ok_or_else(|| missing(intrinsic::BARRIER_FAILED))?;
+        let nowhere = std::iter::once(types.ptr.zero());
+        let places: Vec<_> = nowhere.chain(sites.iter().map(|site| site.place)).collect();
+        let places = ir::constant(module, &places);
+
+        let block = entry.append_block("apart");
+        let at = Builder::at_end(block);
+        let site = at.phi(types.i32);
+        let other = at.call(other, &[site]);
+        let panic = entry.append_block("failed");
+        at.branch(panic);
+        let at = Builder::at_end(panic);
+        let place = |number| at.load(types.ptr, at.element(types.ptr, places, number));
+        at.call(failed, &[place(site), place(other)]);
+        at.unreachable();
+        Ok(Apart { block, site })
+    }
+
+    /// Sends items here, from before an instruction, if `failed` is true.
+    fn leave_if(&self, failed: Value<'m>, site: Value<'m>, before: Value<'m>) {
+        let from = before.block();
+        let behind = from.split_before(before);
+        let branch = from.terminator();
+        Builder::before(branch).branch_if(failed, self.block, behind);
+        branch.erase();
+        self.site.add_incoming(site, from);
+    }
+}
