@@ -41,6 +41,9 @@ pub struct Needs {
     /// Bytes of shared memory, a multiple of 128, that the launch has to give in front of what its
     /// arguments ask for.
     pub front: u64,
+    /// 1 if a panic that was left as a place depends on memory: [`PANIC`] has to run before that is
+    /// written again.
+    pub unsettled: u64,
 }
 
 /// Largest argument block that is passed by value, in bytes. All parameters together may take

@@ -241,3 +241,17 @@ define void @crossed(ptr noundef nonnull readonly align 8 dereferenceable(16) %b
   store i32 %first, ptr %p, align 4
   ret void
 }
+
+declare ptr @legionella.scoped(ptr, i32)
+
+; An operation for the group, and one for the whole system.
+define void @scopes(ptr noundef nonnull readonly align 8 dereferenceable(16) %block) {
+  %p = load ptr, ptr %block, align 8
+  %group = call ptr @legionella.scoped(ptr %p, i32 0)
+  %a = atomicrmw add ptr %group, i32 1 acquire, align 4
+  %qp = getelementptr i8, ptr %block, i64 8
+  %q = load ptr, ptr %qp, align 8
+  %system = call ptr @legionella.scoped(ptr %q, i32 2)
+  %b = atomicrmw umax ptr %system, i32 5 acq_rel, align 4
+  ret void
+}

@@ -6,6 +6,7 @@
 
 use std::alloc::Layout;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -131,6 +132,13 @@ pub(crate) trait Code: Send + Sync {
         None
     }
 
+    /// The order that launches of this code are in on their device, if it keeps one: such a launch may
+    /// be started as soon as the device has those that it comes after, which
+    /// [`Running::is_in`] says.
+    fn order(&self) -> Option<NonZeroUsize> {
+        None
+    }
+
     /// Runs a launch of this code, which must be [finished](Running::finish) once, soon or later.
     fn start(&self, launch: Running);
 }
@@ -150,6 +158,11 @@ impl Program {
     /// As [`Code::refuses`].
     pub(crate) fn refuses(&self, space: &Launch) -> Option<&'static str> {
         self.code.refuses(space)
+    }
+
+    /// As [`Code::order`].
+    pub(crate) fn order(&self) -> Option<NonZeroUsize> {
+        self.code.order()
     }
 
     /// Runs a launch whose turn has come.

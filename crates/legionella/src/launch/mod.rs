@@ -273,6 +273,7 @@ unsafe fn schedule(
     if space.groups.contains(&0) {
         return Ok(Completion::immediate());
     }
+    binding.will_run(program);
     for ticket in after.tickets {
         ticket.precedes(binding.ticket());
     }

@@ -11,6 +11,8 @@
 //! [`Completion`]: super::completion::Completion
 
 use std::alloc::Layout;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,6 +51,11 @@ pub(crate) struct Slot {
     /// What the launch still waits for, and one until it is bound.
     pending: AtomicUsize,
     cancelled: AtomicBool,
+    /// The [order](crate::backend::Code::order) of what the slot launches, 0 for none, once that is
+    /// known.
+    order: AtomicUsize,
+    /// The lanes of its order behind which the launch comes, a bit each.
+    behind: AtomicU64,
     state: Mutex<State>,
     ended: Condvar,
 }
@@ -64,6 +71,8 @@ struct State {
     queue: Option<Arc<FailureLog>>,
     /// Launches that wait for this one.
     dependents: Vec<&'static Slot>,
+    /// The lane of its order that the launch was given to.
+    lane: Option<Lane>,
     /// Threads asleep in [`Ticket::wait`].
     asleep: usize,
     waker: Option<Waker>,
@@ -86,6 +95,8 @@ impl Slot {
                 owners: AtomicU32::new(0),
                 pending: AtomicUsize::new(0),
                 cancelled: AtomicBool::new(false),
+                order: AtomicUsize::new(0),
+                behind: AtomicU64::new(0),
                 state: Mutex::new(State {
                     program: None,
                     space: Launch {
@@ -98,6 +109,7 @@ impl Slot {
                     uses: Vec::new(),
                     queue: None,
                     dependents: Vec::new(),
+                    lane: None,
                     asleep: 0,
                     waker: None,
                     failure: None,
@@ -117,6 +129,12 @@ impl Slot {
         }
     }
 
+    /// Whether launches of both slots are kept in order by the device.
+    fn is_ordered_with(&self, other: &Slot) -> bool {
+        let order = self.order.load(Ordering::Relaxed);
+        order != 0 && order == other.order.load(Ordering::Relaxed)
+    }
+
     /// One thing less that the launch waits for; the last one starts it.
     fn release(&'static self) {
         if self.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
@@ -133,7 +151,47 @@ impl Slot {
             space: state.space,
         };
         drop(state);
-        program.start(running);
+        start(running);
+    }
+}
+
+thread_local! {
+    /// What the thread has still to start, while it starts something.
+    static AHEAD: RefCell<Option<VecDeque<Running>>> = const { RefCell::new(None) };
+}
+
+/// Starts a launch. Starting one may release others; they are started after it, not within.
+fn start(launch: Running) {
+    let launch = AHEAD.with_borrow_mut(|ahead| match ahead {
+        Some(ahead) => {
+            ahead.push_back(launch);
+            None
+        }
+        None => {
+            *ahead = Some(VecDeque::new());
+            Some(launch)
+        }
+    });
+    let mut next = launch;
+    while let Some(launch) = next {
+        launch.program().start(launch);
+        next = AHEAD.with_borrow_mut(|ahead| {
+            let following = ahead.as_mut().and_then(VecDeque::pop_front);
+            if following.is_none() {
+                *ahead = None;
+            }
+            following
+        });
+    }
+}
+
+/// One of the up to 64 sequences in which a device runs launches of one order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lane(pub(crate) u32);
+
+impl Lane {
+    fn bit(self) -> u64 {
+        1 << self.0
     }
 }
 
@@ -169,9 +227,17 @@ impl Ticket {
     pub(crate) fn precedes(&self, later: Ticket) {
         debug_assert_ne!(*self, later);
         let mut state = lock(&self.slot.state);
-        if !self.is_done() {
-            later.slot.pending.fetch_add(1, Ordering::Relaxed);
-            state.dependents.push(later.slot);
+        if self.is_done() {
+            return;
+        }
+        match state.lane {
+            Some(lane) if self.slot.is_ordered_with(later.slot) => {
+                later.slot.behind.fetch_or(lane.bit(), Ordering::Relaxed);
+            }
+            _ => {
+                later.slot.pending.fetch_add(1, Ordering::Relaxed);
+                state.dependents.push(later.slot);
+            }
         }
     }
 
@@ -254,6 +320,8 @@ impl Binding {
         slot.owners.store(2, Ordering::Relaxed);
         slot.pending.store(1, Ordering::Relaxed);
         slot.cancelled.store(false, Ordering::Relaxed);
+        slot.order.store(0, Ordering::Relaxed);
+        slot.behind.store(0, Ordering::Relaxed);
         Binding {
             ticket: Ticket {
                 slot,
@@ -265,6 +333,12 @@ impl Binding {
 
     pub(crate) fn ticket(&self) -> Ticket {
         self.ticket
+    }
+
+    /// Says what will be launched; before the launch is ordered after any other.
+    pub(crate) fn will_run(&self, program: &Program) {
+        let order = program.order().map_or(0, usize::from);
+        self.ticket.slot.order.store(order, Ordering::Relaxed);
     }
 
     /// Orders the launch after everything in flight that it conflicts with, and lets go of it.
@@ -342,6 +416,34 @@ impl Running {
         &self.slot.cancelled
     }
 
+    /// The lanes of its order behind which the launch comes.
+    pub(crate) fn behind(&self) -> impl Iterator<Item = Lane> + use<> {
+        let lanes = self.slot.behind.load(Ordering::Relaxed);
+        (0..u64::BITS)
+            .map(Lane)
+            .filter(move |lane| lanes & lane.bit() != 0)
+    }
+
+    /// The device has the launch in a lane of its order: others of that order may follow, and need not
+    /// wait for its end.
+    pub(crate) fn is_in(&self, lane: Lane) {
+        let slot = self.slot;
+        let mut state = lock(&slot.state);
+        state.lane = Some(lane);
+        let mut index = 0;
+        while index < state.dependents.len() {
+            if !slot.is_ordered_with(state.dependents[index]) {
+                index += 1;
+                continue;
+            }
+            let dependent = state.dependents.swap_remove(index);
+            drop(state);
+            dependent.behind.fetch_or(lane.bit(), Ordering::Relaxed);
+            dependent.release();
+            state = lock(&slot.state);
+        }
+    }
+
     /// The launch has ended: nothing of it runs any more.
     pub(crate) fn finish(self, outcome: Result<()>) {
         let slot = self.slot;
@@ -363,6 +465,7 @@ impl Running {
         let mut state = lock(&slot.state);
         state.uses = uses;
         state.program = None;
+        state.lane = None;
         state.failure = failure;
         let mut dependents = std::mem::take(&mut state.dependents);
         let waker = state.waker.take();

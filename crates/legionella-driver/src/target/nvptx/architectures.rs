@@ -4,6 +4,8 @@
 //! is as old as the architecture allows, so that older drivers take the code (PTX ISA, section
 //! "Release Notes", table "PTX Release History").
 
+use legionella_abi::intrinsic;
+
 /// For messages about other names.
 pub(super) const ADVICE: &str = "use sm_75, sm_80, sm_86, sm_87, sm_89, sm_90, sm_90a, sm_100, \
      sm_103, sm_120 or sm_121; a later one takes the code of the last";
@@ -40,7 +42,7 @@ const ALL: [Architecture; 10] = [
     },
     Architecture {
         number: 90,
-        ptx: 78,
+        ptx: 83,
     },
     Architecture {
         number: 100,
@@ -63,6 +65,24 @@ const ALL: [Architecture; 10] = [
 /// The one architecture of those whose code runs nowhere else that code is generated for.
 const HOPPER_ONLY: &str = "sm_90a";
 
+/// The oldest architecture with operations on 128 bits at once.
+const WIDE_EXCHANGE: u32 = 90;
+
+/// What older machines have not, of what [`Target::lacking`](super::Target::lacking) may name.
+pub(super) fn lacking(cpu: &str) -> Vec<&'static str> {
+    if number(cpu) < WIDE_EXCHANGE {
+        vec![intrinsic::EXCHANGE_IF_U128]
+    } else {
+        Vec::new()
+    }
+}
+
+/// The number in the name of a machine that is known.
+fn number(cpu: &str) -> u32 {
+    let digits = cpu.trim_start_matches("sm_").trim_end_matches('a');
+    digits.parse().unwrap_or_default()
+}
+
 /// A machine in LLVM's terms.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Machine {
@@ -76,7 +96,7 @@ pub(super) fn machine(name: &str) -> Option<Machine> {
     if name == HOPPER_ONLY {
         return Some(Machine {
             cpu: name.to_owned(),
-            features: "+ptx80".to_owned(),
+            features: "+ptx83".to_owned(),
         });
     }
     let number: u32 = name.strip_prefix("sm_")?.parse().ok()?;
@@ -90,8 +110,7 @@ pub(super) fn machine(name: &str) -> Option<Machine> {
 /// What a device must offer to run code for a machine: every architecture up to its own, so that
 /// of several codes that a device can run, the one that asks for most is the newest.
 pub(super) fn required(cpu: &str) -> Vec<String> {
-    let digits = cpu.trim_start_matches("sm_").trim_end_matches('a');
-    let number: u32 = digits.parse().unwrap_or_default();
+    let number = number(cpu);
     let mut required: Vec<String> = ALL
         .iter()
         .filter(|known| known.number <= number)

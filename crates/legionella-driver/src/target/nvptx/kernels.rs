@@ -9,7 +9,7 @@
 use inkwell::module::Module;
 use legionella_abi::{intrinsic, nvptx};
 use llvm_sys::core as c;
-use llvm_sys::{LLVMAtomicOrdering, LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
+use llvm_sys::{LLVMAtomicOrdering, LLVMIntPredicate, LLVMLinkage, LLVMOpcode, LLVMTypeKind};
 
 use super::super::cold::{self, Deferred};
 use super::groups::SharedMemory;
@@ -28,6 +28,9 @@ const LAUNCH: u32 = 0;
 const STATE: u32 = 1;
 const BLOCK: u32 = 2;
 
+/// Parameters of what panics later in front of what is carried.
+const COLD_CARRIED: usize = 3;
+
 /// Words of 64 bits in a launch.
 const LAUNCH_WORDS: u64 = (size_of::<nvptx::Launch>() / 8) as u64;
 
@@ -36,6 +39,8 @@ pub(super) struct Kernels<'m> {
     all: Vec<Kernel<'m>>,
     /// What the kernel for panics calls.
     cold: Option<Function<'m>>,
+    /// Whether that may read memory which later launches write.
+    unsettled: bool,
     /// Size of the argument block if it is passed by address, and else 0.
     by_address: u64,
 }
@@ -88,6 +93,7 @@ impl<'m> Kernels<'m> {
             stack,
             u64::from(shared.dynamic),
             shared.front,
+            u64::from(self.unsettled),
         ];
         let mut needs = needs.map(|number| types.i64.constant(number).raw());
         let name = ir::c_name(nvptx::NEEDS);
@@ -181,6 +187,7 @@ pub(super) fn build<'m>(
     if is_simple(item) {
         all.push(kernel(module, &shape, &block, Form::Line, end));
     }
+    let unsettled = matches!(&shape, Shape::Deferred(deferred) if reads_memory(deferred.cold));
     let cold = match &shape {
         Shape::Plain(_) => None,
         Shape::Deferred(deferred) => {
@@ -192,8 +199,32 @@ pub(super) fn build<'m>(
     Kernels {
         all,
         cold,
+        unsettled,
         by_address,
     }
+}
+
+/// Whether what panics later may read memory other than its own, constants and the argument block: it
+/// then has an address from elsewhere, or computes one.
+fn reads_memory(cold: Function<'_>) -> bool {
+    let is_address = |value: &Value<'_>| value.ty().kind() == LLVMTypeKind::LLVMPointerTypeKind;
+    let carried = cold.parameters().split_off(COLD_CARRIED);
+    carried.iter().any(is_address)
+        || cold.instructions().into_iter().any(|instruction| {
+            let from_elsewhere = instruction.is(LLVMOpcode::LLVMLoad)
+                && is_address(&instruction)
+                && !is_own(instruction.operand(0));
+            from_elsewhere || instruction.is(LLVMOpcode::LLVMIntToPtr)
+        })
+}
+
+/// Whether an address is that of a constant or of a variable.
+fn is_own(address: Value<'_>) -> bool {
+    let mut base = address;
+    while base.is(LLVMOpcode::LLVMGetElementPtr) {
+        base = base.operand(0);
+    }
+    base.is_constant() || base.is(LLVMOpcode::LLVMAlloca)
 }
 
 /// Ends a block and the work-item.

@@ -29,12 +29,19 @@ use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::{self, Pipeline};
 use crate::lower::Lowered;
+use crate::lower::atomics::Atomics;
 
 pub(super) const TARGET: Target = Target {
     name: "nvptx",
     machine,
     native: &[],
-    lacking: |_| Vec::new(),
+    lacking: |machine| architectures::lacking(&machine.get_cpu().to_string()),
+    // `atom.global.add.f32` takes subnormal numbers for zeros (PTX ISA, "atom").
+    atomics: Atomics {
+        group: atomics::GROUP,
+        system: atomics::SYSTEM,
+        native: &[intrinsic::ADD_F64],
+    },
     support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
     optimise,
@@ -86,7 +93,7 @@ fn optimise(
     stages.show("items", module)?;
     run(module, machine, "always-inline,globaldce")?;
     kernels::bind_ids(module, &built)?;
-    atomics::mend(module);
+    atomics::mend(module)?;
     set_machine(module, machine);
     optimise_cold_code_too(module);
     Pipeline {

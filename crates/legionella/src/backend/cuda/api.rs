@@ -116,6 +116,7 @@ functions! {
     wait_stream = b"cuStreamSynchronize\0" (Stream);
     create_event = b"cuEventCreate\0" (*mut Event, c_uint);
     record_event = b"cuEventRecord\0" (Event, Stream);
+    wait_event = b"cuStreamWaitEvent\0" (Stream, Event, c_uint);
     query_event = b"cuEventQuery\0" (Event);
     load_module = b"cuModuleLoadDataEx\0"
         (*mut Module, *const c_void, c_uint, *mut c_uint, *mut *mut c_void);

@@ -1,9 +1,9 @@
 //! Launches in flight: from their turn to their end.
 //!
-//! Takes launches whose turn has come and issues them to streams of the device, each to the next
-//! one, so that launches that are not ordered overlap. A thread watches for their ends and finishes
-//! them; it looks all the time while something is in flight that started lately, and less often
-//! the longer that takes.
+//! Takes launches whose turn has come and issues them to streams of the device: each to the stream of
+//! those that it comes after, which need not have ended, or else to the next one, so that launches that
+//! are not ordered overlap. A thread watches for their ends and finishes them; it looks all the time
+//! while something is in flight that started lately, and less often the longer that takes.
 
 use std::collections::VecDeque;
 use std::ffi::c_void;
@@ -21,7 +21,7 @@ use super::device::Device;
 use super::panics::{self, Panics};
 use super::states::{Place, States, parameter};
 use crate::error::{Error, Result};
-use crate::schedule::slot::Running;
+use crate::schedule::slot::{Lane, Running};
 
 /// Streams of a device.
 const STREAMS: usize = 8;
@@ -47,6 +47,8 @@ pub(super) struct Functions {
     pub(super) block: Option<usize>,
     /// Bytes of shared memory that a launch gives in front of its own; `None` if it gives none.
     pub(super) shared: Option<u64>,
+    /// Whether launches that come later may run before a panic is told.
+    pub(super) settled: bool,
     /// For panics.
     pub(super) panics: Panics,
 }
@@ -68,6 +70,8 @@ pub(super) struct Launches {
     device: Arc<Device>,
     states: States,
     streams: Vec<Stream>,
+    /// For panics, which are told while other launches run.
+    aside: Stream,
     turn: AtomicUsize,
     events: Mutex<Vec<Event>>,
     watched: AtomicBool,
@@ -88,6 +92,7 @@ struct Flight {
     launch: Running,
     event: Event,
     place: Place,
+    lane: Lane,
     since: Instant,
 }
 
@@ -107,6 +112,8 @@ impl Launches {
         Ok(Launches {
             device: Arc::clone(device),
             streams: streams.collect::<Result<_>>()?,
+            // SAFETY: the caller's promise.
+            aside: unsafe { device.new_stream() }?,
             // SAFETY: the caller's promise.
             states: unsafe { States::new(device) }?,
             turn: AtomicUsize::new(0),
@@ -128,12 +135,16 @@ impl Launches {
             .watch()
             .and_then(|()| self.device.with_context(|_| self.issue(functions, &launch)));
         match issued {
-            Ok((event, place)) => {
+            Ok((event, place, lane)) => {
+                if functions.settled {
+                    launch.is_in(lane);
+                }
                 let flight = Flight {
                     functions: Arc::clone(functions),
                     launch,
                     event,
                     place,
+                    lane,
                     since: Instant::now(),
                 };
                 let mut arrivals = lock(&self.arrivals);
@@ -147,16 +158,16 @@ impl Launches {
     }
 
     /// Gives a launch to the device. The context is current.
-    fn issue(&self, functions: &Functions, launch: &Running) -> Result<(Event, Place)> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let stream = self.streams[turn % self.streams.len()];
+    fn issue(&self, functions: &Functions, launch: &Running) -> Result<(Event, Place, Lane)> {
+        let lane = self.choose(launch)?;
+        let stream = self.streams[lane.0 as usize];
         let place = self.states.take(&self.device)?;
         let event = self.event()?;
         let issued = self.launch_all(functions, launch, place, stream);
         // SAFETY: event and stream are the device's.
         let recorded = unsafe { (self.device.api().record_event)(event, stream) };
         match issued.and(self.device.check(recorded)) {
-            Ok(()) => Ok((event, place)),
+            Ok(()) => Ok((event, place, lane)),
             Err(error) => {
                 // Parts of the launch may run: they end before it does.
                 // SAFETY: as above.
@@ -164,6 +175,32 @@ impl Launches {
                 Err(error)
             }
         }
+    }
+
+    /// The lane that a launch is to be in, which is a stream's number. It waits for the others that the
+    /// launch comes after.
+    fn choose(&self, launch: &Running) -> Result<Lane> {
+        let mut behind = launch.behind();
+        let Some(lane) = behind.next() else {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            return Ok(Lane((turn % self.streams.len()) as u32));
+        };
+        let stream = self.streams[lane.0 as usize];
+        for other in behind {
+            let event = self.event()?;
+            let api = self.device.api();
+            // SAFETY: event and streams are the device's. What the stream waits for is fixed by the
+            // call, so that the event may be used again.
+            let waits = unsafe {
+                match (api.record_event)(event, self.streams[other.0 as usize]) {
+                    0 => (api.wait_event)(stream, event, 0),
+                    failed => failed,
+                }
+            };
+            lock(&self.events).push(event);
+            self.device.check(waits)?;
+        }
+        Ok(lane)
     }
 
     /// An event that no flight has.
@@ -300,13 +337,15 @@ impl Launches {
 
     /// The life of the thread that watches.
     fn serve(&self) {
-        let mut flights: Vec<Flight> = Vec::new();
+        // By streams, in the order in which they end.
+        let mut flights: Vec<VecDeque<Flight>> =
+            self.streams.iter().map(|_| VecDeque::new()).collect();
         let mut idle_since = Instant::now();
         loop {
             if self.new.load(Ordering::Acquire) > 0 {
                 self.welcome(&mut lock(&self.arrivals), &mut flights);
             }
-            if flights.is_empty() {
+            if flights.iter().all(VecDeque::is_empty) {
                 if idle_since.elapsed() < PATIENCE {
                     spin_loop();
                     continue;
@@ -320,12 +359,10 @@ impl Launches {
                 continue;
             }
             let mut ended = false;
-            let mut index = 0;
-            while index < flights.len() {
-                match self.outcome(&flights[index]) {
-                    None => index += 1,
-                    Some(outcome) => {
-                        self.land(flights.remove(index), outcome);
+            for stream in &mut flights {
+                while let Some(outcome) = stream.front().and_then(|first| self.outcome(first)) {
+                    if let Some(flight) = stream.pop_front() {
+                        self.land(flight, outcome);
                         ended = true;
                     }
                 }
@@ -337,8 +374,10 @@ impl Launches {
         }
     }
 
-    fn welcome(&self, arrivals: &mut VecDeque<Flight>, flights: &mut Vec<Flight>) {
-        flights.extend(arrivals.drain(..));
+    fn welcome(&self, arrivals: &mut VecDeque<Flight>, flights: &mut [VecDeque<Flight>]) {
+        for flight in arrivals.drain(..) {
+            flights[flight.lane.0 as usize].push_back(flight);
+        }
         self.new.store(0, Ordering::Release);
     }
 
@@ -395,7 +434,7 @@ impl Launches {
             .function(&self.device, &launch.program().kernel)?;
         let panicked = panics::panicked(record, launch.space());
         let place = self.states.take(&self.device)?;
-        let stream = self.streams[0];
+        let stream = self.aside;
         self.with_block(functions, launch, stream, |block| {
             let parameters = [parameter(&panicked), parameter(&place.state), block];
             // SAFETY: as for the launch itself, which is not finished.
@@ -412,8 +451,9 @@ impl Launches {
 }
 
 /// Waits a little, in proportion to how long the youngest launch has taken.
-fn pause(flights: &[Flight]) {
-    let Some(youngest) = flights.iter().map(|flight| flight.since).max() else {
+fn pause(flights: &[VecDeque<Flight>]) {
+    let first = flights.iter().filter_map(VecDeque::front);
+    let Some(youngest) = first.map(|flight| flight.since).max() else {
         return;
     };
     let taken = youngest.elapsed();

@@ -13,6 +13,7 @@
 use std::alloc::Layout;
 use std::ffi::{c_char, c_int};
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
@@ -332,6 +333,10 @@ impl Code for Program {
             return Some("the device has less shared memory for a work-group than is asked for");
         }
         None
+    }
+
+    fn order(&self) -> Option<NonZeroUsize> {
+        NonZeroUsize::new(Arc::as_ptr(&self.launches).addr())
     }
 
     fn start(&self, launch: Running) {

@@ -77,6 +77,7 @@ pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Re
         functions: Arc::new(Functions {
             any,
             line,
+            settled: needs.unsettled == 0,
             shared: (needs.dynamic != 0).then_some(needs.front),
             block: (needs.block > 0).then_some(needs.block as usize),
             panics: Panics::new(panic),
