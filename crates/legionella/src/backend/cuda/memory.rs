@@ -84,8 +84,8 @@ impl Memory {
         device.with_context(|api| {
             if zeroed {
                 // SAFETY: the memory is that large, and nobody has it yet.
-                device
-                    .check(unsafe { (api.fill_bytes)(address, 0, layout.size(), self.stream) })?;
+                let filled = unsafe { (api.fill_bytes)(address, 0, layout.size(), self.stream) };
+                device.check(filled)?;
             }
             self.wait(device)
         })?;

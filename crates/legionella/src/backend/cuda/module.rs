@@ -53,8 +53,8 @@ pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Re
     let attribute = |function, attribute| -> Result<c_int> {
         let mut value: c_int = 0;
         // SAFETY: valid for writes; a function of this context.
-        device
-            .check(unsafe { (device.api().function_attribute)(&mut value, attribute, function) })?;
+        let got = unsafe { (device.api().function_attribute)(&mut value, attribute, function) };
+        device.check(got)?;
         Ok(value.max(0))
     };
     let (mut most_items, mut most_shared) = (u64::MAX, u64::MAX);
