@@ -157,14 +157,14 @@ impl Bench {
         )
     }
 
-    fn streams<T: Number + Default + PartialEq>(
+    fn streams<T>(
         &mut self,
         name: &str,
         s: T,
         functions: impl Fn(&Self) -> (Copy<T>, Mul<T>, Add<T>, Triad<T>),
     ) -> anyhow::Result<()>
     where
-        T: From<f32>,
+        T: Number + Default + PartialEq + From<f32>,
     {
         let (peer_copy, peer_mul, peer_add, peer_triad) = functions(self);
         let len = STREAM_BYTES / size_of::<T>();
