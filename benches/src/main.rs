@@ -4,6 +4,7 @@
 //! A `ratio` above 1 means that ours is better; how each number comes about is in
 //! `docs/performance.md`.
 
+mod blocks;
 mod builds;
 mod compute;
 mod first_launch;
@@ -55,13 +56,17 @@ struct Bench {
 /// A benchmark: gives at least one row.
 type Run = fn(&Bench) -> anyhow::Result<Vec<Row>>;
 
-const BENCHES: [(&str, Run); 9] = [
+const BENCHES: [(&str, Run); 13] = [
     ("triad", compute::triad::run),
     ("dot", compute::dot::run),
     ("n-body", compute::n_body::run),
     ("mandelbrot", compute::mandelbrot::run),
     ("convolution", compute::convolution::run),
     ("black-scholes", compute::black_scholes::run),
+    ("reduce", blocks::reduce),
+    ("scan", blocks::scan),
+    ("sort", blocks::sort),
+    ("histogram", blocks::histogram),
     ("launch", latency::run),
     ("first-launch", first_launch::run),
     ("build", builds::run),

@@ -4,6 +4,8 @@
 //! Loaded by `benches` as a shared library, so that both sides run in one process though they are
 //! compiled with different options. Each function is C's in its signature only.
 
+mod blocks;
+
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 use std::sync::atomic::{AtomicU32, Ordering};
 

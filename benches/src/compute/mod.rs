@@ -14,7 +14,7 @@ use crate::Bench;
 use crate::report::Row;
 
 /// Numbers between 0 and 1 that are the same in every run.
-fn numbers(seed: u64, len: usize) -> Vec<f32> {
+pub fn numbers(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed;
     let next = || {
         state = state
@@ -26,7 +26,7 @@ fn numbers(seed: u64, len: usize) -> Vec<f32> {
 }
 
 /// Fails unless both sides computed the same, bit for bit.
-fn same<T: PartialEq>(ours: &[T], peer: &[T]) -> anyhow::Result<()> {
+pub fn same<T: PartialEq>(ours: &[T], peer: &[T]) -> anyhow::Result<()> {
     let differing = ours
         .iter()
         .zip(peer)
@@ -41,7 +41,7 @@ fn same<T: PartialEq>(ours: &[T], peer: &[T]) -> anyhow::Result<()> {
 }
 
 /// The row of a benchmark timed in seconds.
-fn row(bench: &Bench, name: &str, (ours, peer): (f64, f64)) -> Vec<Row> {
+pub fn row(bench: &Bench, name: &str, (ours, peer): (f64, f64)) -> Vec<Row> {
     vec![Row {
         bench: name.to_owned(),
         target: bench.accelerator.name().to_owned(),

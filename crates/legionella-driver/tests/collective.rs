@@ -22,6 +22,9 @@ const FUNCTION: &str = include_str!("collective/function.ll");
 const POINTER: &str = include_str!("collective/pointer.ll");
 const UNSWITCHED: &str = include_str!("collective/unswitched.ll");
 const EARLY_RETURN: &str = include_str!("collective/early_return.ll");
+const LANES: &str = include_str!("collective/lanes.ll");
+const MERGED: &str = include_str!("collective/merged.ll");
+const ROTATED: &str = include_str!("collective/rotated.ll");
 const SHUFFLE: &str = include_str!("collective/shuffle.ll");
 const RECURSIVE: &str = include_str!("collective/recursive.ll");
 
@@ -182,4 +185,31 @@ fn waiting_in_recursion_is_refused() {
         }
         other => panic!("{:?}", other.map(|stages| stages.len())),
     }
+}
+
+/// That as many calls are there after each stage that all targets share.
+fn all_stay(kernel: &str, function: &str, count: usize) {
+    for (stage, text) in stages(kernel).unwrap() {
+        if ["ir", "lowered", "simplified"].contains(&stage.as_str()) {
+            assert_eq!(calls(&text, function), count, "after {stage}:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn barriers_of_two_ways_are_not_merged() {
+    all_stay(MERGED, "legionella.barrier", 2);
+    assert!(without_marks(MERGED, "legionella.barrier") < 2);
+}
+
+#[test]
+fn loops_that_begin_with_a_barrier_are_not_rotated() {
+    all_stay(ROTATED, "legionella.barrier", 1);
+    assert!(without_marks(ROTATED, "legionella.barrier") > 1);
+}
+
+#[test]
+fn shuffles_between_branches_stay_one() {
+    all_stay(LANES, "legionella.subgroup_shuffle", 1);
+    assert!(without_marks(LANES, "legionella.subgroup_shuffle") > 1);
 }

@@ -33,6 +33,7 @@
 //!   [`Scratch`]: the same for what they compute together;
 //! * [`PassAs`]: what can be passed, and what the kernel receives for it;
 //! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs in which each work-item has a part of its own;
+//! * [`par`]: parallel building blocks, such as reductions, scans and sorting;
 //! * [`Completion`]: the end of a launch, to wait for or to await; [`Queue`]: launches in order;
 //! * [`DeviceData`]: values that cross between host and device, with a derive;
 //! * [`atomic`]: atomics of floats and of 128 bits, with scopes, beside those of `core`;
@@ -56,6 +57,7 @@ mod error;
 mod grid;
 pub mod host;
 pub mod launch;
+pub mod par;
 mod queue;
 mod schedule;
 

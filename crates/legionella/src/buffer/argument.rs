@@ -11,7 +11,7 @@ use crate::launch::{Binder, Pass, PassAs};
 use crate::schedule::hazards::Access;
 
 impl<T: DeviceData> Slice<'_, T> {
-    fn lend(&self, access: Access, binder: &mut Binder<'_>) -> Result<Span<T>> {
+    pub(crate) fn lend(&self, access: Access, binder: &mut Binder<'_>) -> Result<Span<T>> {
         binder.use_memory(self.allocation, self.bytes(), access)?;
         Ok(Span {
             start: self.start(),

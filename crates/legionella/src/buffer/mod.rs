@@ -144,6 +144,15 @@ impl<T: DeviceData> Buffer<T> {
         Buffer::new(accelerator, len, true)
     }
 
+    /// A buffer of elements without a value.
+    ///
+    /// # Safety
+    /// Each element is written before it is read, by a launch or the host, and before anyone else has
+    /// the buffer.
+    pub(crate) unsafe fn uninitialised(accelerator: &Accelerator, len: usize) -> Result<Self> {
+        Buffer::new(accelerator, len, false)
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.len

@@ -13,6 +13,7 @@ mod iterators;
 mod launches;
 mod outputs;
 mod panicking;
+mod par;
 mod places;
 mod slices;
 mod text;
@@ -36,6 +37,7 @@ pub fn all() -> Suite {
         grids::add,
         launches::add,
         groups::add,
+        par::add,
         outputs::add,
         atomics::add,
         arguments::add,

@@ -1,6 +1,8 @@
 //! Work-groups: barriers, shared memory, subgroups, and the classic kernels that are made of them.
 
 mod barriers;
+mod convergence;
+mod fourier;
 mod numeric;
 mod reductions;
 mod searches;
@@ -14,11 +16,13 @@ use crate::suite::Suite;
 /// Adds the cases.
 pub fn add(suite: &mut Suite) {
     barriers::add(suite);
+    convergence::add(suite);
     tiles::add(suite);
     subgroups::add(suite);
     together::add(suite);
     reductions::add(suite);
     sorting::add(suite);
     numeric::add(suite);
+    fourier::add(suite);
     searches::add(suite);
 }

@@ -71,6 +71,55 @@ fn monte_carlo(group: Group, points: u64, hits: Shared<[u32; 128]>, mut out: Dis
     }
 }
 
+/// Ten rounds of Philox 4 × 32: four random numbers from a counter and a key.
+fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for _ in 0..10 {
+        let product = |factor: u32, x: u32| {
+            let wide = u64::from(factor) * u64::from(x);
+            ((wide >> 32) as u32, wide as u32)
+        };
+        let (high0, low0) = product(0xd251_1f53, counter[0]);
+        let (high1, low1) = product(0xcd9e_8d57, counter[2]);
+        counter = [
+            high1 ^ counter[1] ^ key[0],
+            low1,
+            high0 ^ counter[3] ^ key[1],
+            low0,
+        ];
+        key = [
+            key[0].wrapping_add(0x9e37_79b9),
+            key[1].wrapping_add(0xbb67_ae85),
+        ];
+    }
+    counter
+}
+
+/// The mean of what an option is worth at its end, over random ways of its price, by a group: sums in
+/// scratch memory.
+fn option_value(
+    group: Group,
+    [start, strike]: [f32; 2],
+    paths: u32,
+    tile: Shared<[f32; 64]>,
+    mut out: Disjoint<f32>,
+) {
+    let key = [group.item().global() as u32, 0x1234_5678];
+    let mut sum = 0.0;
+    for path in 0..paths {
+        let mut price = start;
+        for step in 0..4 {
+            for bits in philox([path, step, 0, 0], key) {
+                price *= 1.0 + (bits as f32 / u32::MAX as f32 - 0.5) * 0.1;
+            }
+        }
+        sum += (price - strike).max(0.0);
+    }
+    let all = group.reduce(&mut tile.scratch(), sum, |a, b| a + b);
+    if let Some(out) = out.at(group.item()) {
+        *out = all / (paths * group.len() as u32) as f32;
+    }
+}
+
 /// Half of a group produces, the other half consumes, through a ring in shared memory.
 fn producers(group: Group, rounds: u32, ring: Shared<[u32; 16]>, mut out: Disjoint<u64>) {
     let half = group.len() / 2;
@@ -185,6 +234,17 @@ pub fn add(suite: &mut Suite) {
     suite.case("groups/monte_carlo", |t| {
         let out = output::<u32>(256);
         both!(t, monte_carlo, Grid::over(256).group(128), [value 50], [shared array], [write out])
+    });
+    suite.case("groups/monte_carlo_by_counters", |t| {
+        // The published answer of the generator to nothing.
+        let zeros = philox([0; 4], [0; 2]);
+        if zeros != [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8] {
+            return Err(Failure::unexpected("Philox", format!("{zeros:x?}")));
+        }
+        let out = output::<f32>(150);
+        let grid = Grid::over(150).group(64);
+        let prices = [100.0f32, 101.0];
+        both!(t, option_value, grid, [value prices], [value 7], [shared array], [write out])
     });
     suite.case("groups/producers_and_consumers", |t| {
         let out = output::<u64>(96);

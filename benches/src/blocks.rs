@@ -1,0 +1,109 @@
+//! Parallel building blocks beside `rayon` code of the same algorithm, each with a new buffer or vector
+//! for its result.
+
+use anyhow::ensure;
+
+use crate::Bench;
+use crate::compute::{numbers, row, same};
+use crate::measure::side_by_side;
+use crate::report::Row;
+
+/// Elements.
+const LEN: usize = 1 << 24;
+
+/// Integers of any bits that are the same in every run.
+fn integers() -> Vec<u32> {
+    let mut state = 1u64;
+    let next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 32) as u32
+    };
+    std::iter::repeat_with(next).take(LEN).collect()
+}
+
+/// The sum of 16 Mi floats, in the same order on both sides.
+pub fn reduce(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let x = numbers(1, LEN);
+    let buffer = bench.accelerator.upload(&x)?;
+    let (mut ours, mut peers) = (0.0, 0.0);
+    let times = side_by_side(
+        || {
+            ours = buffer.par().sum()?;
+            Ok(())
+        },
+        // SAFETY: the elements of a vector.
+        || peers = unsafe { (bench.peer.reduce)(x.as_ptr(), x.len()) },
+    )?;
+    same(&[ours], &[peers])?;
+    Ok(row(bench, "reduce", times))
+}
+
+/// Running sums of 16 Mi integers.
+pub fn scan(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let x = integers();
+    let buffer = bench.accelerator.upload(&x)?;
+    let mut ours = None;
+    let mut peers = Vec::new();
+    let times = side_by_side(
+        || {
+            ours = Some(buffer.par().inclusive_scan(u32::wrapping_add)?);
+            Ok(())
+        },
+        || {
+            peers = Vec::with_capacity(LEN);
+            // SAFETY: there is room for as many elements as there are, and all are written.
+            unsafe {
+                (bench.peer.scan)(x.as_ptr(), peers.as_mut_ptr(), LEN);
+                peers.set_len(LEN);
+            }
+        },
+    )?;
+    let ours = ours.map(|sums| sums.to_vec()).transpose()?;
+    same(&ours.unwrap_or_default(), &peers)?;
+    Ok(row(bench, "scan", times))
+}
+
+/// 16 Mi integers in order.
+pub fn sort(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let x = integers();
+    let buffer = bench.accelerator.upload(&x)?;
+    let mut ours = None;
+    let mut peers = Vec::new();
+    let times = side_by_side(
+        || {
+            ours = Some(buffer.par().sort()?);
+            Ok(())
+        },
+        || {
+            peers = Vec::with_capacity(LEN);
+            // SAFETY: there is room for as many elements as there are, and all are written.
+            unsafe {
+                (bench.peer.sort)(x.as_ptr(), peers.as_mut_ptr(), LEN);
+                peers.set_len(LEN);
+            }
+        },
+    )?;
+    let ours = ours.map(|sorted| sorted.to_vec()).transpose()?;
+    ensure!(peers.is_sorted(), "the peer doesn't sort");
+    same(&ours.unwrap_or_default(), &peers)?;
+    Ok(row(bench, "sort", times))
+}
+
+/// How often each byte is among 64 Mi.
+pub fn histogram(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let x: Vec<u8> = integers().into_iter().flat_map(u32::to_le_bytes).collect();
+    let buffer = bench.accelerator.upload(&x)?;
+    let (mut ours, mut peers) = (Vec::new(), vec![0u64; 256]);
+    let times = side_by_side(
+        || {
+            ours = buffer.par().map(usize::from).histogram(256)?.to_vec()?;
+            Ok(())
+        },
+        // SAFETY: the elements of a vector, and room for 256 counts.
+        || unsafe { (bench.peer.histogram)(x.as_ptr(), x.len(), peers.as_mut_ptr()) },
+    )?;
+    same(&ours, &peers)?;
+    Ok(row(bench, "histogram", times))
+}

@@ -1,0 +1,183 @@
+//! Elements in order of a key: radix sort from the least significant digit on, which keeps the order of
+//! equal keys.
+//!
+//! For each digit, every item counts those of a chunk; how many smaller ones there are, and equal ones
+//! in chunks before, says where each element of a chunk goes, in order.
+
+use legionella_device::{DeviceData, Item, Tiles};
+
+use super::elements::ByColumns;
+use super::{Digits, ItemOf, Key, Par, Source};
+use crate::buffer::Buffer;
+use crate::error::Result;
+
+/// Values of a digit.
+const VALUES: usize = 256;
+/// Least elements of a chunk.
+const LEAST: usize = 1 << 12;
+/// Most chunks.
+const CHUNKS: usize = 1 << 10;
+
+impl<'a, S: Source> Par<'a, S> {
+    /// The elements in order. Floats have that of [`f32::total_cmp`].
+    ///
+    /// # Errors
+    /// Of the launches; [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub fn sort(self) -> Result<Buffer<ItemOf<S>>>
+    where
+        ItemOf<S>: Key,
+    {
+        let keys = self.map(Key::to_bits).collect()?;
+        // SAFETY: there is nothing to write.
+        let values = unsafe { Buffer::<()>::uninitialised(self.accelerator, keys.len()) }?;
+        let (keys, _) = self.in_order(keys, values)?;
+        self.of(&keys).map(Key::from_bits).collect()
+    }
+
+    /// The elements in order of a key, and as they were where keys are equal.
+    ///
+    /// ```no_run
+    /// # use std::cmp::Reverse;
+    /// # use legionella::prelude::*;
+    /// # fn main() -> legionella::Result<()> {
+    /// # let accelerator = Accelerator::best()?;
+    /// let points = accelerator.upload(&[[1.0f32, 2.0], [0.0, 3.0], [5.0, 2.0]])?;
+    /// let by_height = points.par().sort_by_key(|[_, y]| Reverse(y))?;
+    /// assert_eq!(by_height.to_vec()?, [[0.0, 3.0], [1.0, 2.0], [5.0, 2.0]]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`sort`](Par::sort).
+    pub fn sort_by_key<K: Key, F>(self, key: F) -> Result<Buffer<ItemOf<S>>>
+    where
+        F: Fn(ItemOf<S>) -> K + Copy + Send + 'static,
+    {
+        let keys = self.map(key).map(Key::to_bits).collect()?;
+        let (_, elements) = self.in_order(keys, self.collect()?)?;
+        Ok(elements)
+    }
+
+    /// The elements in order, with a value each, as far as both go; values are as they were where
+    /// elements are equal.
+    ///
+    /// # Errors
+    /// As for [`sort`](Par::sort).
+    #[allow(clippy::type_complexity, reason = "two buffers")]
+    pub fn sort_with<R: Source>(
+        self,
+        values: Par<'a, R>,
+    ) -> Result<(Buffer<ItemOf<S>>, Buffer<ItemOf<R>>)>
+    where
+        ItemOf<S>: Key,
+    {
+        let both = self.zip(values);
+        let keys = both.map(|(key, _)| key.to_bits()).collect()?;
+        let values = both.map(|(_, value)| value).collect()?;
+        let (keys, values) = self.in_order(keys, values)?;
+        Ok((self.of(&keys).map(Key::from_bits).collect()?, values))
+    }
+
+    /// Keys in order, with as many values.
+    fn in_order<K: Digits, T: DeviceData>(
+        &self,
+        mut keys: Buffer<K>,
+        mut values: Buffer<T>,
+    ) -> Result<(Buffer<K>, Buffer<T>)> {
+        let len = keys.len();
+        if len < 2 {
+            return Ok((keys, values));
+        }
+        let chunk = len.div_ceil(CHUNKS).clamp(LEAST, u32::MAX as usize);
+        let chunks = len.div_ceil(chunk);
+        let grid = self.grid(chunks);
+        // SAFETY: both are written in full before they are read.
+        let (mut keys_to, mut values_to) = unsafe {
+            (
+                Buffer::uninitialised(self.accelerator, len)?,
+                Buffer::uninitialised(self.accelerator, len)?,
+            )
+        };
+        for place in 0..K::COUNT {
+            let mut counts = self.accelerator.zeroed::<u32>(chunks * VALUES)?;
+            let arguments = (place, chunk, &keys, counts.tiles::<VALUES>());
+            self.accelerator
+                .launch(count::<K>, grid, arguments)?
+                .wait()?;
+            let by_digit = self.of(&counts).from(|of| ByColumns {
+                of,
+                width: VALUES,
+                height: chunks,
+            });
+            let starts = by_digit
+                .map(|count| count as usize)
+                .exclusive_scan(0, |a, b| a + b)?;
+            let arguments = (
+                (place, chunk),
+                &keys,
+                &values,
+                &starts,
+                keys_to.device_ptr(),
+                values_to.device_ptr(),
+            );
+            // SAFETY: the launch is waited for, and the buffers live longer. `starts` are the running
+            // sums of how many of the elements have each digit in each chunk, by digit and then by
+            // chunk, of launches that ended well and read the same keys: items write ranges that don't
+            // overlap and together are the outputs.
+            unsafe {
+                self.accelerator
+                    .launch_unchecked(distribute::<K, T>, grid, arguments)?
+                    .wait()?;
+            }
+            std::mem::swap(&mut keys, &mut keys_to);
+            std::mem::swap(&mut values, &mut values_to);
+        }
+        Ok((keys, values))
+    }
+}
+
+/// Counts the digits of a chunk.
+fn count<K: Digits>(
+    at: Item,
+    place: u32,
+    chunk: usize,
+    keys: &[K],
+    mut counts: Tiles<u32, VALUES>,
+) {
+    if let Some(counts) = counts.at(&at) {
+        let start = at.global() * chunk;
+        for key in &keys[start..keys.len().min(start + chunk)] {
+            counts[key.digit(place)] += 1;
+        }
+    }
+}
+
+/// Moves the elements of a chunk to where those with their digit begin, one after the other.
+fn distribute<K: Digits, T: DeviceData>(
+    at: Item,
+    (place, chunk): (u32, usize),
+    keys: &[K],
+    values: &[T],
+    starts: &[usize],
+    keys_to: *mut K,
+    values_to: *mut T,
+) {
+    let chunks = at.grid_len();
+    let mut next = [0; VALUES];
+    for (digit, next) in next.iter_mut().enumerate() {
+        *next = starts[digit * chunks + at.global()];
+    }
+    let start = at.global() * chunk;
+    let end = keys.len().min(start + chunk);
+    for (key, value) in keys[start..end].iter().zip(&values[start..end]) {
+        let next = &mut next[key.digit(place)];
+        // SAFETY: of each digit the chunk has as many as lie between its start and that of the next
+        // chunk or digit, and what lies between is this item's.
+        unsafe {
+            keys_to.add(*next).write(*key);
+            values_to.add(*next).write(*value);
+        }
+        *next += 1;
+    }
+}
