@@ -84,8 +84,10 @@ impl<T: DeviceData> View for StoredView<T> {
 impl<T: DeviceData> Form<StoredView<T>> for Span<T> {
     #[inline(always)]
     unsafe fn materialise(&self, _item: &Item, _position: u32) -> StoredView<T> {
+        // SAFETY: the launch is ordered after all writes of the elements and before all later ones.
+        let start = unsafe { legionella_device::intrinsic::immutable(self.start.as_ptr().cast()) };
         StoredView {
-            start: self.start,
+            start: start.cast(),
             len: self.len,
         }
     }
