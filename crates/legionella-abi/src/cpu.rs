@@ -1,13 +1,18 @@
 //! How generated code for the CPU target is called, and what it calls back.
 //!
 //! The code of a kernel is a shared object with two dynamic symbols: [`RUN`], a [`Run`], and
-//! [`HOST`], a writable pointer to a [`Host`] that the application sets before the first call.
+//! [`HOST`], a writable pointer to a [`Host`] that the application sets before the first call. That of
+//! a kernel that prints has a third: [`PORT`].
 
 /// Symbol of the function that runs a range of work-groups: a [`Run`].
 pub const RUN: &str = "legionella_run";
 
 /// Symbol of the pointer to the application's [`Host`].
 pub const HOST: &str = "legionella_host";
+
+/// Symbol of a writable pointer to where the kernel sends what it prints
+/// ([`PRINT_PORT`](crate::intrinsic::PRINT_PORT)), which the application sets before the first call.
+pub const PORT: &str = "legionella_port";
 
 /// The index space of a launch.
 #[repr(C)]
@@ -27,7 +32,8 @@ pub struct Launch {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Global ids of the work-item that runs; only exact while [`Host::panic`] is called.
+    /// Global ids of the work-item that runs; only exact while [`Host::panic`] or
+    /// [`Host::running_item`] is called.
     pub item: [u64; 3],
 }
 
@@ -62,6 +68,11 @@ pub struct Host {
     /// Memory of the thread of that size and alignment, undefined, until the calling [`Run`] ends
     /// or asks again; null if there is none.
     pub scratch: unsafe extern "C" fn(usize, usize) -> *mut u8,
+    /// The work-item waits: others should run. Leaves the calling [`Run`] if the launch was
+    /// cancelled.
+    pub pause: unsafe extern "C" fn(),
+    /// As [`RUNNING_ITEM`](crate::intrinsic::RUNNING_ITEM).
+    pub running_item: unsafe extern "C" fn(*mut [u64; 2]),
 }
 
 /// Where the items of a group that wait for each other find what they share.

@@ -83,6 +83,15 @@ pub enum Scope {
 /// Orderings by number, in Rust's names.
 pub const ORDERINGS: [&str; 5] = ["Relaxed", "Release", "Acquire", "AcqRel", "SeqCst"];
 
+/// `fn()`: the work-item waits for the host, or for other groups; it is called again and again.
+pub const PAUSE: &str = "legionella.pause";
+/// `fn(&mut [u64; 2])`: writes a number of the running work-item's launch, which no other launch in
+/// flight has, and the item's linear id.
+pub const RUNNING_ITEM: &str = "legionella.running_item";
+/// `fn() -> *const Port`: where the device library sends what kernels print
+/// (`legionella_device::print::Port`), or null. Kernels that don't print don't ask.
+pub const PRINT_PORT: &str = "legionella.print_port";
+
 /// `fn(&core::panic::PanicInfo) -> !`: where the compiled panic machinery is cut and led to.
 pub const PANIC_HANDLER: &str = "legionella.panic_handler";
 /// `fn(message: *const u8, len: usize, &'static Location) -> !`: a panic with a plain message.

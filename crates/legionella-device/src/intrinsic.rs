@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use legionella_abi::cpu::Panic;
 
 use crate::atomic::ordering;
+use crate::print::Port;
 
 #[cold]
 fn only_on_devices(name: &str) -> ! {
@@ -189,4 +190,25 @@ pub(crate) unsafe extern "C" fn atomic_exchange_if_u128(
     match atomic.compare_exchange(current, new, ordering(order), Ordering::Acquire) {
         Ok(before) | Err(before) => before,
     }
+}
+
+/// Lets others get on, while the work-item waits for the host.
+#[unsafe(export_name = "legionella.pause")]
+#[inline(never)]
+pub(crate) extern "C" fn pause() {
+    core::hint::spin_loop();
+}
+
+/// Which work-item runs: a number of its launch, and its linear id in that.
+#[unsafe(export_name = "legionella.running_item")]
+#[inline(never)]
+pub(crate) extern "C" fn running_item(_item: &mut [u64; 2]) {
+    only_on_devices("running_item")
+}
+
+/// Where to send what is printed; null for nowhere.
+#[unsafe(export_name = "legionella.print_port")]
+#[inline(never)]
+pub(crate) extern "C" fn print_port() -> *const Port {
+    only_on_devices("print_port")
 }

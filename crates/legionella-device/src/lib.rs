@@ -10,6 +10,7 @@
 //! * [`Scratch`]: memory for what a work-group computes together, such as a sum;
 //! * [`Subgroup`]: the items that exchange values without memory;
 //! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs that each work-item has a part of its own in;
+//! * [`Sender`]: the work-items' end of a channel to the host;
 //! * [`DeviceData`]: values that cross between host and device as they are;
 //! * [`Atomic`]: elements that all work-items share, and [`atomic`]: what they share them as.
 
@@ -20,6 +21,7 @@ extern crate alloc;
 
 pub mod atomic;
 mod c;
+pub mod channel;
 mod cpu;
 mod data;
 mod group;
@@ -29,12 +31,14 @@ mod item;
 pub mod maths;
 mod output;
 mod panic;
+pub mod print;
 mod scratch;
 mod subgroup;
 pub mod tile;
 mod token;
 
 pub use atomic::Atomic;
+pub use channel::Sender;
 pub use data::DeviceData;
 pub use group::{Group, HostGroup};
 pub use item::{Index, Item};

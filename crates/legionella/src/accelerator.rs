@@ -8,9 +8,11 @@ use legionella_device::DeviceData;
 
 use crate::backend::{self, Backend};
 use crate::buffer::{Buffer, Zeroable};
+use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::grid::Grid;
 use crate::launch::{self, After, Kernel, Launch};
+use crate::printing::Printed;
 use crate::queue::Queue;
 use crate::schedule::completion::Completion;
 use crate::schedule::slot::Ticket;
@@ -213,6 +215,28 @@ impl Accelerator {
                 .filter_map(Completion::ticket)
                 .collect(),
         }
+    }
+
+    /// A channel with room for at least that many values, into which kernels send and from which the
+    /// host receives, also while they run.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::Unsupported`].
+    pub fn channel<T: DeviceData>(&self, capacity: usize) -> Result<Channel<T>> {
+        Channel::new(self, capacity)
+    }
+
+    /// Gives what kernels on this accelerator [print](crate::println) to a function, in place of
+    /// standard output and standard error.
+    ///
+    /// It is called on any thread, in the order in which messages arrived, and for all that a launch
+    /// has printed before the launch has ended. It must not wait for launches.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`], [`Error::OutOfMemory`].
+    pub fn on_print(&self, handler: impl FnMut(Printed<'_>) + Send + 'static) -> Result<()> {
+        self.backend().printer()?.set_handler(Box::new(handler));
+        Ok(())
     }
 
     /// A new queue: launches on it run one after the other.

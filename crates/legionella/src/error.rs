@@ -122,6 +122,15 @@ pub enum Error {
         used_on: String,
     },
 
+    /// The accelerator can't do something that others can.
+    #[error("accelerator `{accelerator}` has no {what}")]
+    Unsupported {
+        /// The accelerator.
+        accelerator: String,
+        /// What it doesn't have.
+        what: &'static str,
+    },
+
     /// The launch was cancelled; some of its work-groups may have run.
     #[error("the launch of kernel `{kernel}` was cancelled")]
     Cancelled {

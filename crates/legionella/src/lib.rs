@@ -35,6 +35,7 @@
 //! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs in which each work-item has a part of its own;
 //! * [`par`]: parallel building blocks, such as reductions, scans and sorting;
 //! * [`Completion`]: the end of a launch, to wait for or to await; [`Queue`]: launches in order;
+//! * [`Channel`]: values from a kernel to the host, while it runs; [`println!`]: text likewise;
 //! * [`DeviceData`]: values that cross between host and device, with a derive;
 //! * [`atomic`]: atomics of floats and of 128 bits, with scopes, beside those of `core`;
 //! * [`host`]: kernels as plain functions, for tests.
@@ -51,6 +52,7 @@ mod accelerator;
 #[doc(hidden)]
 pub mod backend;
 mod buffer;
+mod channel;
 #[doc(hidden)]
 pub mod code;
 mod error;
@@ -58,6 +60,7 @@ mod grid;
 pub mod host;
 pub mod launch;
 pub mod par;
+pub mod printing;
 mod queue;
 mod schedule;
 
@@ -65,6 +68,7 @@ pub use accelerator::{Accelerator, Ordered};
 pub use buffer::{
     AtomicArgument, Buffer, DevicePtr, RowsArgument, Slice, SliceMut, TilesArgument, Zeroable,
 };
+pub use channel::{Channel, Receive};
 pub use error::{Error, Result};
 pub use grid::{Extent, Grid};
 pub use launch::{
@@ -74,8 +78,8 @@ pub use launch::{
 pub use legionella_derive::DeviceData;
 pub use legionella_device::atomic;
 pub use legionella_device::{
-    Atomic, DeviceData, Disjoint, Exchange, Group, Index, Item, Readable, Rows, Scratch, Shared,
-    Subgroup, Tiles, Token, Writable,
+    Atomic, DeviceData, Disjoint, Exchange, Group, Index, Item, Readable, Rows, Scratch, Sender,
+    Shared, Subgroup, Tiles, Token, Writable,
 };
 pub use queue::Queue;
 pub use schedule::completion::Completion;
@@ -83,7 +87,7 @@ pub use schedule::completion::Completion;
 /// What most programs use.
 pub mod prelude {
     pub use crate::{
-        Accelerator, Buffer, Completion, DeviceData, Disjoint, Grid, Group, Item, Rows, Shared,
-        Tiles, function, shared, shared_slice,
+        Accelerator, Buffer, Channel, Completion, DeviceData, Disjoint, Grid, Group, Item, Rows,
+        Sender, Shared, Tiles, function, shared, shared_slice,
     };
 }

@@ -66,7 +66,13 @@ static HOST: Host = Host {
     realloc,
     panic,
     scratch: alloc,
+    pause,
+    running_item,
 };
+
+extern "C" fn pause() {}
+
+extern "C" fn running_item(_: *mut [u64; 2]) {}
 
 fn run(object: &SharedObject) -> u64 {
     let mut sum = 1u64;

@@ -25,6 +25,13 @@ const CONSTANT: [&str; 5] = [
     intrinsic::SUBGROUP_LANE,
 ];
 
+/// What a kernel asks of its launch or of the application while it runs.
+const HOST_CALLS: [&str; 3] = [
+    intrinsic::PAUSE,
+    intrinsic::RUNNING_ITEM,
+    intrinsic::PRINT_PORT,
+];
+
 /// Whether a kernel uses what only the items of a group together have.
 pub(crate) fn work_in_groups(module: &Module<'_>) -> bool {
     let operations = [
@@ -64,6 +71,14 @@ pub(super) fn declare(module: &Module<'_>) {
         if let Some(function) = ir::function(module, name) {
             function.drop_body();
             function.remove_attribute("noinline");
+        }
+    }
+    for name in HOST_CALLS {
+        if let Some(function) = ir::function(module, name) {
+            function.drop_body();
+            for attribute in ["nounwind", "nofree"] {
+                function.add_attribute(attribute);
+            }
         }
     }
     if let Some(function) = ir::function(module, intrinsic::ON_DEVICE) {

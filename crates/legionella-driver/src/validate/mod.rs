@@ -166,11 +166,11 @@ fn culprit_function(function: Function<'_>, native: &[&str]) -> Option<Culprit> 
         let (what, advice) = match cut {
             Cut::Print => (
                 "std::println!",
-                "a device has no standard output: write into a buffer and print on the host",
+                "a device has no standard output: use `legionella::println!`, whose text the host prints",
             ),
             Cut::PrintError => (
                 "std::eprintln!",
-                "a device has no standard output: write into a buffer and print on the host",
+                "a device has no standard error: use `legionella::eprintln!`, whose text the host prints",
             ),
             Cut::BeginPanic => (
                 "std::panic::panic_any",

@@ -15,7 +15,8 @@ use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
 
 use crate::code::Machine;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::printing::Printer;
 use crate::schedule::slot::Running;
 
 pub(crate) mod cpu;
@@ -78,6 +79,33 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// [`Backend::allocate`] gave it for that layout, and nothing uses it any more.
     unsafe fn free(&self, memory: NonNull<u8>, layout: Layout);
 
+    /// Memory that host and device both use by the same address, also while kernels run; zeros.
+    fn allocate_visible(&self, _layout: Layout) -> Result<NonNull<u8>> {
+        Err(Error::Unsupported {
+            accelerator: self.name().to_owned(),
+            what: "memory that the host sees while a kernel runs",
+        })
+    }
+
+    /// Frees such memory.
+    ///
+    /// # Safety
+    /// [`Backend::allocate_visible`] gave it for that layout, and nothing uses it any more.
+    unsafe fn free_visible(&self, _memory: NonNull<u8>, _layout: Layout) {}
+
+    /// Whether the host sees what a kernel writes there before it ends, and the other way round.
+    fn is_live(&self) -> bool {
+        false
+    }
+
+    /// What prints the texts of the device's kernels.
+    fn printer(&self) -> Result<&'static Printer> {
+        Err(Error::Unsupported {
+            accelerator: self.name().to_owned(),
+            what: "way to print from kernels",
+        })
+    }
+
     /// Copies from the host into memory of the device.
     ///
     /// # Safety
@@ -139,6 +167,11 @@ pub(crate) trait Code: Send + Sync {
         None
     }
 
+    /// What prints the kernel's texts, if it prints any.
+    fn printer(&self) -> Option<&'static Printer> {
+        None
+    }
+
     /// Runs a launch of this code, which must be [finished](Running::finish) once, soon or later.
     fn start(&self, launch: Running);
 }
@@ -148,11 +181,16 @@ pub(crate) struct Program {
     /// The kernel's demangled name.
     pub(crate) kernel: Arc<str>,
     code: Box<dyn Code>,
+    printer: Option<&'static Printer>,
 }
 
 impl Program {
     pub(crate) fn new(kernel: Arc<str>, code: Box<dyn Code>) -> Self {
-        Program { kernel, code }
+        Program {
+            kernel,
+            printer: code.printer(),
+            code,
+        }
     }
 
     /// As [`Code::refuses`].
@@ -167,6 +205,16 @@ impl Program {
 
     /// Runs a launch whose turn has come.
     pub(crate) fn start(&self, launch: Running) {
+        if let Some(printer) = self.printer {
+            printer.launch_begins();
+        }
         self.code.start(launch);
+    }
+
+    /// What a launch of it has printed, which has ended and had that argument block, is printed.
+    pub(crate) fn ended(&self, block: *const u8) {
+        if let Some(printer) = self.printer {
+            printer.launch_ended(block.addr() as u64);
+        }
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Allocation {
     memory: NonNull<u8>,
     /// Of size zero if there is nothing to free.
     layout: Layout,
+    /// Whether the host uses it as it is.
+    visible: bool,
     pub(crate) hazards: Hazards,
     pub(crate) failures: FailureLog,
 }
@@ -58,9 +60,32 @@ impl Allocation {
             accelerator: accelerator.clone(),
             memory,
             layout,
+            visible: false,
             hazards: Hazards::default(),
             failures: FailureLog::default(),
         })
+    }
+
+    /// Zeros on the device, for a layout that has a size.
+    pub(crate) fn zeroed(accelerator: &Accelerator, layout: Layout) -> Result<Self> {
+        Allocation::new(accelerator, layout, true)
+    }
+
+    /// Zeros that host and device use by the same address, for a layout that has a size.
+    pub(crate) fn visible(accelerator: &Accelerator, layout: Layout) -> Result<Self> {
+        Ok(Allocation {
+            accelerator: accelerator.clone(),
+            memory: accelerator.backend().allocate_visible(layout)?,
+            layout,
+            visible: true,
+            hazards: Hazards::default(),
+            failures: FailureLog::default(),
+        })
+    }
+
+    /// Where it starts, for the device; and for the host if that sees it.
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.memory.as_ptr()
     }
 
     pub(crate) fn accelerator(&self) -> &Accelerator {
@@ -70,7 +95,10 @@ impl Allocation {
 
 impl Drop for Allocation {
     fn drop(&mut self) {
-        if self.layout.size() != 0 {
+        if self.visible {
+            // SAFETY: `visible` allocated it for this layout; nothing uses it any more, as below.
+            unsafe { (self.accelerator.backend()).free_visible(self.memory, self.layout) };
+        } else if self.layout.size() != 0 {
             // SAFETY: `new` allocated it for this layout. Launches that use it hold an `Arc` of
             // it until they have ended, so nothing does.
             unsafe { self.accelerator.backend().free(self.memory, self.layout) };

@@ -11,17 +11,26 @@ use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use legionella_abi::cpu;
+use legionella_device::print::Port;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use super::Error;
+
+// SAFETY: code that any thread may run; the port's place is written before that.
+unsafe impl Send for SharedObject {}
+// SAFETY: as above.
+unsafe impl Sync for SharedObject {}
 
 /// A loaded kernel. Dropping it unloads the code.
 #[derive(Debug)]
 pub struct SharedObject {
     run: cpu::Run,
+    /// Where the code has the address to print to, if it prints.
+    port: Option<NonNull<*const Port>>,
     // Keeps the code mapped for as long as `run` can be called.
     _library: Library,
 }
@@ -66,10 +75,29 @@ impl SharedObject {
         }
         // SAFETY: the symbol is a writable pointer, and nothing of the code runs yet.
         unsafe { slot.write(host) };
+        // SAFETY: as above. Most kernels have no such symbol.
+        let port = unsafe { library.get::<*mut c_void>(cpu::PORT.as_bytes()) }
+            .ok()
+            .and_then(|symbol| NonNull::new(symbol.into_raw().cast::<*const Port>()));
         Ok(SharedObject {
             run,
+            port,
             _library: library,
         })
+    }
+
+    /// Whether the kernel prints.
+    pub fn prints(&self) -> bool {
+        self.port.is_some()
+    }
+
+    /// Has the kernel print there from now on.
+    pub fn print_to(&self, port: &'static Port) {
+        if let Some(place) = self.port {
+            // SAFETY: a writable pointer of the code, which `self` keeps mapped. Who loads code does
+            // this before it runs any of it.
+            unsafe { place.write(port) };
+        }
     }
 
     /// The kernel's entry function, callable for as long as `self` lives.

@@ -15,6 +15,7 @@
 //! | [`tiles::<_, N>`](tiles)`(&mut [T])` | [`Tiles<T, N>`](Tiles) |
 //! | [`rows`]`(&mut [T], width)` | [`Rows<T>`](Rows) |
 //! | [`atomic`]`(&mut [u32])` | `&[AtomicU32]` |
+//! | `&`[`channel(capacity)`](channel) | [`Sender<T>`](crate::Sender) |
 //! | [`function`](crate::function)`(f)` | `impl Fn…` |
 //! | [`shared()`](shared) | [`Shared<[T; N]>`](Shared) |
 //! | [`shared_slice`]`(len)` | [`Shared<[T]>`](Shared) |
@@ -43,9 +44,11 @@ use legionella_device::{Atomic, DeviceData, Disjoint, Group, Item, Rows, Tiles, 
 use crate::grid::Grid;
 use crate::launch::Function;
 
+mod channel;
 mod shared;
 mod threads;
 
+pub use channel::{Channel, channel};
 pub use shared::{GroupMemory, shared, shared_slice};
 
 /// Calls a kernel once for every work-item of a grid: in ascending order of linear ids, or for a

@@ -2,6 +2,7 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
+use std::num::NonZero;
 use std::ptr::NonNull;
 
 use legionella_device::{Item, Shared};
@@ -37,12 +38,30 @@ pub fn shared_slice<T>(len: usize) -> GroupMemory<[T]> {
 
 /// Memory without a value, which one group after the other uses.
 #[derive(Debug)]
-struct Memory {
+pub(super) struct Memory {
     start: NonNull<u8>,
     layout: Layout,
 }
 
 impl Memory {
+    pub(super) fn new(layout: Layout) -> Self {
+        // SAFETY: asked for only if the layout has a size.
+        let given = (layout.size() > 0).then(|| NonNull::new(unsafe { alloc(layout) }));
+        Memory {
+            start: match given {
+                Some(start) => start.unwrap_or_else(|| handle_alloc_error(layout)),
+                None => NonNull::without_provenance(
+                    layout.align().try_into().unwrap_or(NonZero::<usize>::MIN),
+                ),
+            },
+            layout,
+        }
+    }
+
+    pub(super) fn start(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
     fn of<T>(len: usize) -> Self {
         let Ok(layout) = Layout::array::<T>(len) else {
             panic!(
@@ -50,15 +69,7 @@ impl Memory {
                 size_of::<T>()
             )
         };
-        let start = match layout.size() {
-            0 => Some(NonNull::<T>::dangling().cast()),
-            // SAFETY: the layout has a size.
-            _ => NonNull::new(unsafe { alloc(layout) }),
-        };
-        Memory {
-            start: start.unwrap_or_else(|| handle_alloc_error(layout)),
-            layout,
-        }
+        Memory::new(layout)
     }
 }
 

@@ -6,7 +6,8 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use legionella_device::{Atomic, DeviceData, Disjoint, Item, Rows, Shared, Tiles, tile};
+use legionella_device::channel::ring::Ring;
+use legionella_device::{Atomic, DeviceData, Disjoint, Item, Rows, Sender, Shared, Tiles, tile};
 
 /// The place of one argument in the block, from which a work-item makes its parameter of type `P`.
 pub trait Form<P>: Copy {
@@ -146,6 +147,27 @@ impl<T: DeviceData> Form<*const T> for Pointer<T> {
     #[inline(always)]
     unsafe fn materialise(&self, _item: &Item, _position: u32) -> *const T {
         self.0
+    }
+}
+
+/// Where a channel lies.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct RingForm<T>(pub(crate) Ring<T>);
+
+impl<T> Clone for RingForm<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for RingForm<T> {}
+
+impl<'a, T: DeviceData> Form<Sender<'a, T>> for RingForm<T> {
+    #[inline(always)]
+    unsafe fn materialise(&self, _item: &Item, _position: u32) -> Sender<'a, T> {
+        // SAFETY: the launch keeps the ring.
+        unsafe { Sender::new(self.0) }
     }
 }
 

@@ -67,6 +67,7 @@ pub unsafe trait Pass<P> {
 /// | `buffer.tiles::<N>()` | [`Tiles<T, N>`](crate::Tiles) | a tile of `N` elements of its own |
 /// | `buffer.rows(width)` | [`Rows<T>`](crate::Rows) | a row of its own |
 /// | `buffer.atomic()` of `u32` | `&[AtomicU32]` | all elements, as atomics |
+/// | [`&Channel<T>`](crate::Channel) | [`Sender<T>`](crate::Sender) | a way to send values to the host |
 /// | [`function(f)`](crate::function) | `impl Fn…` | the function |
 /// | [`shared()`](crate::shared) | [`Shared<[T; N]>`](crate::Shared) | memory of its work-group |
 /// | [`shared_slice(len)`](crate::shared_slice) | [`Shared<[T]>`](crate::Shared) | memory of its work-group |

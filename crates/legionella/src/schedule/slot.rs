@@ -447,6 +447,7 @@ impl Running {
     /// The launch has ended: nothing of it runs any more.
     pub(crate) fn finish(self, outcome: Result<()>) {
         let slot = self.slot;
+        self.program.ended(self.block);
         let mut state = lock(&slot.state);
         let mut uses = std::mem::take(&mut state.uses);
         let queue = state.queue.take();

@@ -3,6 +3,7 @@
 mod allocation;
 mod arguments;
 mod atomics;
+mod channels;
 mod control;
 mod crates;
 mod floats;
@@ -15,6 +16,7 @@ mod outputs;
 mod panicking;
 mod par;
 mod places;
+mod printing;
 mod slices;
 mod text;
 mod types;
@@ -40,6 +42,8 @@ pub fn all() -> Suite {
         par::add,
         outputs::add,
         atomics::add,
+        channels::add,
+        printing::add,
         arguments::add,
         places::add,
         panicking::add,

@@ -12,7 +12,7 @@ use crate::ir::{self, Builder, Function, Types, Value, llvm};
 /// Gives every function that the application provides a body that calls it.
 pub(super) fn bind(module: &Module<'_>) {
     let types = Types::of(module);
-    let host = host_pointer(module, &types);
+    let host = pointer(module, cpu::HOST, &types);
     for function in ir::functions(module) {
         if !function.is_declaration() {
             continue;
@@ -22,6 +22,13 @@ pub(super) fn bind(module: &Module<'_>) {
             std::mem::offset_of!(cpu::Host, panic)
         } else if name == intrinsic::CPU_SCRATCH {
             std::mem::offset_of!(cpu::Host, scratch)
+        } else if name == intrinsic::PAUSE {
+            std::mem::offset_of!(cpu::Host, pause)
+        } else if name == intrinsic::RUNNING_ITEM {
+            std::mem::offset_of!(cpu::Host, running_item)
+        } else if name == intrinsic::PRINT_PORT {
+            load_port(module, function, &types);
+            continue;
         } else {
             match cut(&name) {
                 Some(Cut::Alloc) => std::mem::offset_of!(cpu::Host, alloc),
@@ -39,9 +46,17 @@ pub(super) fn bind(module: &Module<'_>) {
     }
 }
 
-/// The exported variable that the application sets.
-fn host_pointer<'m>(module: &'m Module<'_>, types: &Types<'m>) -> Value<'m> {
-    let name = ir::c_name(cpu::HOST);
+/// A body that gives what the application has set the exported variable for printing to.
+fn load_port<'m>(module: &'m Module<'_>, function: Function<'m>, types: &Types<'m>) {
+    let builder = Builder::at_end(function.append_block("entry"));
+    let port = builder.load(types.ptr, pointer(module, cpu::PORT, types));
+    builder.ret(Some(port));
+    function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
+}
+
+/// An exported variable that the application sets.
+fn pointer<'m>(module: &'m Module<'_>, name: &str, types: &Types<'m>) -> Value<'m> {
+    let name = ir::c_name(name);
     let global = llvm!(c::LLVMAddGlobal(
         module.as_mut_ptr(),
         types.ptr.raw(),

@@ -169,12 +169,18 @@ fn independent(body: Function<'_>) -> bool {
             return false;
         }
         match instruction.called_function() {
-            Some(function) => {
-                function.name().starts_with("llvm.") || function.name().starts_with("legionella.")
-            }
+            Some(function) => is_known(function),
             None => !instruction.is_call(),
         }
     })
+}
+
+/// Whether a call does nothing but compute, as LLVM's own operations, ids and mathematical functions.
+pub(super) fn is_known(function: Function<'_>) -> bool {
+    let name = function.name();
+    name.starts_with("llvm.")
+        || name.starts_with(intrinsic::MATHS_PREFIX)
+        || (name.starts_with("legionella.") && function.has_attribute("speculatable"))
 }
 
 /// The place behind a strip's loop, the ids within it, how long the next piece is, and the quick
@@ -206,7 +212,10 @@ impl<'m> Loops<'m> {
                 function.add_parameter_attribute(parameter, attribute, 0);
             }
         }
-        function.add_parameter_attribute(4, "noalias", 0);
+        // What is noted there, the application reads when it is asked which item runs.
+        if ir::function(module, intrinsic::RUNNING_ITEM).is_none() {
+            function.add_parameter_attribute(4, "noalias", 0);
+        }
         llvm!(c::LLVMSetVisibility(
             function.raw(),
             llvm_sys::LLVMVisibility::LLVMDefaultVisibility

@@ -28,7 +28,18 @@ pub(super) static HOST: Host = Host {
     realloc: host_realloc,
     panic: host_panic,
     scratch: host_scratch,
+    pause: host_pause,
+    running_item: host_running_item,
 };
+
+/// Why a call was left.
+#[derive(Debug)]
+pub(super) enum Left {
+    /// A work-item panicked.
+    Panicked(ItemPanic),
+    /// A work-item waited, and the launch was cancelled.
+    Cancelled,
+}
 
 /// A work-item's panic.
 #[derive(Debug)]
@@ -50,13 +61,17 @@ struct InProgress {
     /// Whether a function of the application runs, which generated code called.
     in_application: AtomicBool,
     scratch: Scratch,
+    cancelled: *const AtomicBool,
+    /// Whether the call was left because of that.
+    gave_up: bool,
 }
 
 thread_local! {
     static IN_PROGRESS: Cell<*mut InProgress> = const { Cell::new(null_mut()) };
 }
 
-/// Runs the work-groups `first..end`, or up to the first one in which a work-item panics.
+/// Runs the work-groups `first..end`, or up to the first one in which a work-item panics. Items that
+/// wait give up when `cancelled` is set.
 ///
 /// # Safety
 /// `run` is code of a kernel that `block` is an argument block of, and that may run over `launch`.
@@ -66,7 +81,8 @@ pub(super) unsafe fn run(
     launch: &Launch,
     first: u64,
     end: u64,
-) -> Result<(), ItemPanic> {
+    cancelled: &AtomicBool,
+) -> Result<(), Left> {
     let stack = match stack::of_thread() {
         Ok(stack) => stack,
         Err(error) => return Err(nowhere(format!("no memory for a stack: {error}"), [0; 3])),
@@ -94,6 +110,8 @@ pub(super) unsafe fn run(
         overflowed: false,
         in_application: AtomicBool::new(false),
         scratch: Scratch::default(),
+        cancelled,
+        gave_up: false,
     };
     let state = &raw mut state;
     IN_PROGRESS.set(state);
@@ -111,9 +129,12 @@ pub(super) unsafe fn run(
     IN_PROGRESS.set(outer);
     // SAFETY: as above.
     let (item, overflowed) = unsafe { ((*state).progress.item, (*state).overflowed) };
+    // SAFETY: as above.
+    let gave_up = unsafe { (*state).gave_up };
     match panic {
         None => Ok(()),
-        Some(Some(panic)) => Err(panic),
+        Some(Some(panic)) => Err(Left::Panicked(panic)),
+        Some(None) if gave_up => Err(Left::Cancelled),
         Some(None) if overflowed => {
             let size = stack.size() >> 10;
             let message = format!("stack overflow: a work-item has {size} KiB, see {SIZE}");
@@ -125,8 +146,8 @@ pub(super) unsafe fn run(
 }
 
 /// A panic whose source is not known.
-fn nowhere(message: String, item: [u64; 3]) -> ItemPanic {
-    ItemPanic {
+fn nowhere(message: String, item: [u64; 3]) -> Left {
+    Left::Panicked(ItemPanic {
         message,
         source: Source {
             file: String::new(),
@@ -134,7 +155,7 @@ fn nowhere(message: String, item: [u64; 3]) -> ItemPanic {
             column: 0,
         },
         item,
-    }
+    })
 }
 
 /// If this thread is in generated code, and an address lies where its stack has overflowed to:
@@ -264,4 +285,34 @@ unsafe extern "C" fn host_scratch(size: usize, align: usize) -> *mut u8 {
     }
     // SAFETY: `state` is the call in progress on this thread; nothing else uses the field meanwhile.
     in_application(|| unsafe { (*state).scratch.of(size, align) })
+}
+
+unsafe extern "C" fn host_pause() {
+    let state = IN_PROGRESS.get();
+    if state.is_null() {
+        return;
+    }
+    // SAFETY: `state` is the call in progress on this thread, whose launch has not ended. Leaving is
+    // as for a panic: generated code has nothing to drop, and this function holds nothing.
+    unsafe {
+        if (*(*state).cancelled).load(Ordering::Relaxed) {
+            (*state).gave_up = true;
+            escape::leave(&raw mut (*state).call);
+        }
+    }
+    in_application(std::thread::yield_now);
+}
+
+unsafe extern "C" fn host_running_item(item: *mut [u64; 2]) {
+    let state = IN_PROGRESS.get();
+    if state.is_null() {
+        return;
+    }
+    // SAFETY: the call in progress on this thread, whose launch lives; generated code passes memory
+    // for two numbers. Blocks of launches in flight are apart.
+    unsafe {
+        let ([x, y, z], grid) = ((*state).progress.item, (*(*state).call.launch).grid);
+        let linear = x + grid[0] * (y + grid[1] * z);
+        item.write([(*state).call.block.addr() as u64, linear]);
+    }
 }

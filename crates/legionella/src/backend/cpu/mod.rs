@@ -11,7 +11,7 @@
 
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use legionella_abi::cpu::Run;
 use legionella_abi::protocol::TargetSpec;
@@ -21,6 +21,7 @@ use super::{Backend, Code};
 use crate::code::load::SharedObject;
 use crate::code::{self, Machine};
 use crate::error::{Error, Result};
+use crate::printing::Printer;
 use crate::schedule::slot::Running;
 
 mod call;
@@ -76,6 +77,7 @@ pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
 pub(crate) struct Cpu {
     name: &'static str,
     pool: Arc<Pool>,
+    printer: OnceLock<&'static Printer>,
 }
 
 impl Cpu {
@@ -83,6 +85,7 @@ impl Cpu {
         Cpu {
             name,
             pool: Arc::new(Pool::new(name, threads)),
+            printer: OnceLock::new(),
         }
     }
 }
@@ -131,6 +134,27 @@ impl Backend for Cpu {
         unsafe { memory::free(memory, layout) }
     }
 
+    fn allocate_visible(&self, layout: Layout) -> Result<NonNull<u8>> {
+        self.allocate(layout, true)
+    }
+
+    unsafe fn free_visible(&self, memory: NonNull<u8>, layout: Layout) {
+        // SAFETY: `allocate` allocated it so.
+        unsafe { self.free(memory, layout) }
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn printer(&self) -> Result<&'static Printer> {
+        if let Some(printer) = self.printer.get() {
+            return Ok(printer);
+        }
+        let printer = Printer::new(self)?;
+        Ok(self.printer.get_or_init(|| printer))
+    }
+
     unsafe fn upload(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()> {
         // SAFETY: the caller's promise; memory of the host and of the device never overlap.
         unsafe { ptr::copy_nonoverlapping(from, to, len) };
@@ -177,9 +201,17 @@ impl Backend for Cpu {
     unsafe fn load(&self, kernel: &Arc<str>, code: &[u8]) -> Result<Box<dyn Code>> {
         // SAFETY: the driver generated the code for this machine, by the caller's promise.
         let object = unsafe { SharedObject::load(kernel, code, &call::HOST) }?;
+        let printer = if object.prints() {
+            let printer = self.printer()?;
+            object.print_to(printer.port());
+            Some(printer)
+        } else {
+            None
+        };
         Ok(Box::new(Loaded {
             run: object.run(),
             pool: Arc::clone(&self.pool),
+            printer,
             _object: Some(object),
         }))
     }
@@ -193,11 +225,16 @@ impl Backend for Cpu {
 pub(crate) struct Loaded {
     run: Run,
     pool: Arc<Pool>,
+    printer: Option<&'static Printer>,
     /// Keeps the code mapped.
     _object: Option<SharedObject>,
 }
 
 impl Code for Loaded {
+    fn printer(&self) -> Option<&'static Printer> {
+        self.printer
+    }
+
     fn start(&self, launch: Running) {
         self.pool.enqueue(self.run, launch);
     }
@@ -216,6 +253,7 @@ pub(crate) mod testing {
             let code = Loaded {
                 run,
                 pool: Arc::clone(&self.pool),
+                printer: None,
                 _object: None,
             };
             Box::leak(Box::new(Program::new("test".into(), Box::new(code))))

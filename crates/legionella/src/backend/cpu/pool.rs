@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use legionella_abi::cpu::{Launch, Run};
 
-use super::call::{self, ItemPanic};
+use super::call::{self, ItemPanic, Left};
 use crate::error::{Error, Result};
 use crate::schedule::slot::Running;
 
@@ -366,8 +366,19 @@ impl Job {
         while first < end {
             // SAFETY: the launch was submitted with this block for this kernel, is ordered after
             // all that it conflicts with, and is not finished before this thread leaves it.
-            let outcome = unsafe { call::run(task.run, task.block, &task.space, first, end) };
-            let Err(panic) = outcome else { return };
+            let outcome = unsafe {
+                let Task { run, block, .. } = *task;
+                call::run(run, block, &task.space, first, end, task.cancelled)
+            };
+            let panic = match outcome {
+                Ok(()) => return,
+                Err(Left::Panicked(panic)) => panic,
+                Err(Left::Cancelled) => {
+                    self.next.store(task.groups, Ordering::Relaxed);
+                    lock(&self.end).cancelled = true;
+                    return;
+                }
+            };
             // Where it was is part of the contract; a place out of range ends the chunk.
             first = (group_of(panic.item, &task.space)).map_or(end, |group| group.max(first) + 1);
             lock(&self.end).panic.get_or_insert(panic);

@@ -278,7 +278,8 @@ mod tests {
 
     use legionella_abi::cpu::{Launch, Progress};
 
-    use super::super::call::{HOST, run};
+    use super::super::call::{HOST, Left, run};
+    use std::sync::atomic::AtomicBool;
 
     const LAUNCH: Launch = Launch {
         grid: [1; 3],
@@ -320,8 +321,20 @@ mod tests {
 
     fn call(depth: u64, allocates: bool) -> Result<(), (String, [u64; 3])> {
         // SAFETY: `code` doesn't use the block.
-        unsafe { run(code, null(), &LAUNCH, depth, allocates.into()) }
-            .map_err(|panic| (panic.message, panic.item))
+        let ended = unsafe {
+            run(
+                code,
+                null(),
+                &LAUNCH,
+                depth,
+                allocates.into(),
+                &AtomicBool::new(false),
+            )
+        };
+        ended.map_err(|left| match left {
+            Left::Panicked(panic) => (panic.message, panic.item),
+            Left::Cancelled => unreachable!("nobody cancels"),
+        })
     }
 
     #[test]

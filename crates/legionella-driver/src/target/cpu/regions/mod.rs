@@ -228,9 +228,9 @@ fn refuse_call(instruction: Value<'_>) -> Result<(), Refusal> {
     if !instruction.is_call() {
         return Ok(());
     }
-    match instruction.called_function().map(Function::name) {
-        Some(name) if name.starts_with("llvm.") || name.starts_with("legionella.") => Ok(()),
-        Some(name) => Err(Refusal::Call(crate::extract::demangle(&name))),
+    match instruction.called_function() {
+        Some(function) if super::items::is_known(function) => Ok(()),
+        Some(function) => Err(Refusal::Call(crate::extract::demangle(&function.name()))),
         None => Err(Refusal::Call("a function by its address".to_owned())),
     }
 }
