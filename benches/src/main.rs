@@ -8,6 +8,7 @@ mod blocks;
 mod builds;
 mod compute;
 mod first_launch;
+mod heap;
 mod latency;
 mod measure;
 mod peer;
@@ -56,7 +57,7 @@ struct Bench {
 /// A benchmark: gives at least one row.
 type Run = fn(&Bench) -> anyhow::Result<Vec<Row>>;
 
-const BENCHES: [(&str, Run); 13] = [
+const BENCHES: [(&str, Run); 14] = [
     ("triad", compute::triad::run),
     ("dot", compute::dot::run),
     ("n-body", compute::n_body::run),
@@ -67,6 +68,7 @@ const BENCHES: [(&str, Run); 13] = [
     ("scan", blocks::scan),
     ("sort", blocks::sort),
     ("histogram", blocks::histogram),
+    ("heap", heap::run),
     ("launch", latency::run),
     ("first-launch", first_launch::run),
     ("build", builds::run),

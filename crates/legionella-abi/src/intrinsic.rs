@@ -92,6 +92,23 @@ pub const RUNNING_ITEM: &str = "legionella.running_item";
 /// (`legionella_device::print::Port`), or null. Kernels that don't print don't ask.
 pub const PRINT_PORT: &str = "legionella.print_port";
 
+/// `fn() -> *mut u8`: the region of the accelerator's heap (`legionella_device::heap`), for targets
+/// whose allocator that is.
+pub const HEAP_REGION: &str = "legionella.heap_region";
+/// `fn() -> u32`: any number, best one that work-items which run at once don't share.
+pub const HEAP_SPREAD: &str = "legionella.heap_spread";
+/// `fn(size: usize, align: usize) -> *mut u8`: as Rust's `alloc`, from the accelerator's heap.
+pub const HEAP_ALLOC: &str = "legionella.heap.alloc";
+/// The same, zeroed.
+pub const HEAP_ALLOC_ZEROED: &str = "legionella.heap.alloc_zeroed";
+/// `fn(memory: *mut u8, size: usize, align: usize)`: as Rust's `dealloc`.
+pub const HEAP_DEALLOC: &str = "legionella.heap.dealloc";
+/// `fn(memory: *mut u8, old: usize, align: usize, new: usize) -> *mut u8`: as Rust's `realloc`.
+pub const HEAP_REALLOC: &str = "legionella.heap.realloc";
+
+/// What the driver links into closures that allocate.
+pub const HEAP: [&str; 4] = [HEAP_ALLOC, HEAP_ALLOC_ZEROED, HEAP_DEALLOC, HEAP_REALLOC];
+
 /// `fn(&core::panic::PanicInfo) -> !`: where the compiled panic machinery is cut and led to.
 pub const PANIC_HANDLER: &str = "legionella.panic_handler";
 /// `fn(message: *const u8, len: usize, &'static Location) -> !`: a panic with a plain message.

@@ -212,3 +212,17 @@ pub(crate) extern "C" fn running_item(_item: &mut [u64; 2]) {
 pub(crate) extern "C" fn print_port() -> *const Port {
     only_on_devices("print_port")
 }
+
+/// The region of the accelerator's heap.
+#[unsafe(export_name = "legionella.heap_region")]
+#[inline(never)]
+pub(crate) extern "C" fn heap_region() -> *mut u8 {
+    only_on_devices("heap_region")
+}
+
+/// A number that work-items which run at once had best not share.
+#[unsafe(export_name = "legionella.heap_spread")]
+#[inline(never)]
+pub(crate) extern "C" fn heap_spread() -> u32 {
+    0
+}

@@ -25,6 +25,7 @@ pub mod channel;
 mod cpu;
 mod data;
 mod group;
+pub mod heap;
 pub mod host;
 pub mod intrinsic;
 mod item;

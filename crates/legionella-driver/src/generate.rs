@@ -147,7 +147,14 @@ pub fn generate_seen(
     stages.show("ir", &kernel.module)?;
     let lacking = (target.lacking)(&machine);
     let native = target.atomics.native;
-    let kernel = lower::lower(kernel, &machine, &lacking, native, target.support)?;
+    let kernel = lower::lower(
+        kernel,
+        &machine,
+        &lacking,
+        native,
+        target.has_allocator,
+        target.support,
+    )?;
     kernel.module.set_triple(&machine.get_triple());
     kernel
         .module

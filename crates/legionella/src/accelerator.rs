@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use legionella_device::DeviceData;
+use legionella_device::heap::statistics::Statistics as HeapStatistics;
 
 use crate::backend::{self, Backend};
 use crate::buffer::{Buffer, Zeroable};
@@ -215,6 +216,26 @@ impl Accelerator {
                 .filter_map(Completion::ticket)
                 .collect(),
         }
+    }
+
+    /// The same device as another accelerator, with a heap of that many bytes from which its kernels
+    /// allocate: `Box`, `Vec` and their like. Some of them are used for keeping book.
+    ///
+    /// When the heap is exhausted, a kernel that allocates panics. On the CPU, accelerators that are not
+    /// made so use the program's own allocator, unless `LEGIONELLA_HEAP` says how large their heap is.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], also if that is too small for a heap; [`Error::Unsupported`].
+    pub fn with_heap(&self, bytes: usize) -> Result<Accelerator> {
+        self.backend().with_heap(bytes).map(Accelerator::new)
+    }
+
+    /// What the heap of the accelerator's kernels holds; `None` if that is the program's own.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn heap(&self) -> Result<Option<HeapStatistics>> {
+        self.backend().heap()
     }
 
     /// A channel with room for at least that many values, into which kernels send and from which the

@@ -77,6 +77,7 @@ pub use launch::{
 };
 pub use legionella_derive::DeviceData;
 pub use legionella_device::atomic;
+pub use legionella_device::heap::statistics::Statistics as HeapStatistics;
 pub use legionella_device::{
     Atomic, DeviceData, Disjoint, Exchange, Group, Index, Item, Readable, Rows, Scratch, Sender,
     Shared, Subgroup, Tiles, Token, Writable,

@@ -65,17 +65,17 @@ impl Foundation {
         loop {
             gather(library, &mut gathered, &mut walk, &roots, &mut hopeless)?;
             let before = roots.len();
-            let maths = gathered.mathematics().into_iter();
-            roots.extend(maths.filter(|symbol| is_for_devices(library, symbol)));
+            let ours = gathered.replacements().into_iter();
+            roots.extend(ours.filter(|symbol| is_for_devices(library, symbol)));
             if roots.len() == before {
                 break;
             }
         }
         gathered.close(&roots);
         self.missing = gathered.undefined();
-        let maths = gathered.mathematics().into_iter();
+        let ours = gathered.replacements().into_iter();
         self.missing
-            .extend(maths.filter(|symbol| !gathered.defines(symbol)));
+            .extend(ours.filter(|symbol| !gathered.defines(symbol)));
         self.bitcode = gathered.bitcode();
         Ok(self)
     }

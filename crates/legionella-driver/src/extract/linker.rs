@@ -20,7 +20,7 @@ use llvm_sys::transforms::pass_builder::*;
 use llvm_sys::{LLVMAttributeFunctionIndex, LLVMDiagnosticSeverity, LLVMLinkage, LLVMVisibility};
 
 use super::ir::{body, functions, globals, is_local, name};
-use super::{cuts, maths};
+use super::{cuts, heap, maths};
 use crate::error::Error;
 use crate::ir::{Value, debug, list};
 
@@ -227,13 +227,12 @@ impl Gathered {
         self.declared(|name| !name.starts_with("llvm."))
     }
 
-    /// What the device library may have for operations of floats here: symbols of its functions.
-    pub(super) fn mathematics(&self) -> Vec<String> {
-        let mut symbols: Vec<String> = self.declared(|_| true);
-        symbols = symbols
-            .iter()
-            .filter_map(|name| maths::of_function(name))
-            .collect();
+    /// What the device library may have in place of operations here: symbols of its functions.
+    pub(super) fn replacements(&self) -> Vec<String> {
+        let declared = self.declared(|_| true);
+        let heap = declared.iter().filter_map(|name| heap::of_function(name));
+        let mut symbols: Vec<String> = heap.map(str::to_owned).collect();
+        symbols.extend(declared.iter().filter_map(|name| maths::of_function(name)));
         // SAFETY: the module belongs to this and is not changed here.
         unsafe {
             let instructions = functions(self.module).flat_map(|function| body(function));

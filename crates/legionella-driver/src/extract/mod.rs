@@ -19,6 +19,7 @@ use crate::llvm::Llvm;
 
 pub mod cuts;
 mod foundation;
+pub(crate) mod heap;
 mod ir;
 mod library;
 mod linker;
@@ -41,8 +42,8 @@ use walk::Walk;
 /// All that a set of kernels reaches, in one module.
 #[derive(Clone, Debug)]
 pub struct Closure {
-    /// LLVM bitcode. The entries, [`legionella_abi::intrinsic::ROOTS`] and the mathematical functions
-    /// are external, other definitions internal.
+    /// LLVM bitcode. The entries, [`legionella_abi::intrinsic::ROOTS`], the heap and the mathematical
+    /// functions are external, other definitions internal.
     pub bitcode: Vec<u8>,
     /// What is known of each entry, in the order that they were asked for.
     pub entries: Vec<Entry>,
@@ -141,7 +142,7 @@ fn roots_of(gathered: &Gathered, entries: &[&str]) -> HashSet<String> {
     let named = entries.iter().chain(&intrinsic::ROOTS);
     let named = named.map(|symbol| (*symbol).to_owned());
     named
-        .chain(gathered.mathematics())
+        .chain(gathered.replacements())
         .filter(|symbol| gathered.defines(symbol))
         .collect()
 }

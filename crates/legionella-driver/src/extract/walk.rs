@@ -10,11 +10,10 @@ use std::ffi::CString;
 use llvm_sys::core::*;
 use llvm_sys::prelude::*;
 
-use super::cuts;
 use super::ir::{body, constants, is_local, name};
 use super::library::{Library, ModuleId};
 use super::linker::Gathered;
-use super::maths;
+use super::{cuts, heap, maths};
 use crate::error::Error;
 
 /// What has been reached, and the modules that were read for it.
@@ -158,6 +157,7 @@ impl<'library> Walk<'library> {
             unsafe { (name(value), LLVMIsDeclaration(value) != 0, is_local(value)) };
         if declared {
             symbols.extend(maths::of_function(symbol));
+            symbols.extend(heap::of_function(symbol).map(str::to_owned));
         }
         if symbol.starts_with("llvm.") {
             return false;

@@ -26,10 +26,12 @@ const CONSTANT: [&str; 5] = [
 ];
 
 /// What a kernel asks of its launch or of the application while it runs.
-const HOST_CALLS: [&str; 3] = [
+const HOST_CALLS: [&str; 5] = [
     intrinsic::PAUSE,
     intrinsic::RUNNING_ITEM,
     intrinsic::PRINT_PORT,
+    intrinsic::HEAP_REGION,
+    intrinsic::HEAP_SPREAD,
 ];
 
 /// Whether a kernel uses what only the items of a group together have.

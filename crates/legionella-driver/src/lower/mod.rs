@@ -10,6 +10,7 @@ mod collective;
 mod denied;
 mod detection;
 mod division;
+mod heap;
 mod intrinsics;
 mod maths;
 mod panics;
@@ -105,6 +106,7 @@ fn hide_all_but(module: &Module<'_>, entry: &str) {
             let name = function.name();
             let visible = name == entry
                 || intrinsic::ROOTS.contains(&name.as_str())
+                || intrinsic::HEAP.contains(&name.as_str())
                 || name.starts_with(intrinsic::MATHS_PREFIX)
                 || name.starts_with(intrinsic::C_PREFIX);
             function.set_linkage(if visible {
@@ -125,13 +127,14 @@ fn hide_all_but(module: &Module<'_>, entry: &str) {
 }
 
 /// Lowers a kernel. `lacking` are operations of floats that most machines have and this one has not;
-/// `native` are sums of floats that it adds atomically, `support` are functions of the device library
+/// `native` are sums of floats that it adds atomically; where it `has_allocator`, that is bound later; `support` are functions of the device library
 /// that stay if the kernel's items work together.
 pub(crate) fn lower<'ctx>(
     kernel: Lowered<'ctx>,
     machine: &TargetMachine,
     lacking: &[&str],
     native: &[&str],
+    has_allocator: bool,
     support: &[&str],
 ) -> Result<Lowered<'ctx>, Error> {
     let Lowered { module, entry } = kernel;
@@ -154,6 +157,9 @@ pub(crate) fn lower<'ctx>(
         function.remove_personality();
     }
     panics::redirect(&module);
+    if !has_allocator {
+        heap::redirect(&module);
+    }
     if detects {
         detection::expose(&module);
         Pipeline {

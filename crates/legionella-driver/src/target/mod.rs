@@ -27,6 +27,9 @@ pub(crate) struct Target {
     pub(crate) lacking: fn(&TargetMachine) -> Vec<&'static str>,
     /// Scopes of atomic operations, and those that it has.
     pub(crate) atomics: Atomics,
+    /// Whether the target binds Rust's allocator to one of its own; else that is the device library's
+    /// heap.
+    pub(crate) has_allocator: bool,
     /// Functions of the device library that the target builds on where items of a group work
     /// together.
     pub(crate) support: &'static [&'static str],

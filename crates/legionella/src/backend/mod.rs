@@ -13,6 +13,7 @@ use std::sync::Arc;
 use legionella_abi::cpu::Launch;
 use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
+use legionella_device::heap::statistics::Statistics;
 
 use crate::code::Machine;
 use crate::error::{Error, Result};
@@ -96,6 +97,19 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// Whether the host sees what a kernel writes there before it ends, and the other way round.
     fn is_live(&self) -> bool {
         false
+    }
+
+    /// The same device with a heap of that many bytes for its kernels.
+    fn with_heap(&self, _bytes: usize) -> Result<Arc<dyn Backend>> {
+        Err(Error::Unsupported {
+            accelerator: self.name().to_owned(),
+            what: "heap of another size",
+        })
+    }
+
+    /// What the device's heap holds, if it has one of its own.
+    fn heap(&self) -> Result<Option<Statistics>> {
+        Ok(None)
     }
 
     /// What prints the texts of the device's kernels.

@@ -9,6 +9,7 @@ mod crates;
 mod floats;
 mod grids;
 mod groups;
+mod heap;
 mod integers;
 mod iterators;
 mod launches;
@@ -35,6 +36,7 @@ pub fn all() -> Suite {
         types::add,
         text::add,
         allocation::add,
+        heap::add,
         control::add,
         grids::add,
         launches::add,

@@ -48,6 +48,7 @@ pub(super) const TARGET: Target = Target {
         system: "",
         native: &[],
     },
+    has_allocator: true,
     support: &[
         intrinsic::CPU_RUN_GROUPS,
         intrinsic::ALLOC_ERROR,

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 use legionella_abi::cpu::{Host, Launch, Panic, Progress, Run};
 use legionella_abi::protocol::Source;
+use legionella_device::heap::layout::Heap;
 
 use super::escape::{self, Call};
 use super::scratch::Scratch;
@@ -31,6 +32,15 @@ pub(super) static HOST: Host = Host {
     pause: host_pause,
     running_item: host_running_item,
 };
+
+/// What a call finds around it.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'l> {
+    /// When this is set, items that wait give up.
+    pub(super) cancelled: &'l AtomicBool,
+    /// What items allocate from, if not by the program's allocator.
+    pub(super) heap: Option<Heap>,
+}
 
 /// Why a call was left.
 #[derive(Debug)]
@@ -62,6 +72,7 @@ struct InProgress {
     in_application: AtomicBool,
     scratch: Scratch,
     cancelled: *const AtomicBool,
+    heap: Option<Heap>,
     /// Whether the call was left because of that.
     gave_up: bool,
 }
@@ -71,7 +82,7 @@ thread_local! {
 }
 
 /// Runs the work-groups `first..end`, or up to the first one in which a work-item panics. Items that
-/// wait give up when `cancelled` is set.
+/// wait give up when the launch is cancelled.
 ///
 /// # Safety
 /// `run` is code of a kernel that `block` is an argument block of, and that may run over `launch`.
@@ -81,7 +92,7 @@ pub(super) unsafe fn run(
     launch: &Launch,
     first: u64,
     end: u64,
-    cancelled: &AtomicBool,
+    surroundings: Surroundings<'_>,
 ) -> Result<(), Left> {
     let stack = match stack::of_thread() {
         Ok(stack) => stack,
@@ -110,7 +121,8 @@ pub(super) unsafe fn run(
         overflowed: false,
         in_application: AtomicBool::new(false),
         scratch: Scratch::default(),
-        cancelled,
+        cancelled: surroundings.cancelled,
+        heap: surroundings.heap,
         gave_up: false,
     };
     let state = &raw mut state;
@@ -253,17 +265,46 @@ unsafe fn layout(size: usize, align: usize) -> Layout {
     unsafe { Layout::from_size_align_unchecked(size, align) }
 }
 
+/// The heap that the items of the call in progress allocate from, if it is not the program's allocator,
+/// and the number by which the thread spreads over it.
+///
+/// A heap needs no lock, so that an item may be left while it is in there: that may cost the object
+/// that it was about to get or give.
+fn heap() -> Option<(Heap, usize)> {
+    let state = IN_PROGRESS.get();
+    if state.is_null() {
+        return None;
+    }
+    // SAFETY: the call in progress on this thread.
+    let heap = unsafe { (*state).heap }?;
+    // Where the state lies differs between threads, by much.
+    let spread = (state.addr() as u64 >> 6).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+    Some((heap, spread as usize))
+}
+
 unsafe extern "C" fn host_alloc(size: usize, align: usize) -> *mut u8 {
+    if let Some((heap, spread)) = heap() {
+        // SAFETY: the heap is valid while the call runs; generated code passes a valid layout.
+        return unsafe { heap.alloc(size, align, spread) };
+    }
     // SAFETY: generated code calls it as `alloc` is to be called.
     in_application(|| unsafe { alloc(layout(size, align)) })
 }
 
 unsafe extern "C" fn host_alloc_zeroed(size: usize, align: usize) -> *mut u8 {
+    if let Some((heap, spread)) = heap() {
+        // SAFETY: as for `host_alloc`.
+        return unsafe { heap.alloc_zeroed(size, align, spread) };
+    }
     // SAFETY: generated code calls it as `alloc_zeroed` is to be called.
     in_application(|| unsafe { alloc_zeroed(layout(size, align)) })
 }
 
 unsafe extern "C" fn host_dealloc(memory: *mut u8, size: usize, align: usize) {
+    if let Some((heap, _)) = heap() {
+        // SAFETY: as for `host_alloc`, and what was allocated in launches with this heap.
+        return unsafe { heap.dealloc(memory, size, align) };
+    }
     // SAFETY: generated code calls it as `dealloc` is to be called.
     in_application(|| unsafe { dealloc(memory, layout(size, align)) })
 }
@@ -274,6 +315,10 @@ unsafe extern "C" fn host_realloc(
     align: usize,
     new: usize,
 ) -> *mut u8 {
+    if let Some((heap, spread)) = heap() {
+        // SAFETY: as for `host_dealloc`.
+        return unsafe { heap.realloc(memory, old, align, new, spread) };
+    }
     // SAFETY: generated code calls it as `realloc` is to be called.
     in_application(|| unsafe { realloc(memory, layout(old, align), new) })
 }

@@ -2,6 +2,7 @@
 //!
 //! Takes code as shared objects (contract: [`legionella_abi::cpu`]).
 //!
+//! * [`heap`]: what kernels allocate from, if not by the program's allocator;
 //! * [`memory`]: where buffers are;
 //! * [`pool`]: which thread runs which groups of which launch;
 //! * [`call`]: calls into generated code, and what it calls back;
@@ -16,6 +17,7 @@ use std::sync::{Arc, OnceLock};
 use legionella_abi::cpu::Run;
 use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
+use legionella_device::heap::statistics::Statistics;
 
 use super::{Backend, Code};
 use crate::code::load::SharedObject;
@@ -26,15 +28,20 @@ use crate::schedule::slot::Running;
 
 mod call;
 mod escape;
+mod heap;
 mod memory;
 mod pool;
 mod scratch;
 mod stack;
 
+use heap::Region;
 use pool::Pool;
 
 /// Variable with the number of threads; as many as there are cores without it.
 const THREADS: &str = "LEGIONELLA_THREADS";
+
+/// Variable with the bytes of the heap that kernels allocate from; the program's allocator without it.
+const HEAP: &str = "LEGIONELLA_HEAP";
 
 /// The CPU is one device.
 pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
@@ -69,7 +76,22 @@ pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
             }
         }
     }
-    Ok(vec![Arc::new(Cpu::new("cpu", threads))])
+    let mut cpu = Cpu::new("cpu", threads);
+    if let Some(value) = std::env::var_os(HEAP).filter(|value| !value.is_empty()) {
+        let value = value.to_string_lossy().into_owned();
+        let bytes = code::settings::bytes(&value).and_then(|bytes| usize::try_from(bytes).ok());
+        match bytes.and_then(Region::new) {
+            Some(region) => cpu.heap = Some(Arc::new(region)),
+            None => {
+                return Err(Error::from(code::Error::Setting {
+                    variable: HEAP,
+                    value,
+                    expected: "a size from 256K to what there is memory for",
+                }));
+            }
+        }
+    }
+    Ok(vec![Arc::new(cpu)])
 }
 
 /// The CPU of this machine.
@@ -78,6 +100,8 @@ pub(crate) struct Cpu {
     name: &'static str,
     pool: Arc<Pool>,
     printer: OnceLock<&'static Printer>,
+    /// What kernels allocate from, if not by the program's allocator.
+    heap: Option<Arc<Region>>,
 }
 
 impl Cpu {
@@ -86,6 +110,7 @@ impl Cpu {
             name,
             pool: Arc::new(Pool::new(name, threads)),
             printer: OnceLock::new(),
+            heap: None,
         }
     }
 }
@@ -145,6 +170,23 @@ impl Backend for Cpu {
 
     fn is_live(&self) -> bool {
         true
+    }
+
+    fn with_heap(&self, bytes: usize) -> Result<Arc<dyn Backend>> {
+        let region = Region::new(bytes).ok_or_else(|| Error::OutOfMemory {
+            accelerator: self.name.into(),
+            bytes,
+        })?;
+        Ok(Arc::new(Cpu {
+            name: self.name,
+            pool: Arc::clone(&self.pool),
+            printer: OnceLock::new(),
+            heap: Some(Arc::new(region)),
+        }))
+    }
+
+    fn heap(&self) -> Result<Option<Statistics>> {
+        Ok(self.heap.as_ref().map(|region| region.statistics()))
     }
 
     fn printer(&self) -> Result<&'static Printer> {
@@ -212,6 +254,7 @@ impl Backend for Cpu {
             run: object.run(),
             pool: Arc::clone(&self.pool),
             printer,
+            heap: self.heap.clone(),
             _object: Some(object),
         }))
     }
@@ -226,6 +269,7 @@ pub(crate) struct Loaded {
     run: Run,
     pool: Arc<Pool>,
     printer: Option<&'static Printer>,
+    heap: Option<Arc<Region>>,
     /// Keeps the code mapped.
     _object: Option<SharedObject>,
 }
@@ -236,7 +280,8 @@ impl Code for Loaded {
     }
 
     fn start(&self, launch: Running) {
-        self.pool.enqueue(self.run, launch);
+        let heap = self.heap.as_ref().map(|region| region.heap());
+        self.pool.enqueue(self.run, heap, launch);
     }
 }
 
@@ -254,6 +299,7 @@ pub(crate) mod testing {
                 run,
                 pool: Arc::clone(&self.pool),
                 printer: None,
+                heap: None,
                 _object: None,
             };
             Box::leak(Box::new(Program::new("test".into(), Box::new(code))))

@@ -21,8 +21,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use legionella_abi::cpu::{Launch, Run};
+use legionella_device::heap::layout::Heap;
 
-use super::call::{self, ItemPanic, Left};
+use super::call::{self, ItemPanic, Left, Surroundings};
 use crate::error::{Error, Result};
 use crate::schedule::slot::Running;
 
@@ -75,6 +76,7 @@ struct Entry {
 #[derive(Clone, Copy)]
 struct Task {
     run: Run,
+    heap: Option<Heap>,
     block: *const u8,
     space: Launch,
     groups: u64,
@@ -132,11 +134,12 @@ impl Pool {
     }
 
     /// Runs a launch.
-    pub(super) fn enqueue(self: &Arc<Self>, run: Run, launch: Running) {
+    pub(super) fn enqueue(self: &Arc<Self>, run: Run, heap: Option<Heap>, launch: Running) {
         let space = *launch.space();
         let groups: u64 = space.groups.iter().product();
         let task = Task {
             run,
+            heap,
             block: launch.block(),
             space,
             groups,
@@ -367,8 +370,11 @@ impl Job {
             // SAFETY: the launch was submitted with this block for this kernel, is ordered after
             // all that it conflicts with, and is not finished before this thread leaves it.
             let outcome = unsafe {
-                let Task { run, block, .. } = *task;
-                call::run(run, block, &task.space, first, end, task.cancelled)
+                let surroundings = Surroundings {
+                    cancelled: task.cancelled,
+                    heap: task.heap,
+                };
+                call::run(task.run, task.block, &task.space, first, end, surroundings)
             };
             let panic = match outcome {
                 Ok(()) => return,

@@ -278,7 +278,7 @@ mod tests {
 
     use legionella_abi::cpu::{Launch, Progress};
 
-    use super::super::call::{HOST, Left, run};
+    use super::super::call::{HOST, Left, Surroundings, run};
     use std::sync::atomic::AtomicBool;
 
     const LAUNCH: Launch = Launch {
@@ -320,17 +320,12 @@ mod tests {
     }
 
     fn call(depth: u64, allocates: bool) -> Result<(), (String, [u64; 3])> {
-        // SAFETY: `code` doesn't use the block.
-        let ended = unsafe {
-            run(
-                code,
-                null(),
-                &LAUNCH,
-                depth,
-                allocates.into(),
-                &AtomicBool::new(false),
-            )
+        let surroundings = Surroundings {
+            cancelled: &AtomicBool::new(false),
+            heap: None,
         };
+        // SAFETY: `code` doesn't use the block.
+        let ended = unsafe { run(code, null(), &LAUNCH, depth, allocates.into(), surroundings) };
         ended.map_err(|left| match left {
             Left::Panicked(panic) => (panic.message, panic.item),
             Left::Cancelled => unreachable!("nobody cancels"),
