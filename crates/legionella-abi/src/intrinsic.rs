@@ -164,6 +164,25 @@ pub const ROOTS: [&str; 5] = [
 /// without `llvm.`: `legionella.maths.exp.f32`.
 pub const MATHS_PREFIX: &str = "legionella.maths.";
 
+/// Prefix of those of these functions that are quick and nearly right: `legionella.fast.exp.f32`.
+pub const FAST_PREFIX: &str = "legionella.fast.";
+
+/// `fn(what: u32, table: *const Table)`: in a kernel's shim, asks for the [`Relaxation`]s of a set of
+/// bits. The table (`legionella_device::maths::fast::Table`) names what [`FAST_PREFIX`] begins.
+pub const RELAX: &str = "legionella.relax";
+
+/// Liberties that a launch may allow in the kernel's arithmetic of floats, as bits.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relaxation {
+    /// A product and a sum may be rounded once, together.
+    Contract = 1,
+    /// Division may be multiplication by the reciprocal.
+    Reciprocal = 2,
+    /// Mathematical functions may be approximations.
+    Approximate = 4,
+}
+
 /// Prefix of functions in `legionella-device` that stand for those of the C library which `std`
 /// calls for the text of its errors, followed by the C name: `legionella.c.strlen`.
 pub const C_PREFIX: &str = "legionella.c.";

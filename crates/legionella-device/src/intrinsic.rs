@@ -226,3 +226,9 @@ pub(crate) extern "C" fn heap_region() -> *mut u8 {
 pub(crate) extern "C" fn heap_spread() -> u32 {
     0
 }
+
+/// Asks for relaxed arithmetic in the kernel. For entry shims.
+#[doc(hidden)]
+#[unsafe(export_name = "legionella.relax")]
+#[inline(never)]
+pub extern "C" fn relax(_what: u32, _table: *const crate::maths::fast::Table) {}

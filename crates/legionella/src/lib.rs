@@ -62,6 +62,7 @@ pub mod launch;
 pub mod par;
 pub mod printing;
 mod queue;
+mod relaxed;
 mod schedule;
 
 pub use accelerator::{Accelerator, Ordered};
@@ -78,17 +79,19 @@ pub use launch::{
 pub use legionella_derive::DeviceData;
 pub use legionella_device::atomic;
 pub use legionella_device::heap::statistics::Statistics as HeapStatistics;
+pub use legionella_device::maths::fast;
 pub use legionella_device::{
     Atomic, DeviceData, Disjoint, Exchange, Group, Index, Item, Readable, Rows, Scratch, Sender,
     Shared, Subgroup, Tiles, Token, Writable,
 };
 pub use queue::Queue;
+pub use relaxed::{Relaxed, relaxed};
 pub use schedule::completion::Completion;
 
 /// What most programs use.
 pub mod prelude {
     pub use crate::{
         Accelerator, Buffer, Channel, Completion, DeviceData, Disjoint, Grid, Group, Item, Rows,
-        Sender, Shared, Tiles, function, shared, shared_slice,
+        Sender, Shared, Tiles, function, relaxed, shared, shared_slice,
     };
 }

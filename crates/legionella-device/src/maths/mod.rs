@@ -1,4 +1,5 @@
-//! Mathematical functions that give the same bits on every target: [`f32`] and [`f64`].
+//! Mathematical functions that give the same bits on every target, [`f32`] and [`f64`], and some that don't,
+//! [`fast`].
 //!
 //! In a kernel the methods of `f32` and `f64` (`x.exp()`, `x.powf(y)`, `x % y`, …) become these
 //! functions: the compiler turns the methods into LLVM intrinsics or calls of the C library, and the
@@ -18,6 +19,7 @@
 extern crate std;
 
 pub mod double;
+pub mod fast;
 pub mod single;
 mod symbols;
 mod two;

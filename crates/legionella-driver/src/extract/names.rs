@@ -6,7 +6,7 @@ pub(crate) fn demangle(symbol: &str) -> String {
 }
 
 /// The path of the kernel that an entry shim calls: the first generic argument of
-/// `…::entry::<K, …>`, such as `saxpy::kernel` or `saxpy::main::{closure#0}`. A symbol of another
+/// `…::entry::<K, …>`, or of that if it is a kernel with relaxed arithmetic; such as `saxpy::kernel` or `saxpy::main::{closure#0}`. A symbol of another
 /// form is given demangled.
 pub fn kernel_name(entry: &str) -> String {
     let demangled = demangle(entry);
@@ -14,7 +14,11 @@ pub fn kernel_name(entry: &str) -> String {
         .rfind("::entry::<")
         .map(|at| at + "::entry::<".len());
     match start.map(|start| &demangled[start..]) {
-        Some(arguments) => first_argument(arguments).to_owned(),
+        Some(arguments) => {
+            let name = first_argument(arguments);
+            let relaxed = name.strip_prefix("legionella::relaxed::Relaxed<");
+            relaxed.map_or(name, first_argument).to_owned()
+        }
         None => demangled,
     }
 }
@@ -55,6 +59,13 @@ mod tests {
         ] {
             assert_eq!(first_argument(arguments), first);
         }
+    }
+
+    #[test]
+    fn relaxed_kernels_are_called_what_they_are_without() {
+        let entry = "legionella::launch::arity::entry::<legionella::relaxed::Relaxed<a::map::<f32>, \
+                     true, false, true>, Block1<u8>, (Item,)>";
+        assert_eq!(kernel_name(entry), "a::map::<f32>");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! remainder of floats. With them go the few other functions of the C library that it has.
 
 use inkwell::module::Module;
-use legionella_abi::intrinsic::MATHS_PREFIX;
+use legionella_abi::intrinsic::{FAST_PREFIX, MATHS_PREFIX};
 
 use crate::extract::maths;
 use crate::ir::{self, Builder, Function};
@@ -23,13 +23,14 @@ const LARGE: [&str; 6] = [
     "lgammaf_r",
 ];
 
-/// Replaces all operations for which there is a function. Of the [`USUAL`] ones, only those that
-/// `lacking` says the machine has not.
-pub(super) fn bind(module: &Module<'_>, lacking: &[&str]) {
+/// Replaces all operations for which there is a function: by one that is nearly right if `approximate`
+/// ones will do. Of the [`USUAL`] ones, only those that `lacking` says the machine has not.
+pub(super) fn bind(module: &Module<'_>, lacking: &[&str], approximate: bool) {
     for function in ir::functions(module) {
         if function.is_declaration()
             && !is_native(&function.name(), lacking)
-            && let Some(ours) = replacement(module, maths::of_function(&function.name()))
+            && let Some(ours) = quick(module, &function.name(), approximate)
+                .or_else(|| replacement(module, maths::of_function(&function.name())))
             && ours.signature() == function.signature()
         {
             function.value().replace_all_uses_with(ours.value());
@@ -54,6 +55,16 @@ fn is_native(symbol: &str, lacking: &[&str]) -> bool {
         .strip_prefix("llvm.")
         .and_then(|name| name.split('.').next());
     operation.is_some_and(|name| USUAL.contains(&name) && !lacking.contains(&name))
+}
+
+/// The device library's approximation of an operation, if such will do and it has one.
+fn quick<'m>(module: &'m Module<'_>, name: &str, approximate: bool) -> Option<Function<'m>> {
+    let exact = maths::of_function(name).filter(|_| approximate)?;
+    let operation = exact.strip_prefix(MATHS_PREFIX)?;
+    let function = ir::function(module, &format!("{FAST_PREFIX}{operation}"))?;
+    function.remove_attribute("noinline");
+    function.add_attribute("alwaysinline");
+    Some(function)
 }
 
 /// The device library's function of a symbol, if it has that and the program reaches it.

@@ -15,14 +15,17 @@ mod intrinsics;
 mod maths;
 mod panics;
 mod rare;
+mod relax;
 
 use inkwell::context::{AsContextRef, Context};
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
-use legionella_abi::intrinsic;
+use legionella_abi::intrinsic::{self, Relaxation};
 use llvm_sys::LLVMLinkage;
 use llvm_sys::bit_reader::LLVMGetBitcodeModuleInContext2;
 use llvm_sys::core as c;
+
+use relax::Relaxed;
 
 pub(crate) use intrinsics::{IDS, forget_immutable, work_in_groups};
 
@@ -144,6 +147,8 @@ pub(crate) fn lower<'ctx>(
     }
     division::bind(&module);
     attributes::strip(&module);
+    let relaxed = Relaxed::take(&module);
+    relaxed.mark(&module);
     intrinsics::declare(&module);
     atomics::declare(&module, native);
     collective::mark(&module, &entry);
@@ -169,7 +174,7 @@ pub(crate) fn lower<'ctx>(
         .run(&module, machine)?;
         detection::never(&module);
     }
-    maths::bind(&module, lacking);
+    maths::bind(&module, lacking, relaxed.allows(Relaxation::Approximate));
     // What only the redirected calls and the bound operations needed is now unreachable or reached.
     for function in ir::functions(&module) {
         let name = function.name();

@@ -25,7 +25,7 @@ use crate::schedule::completion::Completion;
 use crate::schedule::hazards::{Access, FailureLog, Use};
 use crate::schedule::slot::{Binding, Ticket};
 
-mod arity;
+pub(crate) mod arity;
 pub mod form;
 mod function;
 mod program;

@@ -18,6 +18,7 @@ mod panicking;
 mod par;
 mod places;
 mod printing;
+mod relaxed;
 mod slices;
 mod text;
 mod types;
@@ -31,6 +32,7 @@ pub fn all() -> Suite {
     for add in [
         integers::add,
         floats::add,
+        relaxed::add,
         slices::add,
         iterators::add,
         types::add,
