@@ -26,7 +26,7 @@ const CONSTANT: [&str; 5] = [
 ];
 
 /// What a kernel asks of its launch or of the application while it runs.
-const HOST_CALLS: [&str; 5] = [
+pub(crate) const HOST_CALLS: [&str; 5] = [
     intrinsic::PAUSE,
     intrinsic::RUNNING_ITEM,
     intrinsic::PRINT_PORT,

@@ -27,7 +27,7 @@ use llvm_sys::core as c;
 
 use relax::Relaxed;
 
-pub(crate) use intrinsics::{IDS, forget_immutable, work_in_groups};
+pub(crate) use intrinsics::{HOST_CALLS, IDS, forget_immutable, work_in_groups};
 
 use crate::error::Error;
 use crate::ir::{self, Function, Pipeline, llvm};

@@ -175,12 +175,12 @@ fn independent(body: Function<'_>) -> bool {
     })
 }
 
-/// Whether a call does nothing but compute, as LLVM's own operations, ids and mathematical functions.
+/// Whether a call touches no memory but the item's: of LLVM's own operations, ids, mathematical
+/// functions, and what this target itself puts in.
 pub(super) fn is_known(function: Function<'_>) -> bool {
     let name = function.name();
-    name.starts_with("llvm.")
-        || name.starts_with(intrinsic::MATHS_PREFIX)
-        || (name.starts_with("legionella.") && function.has_attribute("speculatable"))
+    let asks_the_host = crate::lower::HOST_CALLS.contains(&name.as_str());
+    name.starts_with("llvm.") || (name.starts_with("legionella.") && !asks_the_host)
 }
 
 /// The place behind a strip's loop, the ids within it, how long the next piece is, and the quick
