@@ -237,6 +237,22 @@ fn leaves_the_host_out() {
 }
 
 #[test]
+fn those_who_allocate_bring_the_heap_along() {
+    let program = Program::configured(0);
+    let closure = program.extract(&["program::everything"]);
+    let context = Context::create();
+    let buffer = MemoryBuffer::create_from_memory_range_copy(&closure.bitcode, "closure");
+    toolchain();
+    let module = Module::parse_bitcode_from_buffer(&buffer, &context).unwrap();
+    for name in ["legionella.heap.alloc", "legionella.heap.dealloc"] {
+        let function = module.get_function(name).unwrap();
+        assert_eq!(function.get_linkage(), Linkage::External, "{name}");
+    }
+    let cuts: HashSet<Cut> = closure.cuts.iter().map(|(_, cut)| *cut).collect();
+    assert!(cuts.contains(&Cut::Alloc) && cuts.contains(&Cut::Dealloc));
+}
+
+#[test]
 fn stops_at_printing_and_old_panics() {
     let program = Program::configured(1);
     let closure = program.extract(&["program::prints", "program::panics_with_payload"]);

@@ -257,7 +257,7 @@ impl Gathered {
     /// leaves of debug information what tells lines: types and variables would be most of the bitcode.
     pub(super) fn close(&mut self, roots: &HashSet<String>) {
         self.keep_symbols_of_inlined();
-        // SAFETY: the module belongs to this; the passes need no target.
+        // SAFETY: the module belongs to this.
         unsafe {
             let aliases = list(LLVMGetFirstGlobalAlias(self.module), LLVMGetNextGlobalAlias);
             let all = functions(self.module).chain(globals(self.module));
@@ -272,9 +272,33 @@ impl Gathered {
                 };
                 LLVMSetLinkage(value, linkage);
             }
+        }
+        self.run(c"globaldce,strip-nonlinetable-debuginfo");
+    }
+
+    /// Drops functions that were roots, unless something reaches them.
+    pub(super) fn drop_unless_reached(&mut self, symbols: &[&str]) {
+        if symbols.is_empty() {
+            return;
+        }
+        // SAFETY: the module belongs to this.
+        for function in unsafe { functions(self.module) } {
+            // SAFETY: as above.
+            unsafe {
+                if symbols.contains(&name(function)) {
+                    LLVMSetLinkage(function, LLVMLinkage::LLVMInternalLinkage);
+                }
+            }
+        }
+        self.run(c"globaldce");
+    }
+
+    /// Runs passes that need no target.
+    fn run(&mut self, passes: &std::ffi::CStr) {
+        // SAFETY: the module belongs to this.
+        unsafe {
             let options = LLVMCreatePassBuilderOptions();
-            let passes = c"globaldce,strip-nonlinetable-debuginfo".as_ptr();
-            let error = LLVMRunPasses(self.module, passes, std::ptr::null_mut(), options);
+            let error = LLVMRunPasses(self.module, passes.as_ptr(), std::ptr::null_mut(), options);
             LLVMDisposePassBuilderOptions(options);
             // Larger bitcode is no reason to fail.
             LLVMConsumeError(error);

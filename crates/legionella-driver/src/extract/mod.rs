@@ -116,6 +116,11 @@ pub(crate) fn closure_of(
 
     let roots = roots_of(&gathered, entries);
     gathered.close(&roots);
+    // What was kept of other crates may allocate where this program doesn't get.
+    let needed = gathered.replacements();
+    let needless = |name: &&str| roots.contains(*name) && !needed.iter().any(|one| one == name);
+    let needless: Vec<&str> = intrinsic::HEAP.into_iter().filter(needless).collect();
+    gathered.drop_unless_reached(&needless);
     dump(&gathered);
 
     let mut cuts = Vec::new();

@@ -25,3 +25,40 @@ pub(super) fn redirect(module: &Module<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use inkwell::context::Context;
+    use inkwell::memory_buffer::MemoryBuffer;
+
+    const TEXT: &str = "
+        declare ptr @_RNvCs1234_7___rustc12___rust_alloc(i64, i64)
+        declare void @_RNvCs1234_7___rustc14___rust_dealloc(ptr, i64, i64)
+        declare void @_RNvCs1234_7___rustc35___rust_no_alloc_shim_is_unstable_v2()
+        define ptr @legionella.heap.alloc(i64 %size, i64 %align) { ret ptr null }
+        define void @legionella.heap.dealloc(ptr %memory, i64 %size, i64 %align) { ret void }
+        define void @entry() {
+          call void @_RNvCs1234_7___rustc35___rust_no_alloc_shim_is_unstable_v2()
+          %memory = call ptr @_RNvCs1234_7___rustc12___rust_alloc(i64 8, i64 4)
+          call void @_RNvCs1234_7___rustc14___rust_dealloc(ptr %memory, i64 8, i64 4)
+          ret void
+        }\0";
+
+    #[test]
+    fn the_allocator_becomes_the_heap() {
+        crate::llvm::load(&crate::llvm::find(None).unwrap()).unwrap();
+        let context = Context::create();
+        let buffer = MemoryBuffer::create_from_memory_range_copy(TEXT.as_bytes(), "kernel");
+        let module = context.create_module_from_ir(buffer).unwrap();
+        redirect(&module);
+        module.verify().unwrap();
+        let text = module.print_to_string().to_string();
+        assert!(
+            text.contains("%memory = call ptr @legionella.heap.alloc(i64 8, i64 4)"),
+            "{text}"
+        );
+        assert!(text.contains("call void @legionella.heap.dealloc(ptr %memory, i64 8, i64 4)"));
+        assert!(!text.contains("declare"), "{text}");
+    }
+}
