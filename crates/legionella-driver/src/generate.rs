@@ -169,7 +169,7 @@ pub fn generate_seen(
     }
     lower::atomics::bind(&kernel.module, &target.atomics, &lacking);
     stages.show("simplified", &kernel.module)?;
-    problems.extend(validate::calls(&kernel, target.native));
+    problems.extend(validate::calls(&kernel, target.native, &lacking));
     problems.extend(validate::collective(&kernel));
     if !problems.is_empty() {
         return Err(Failure::Refused(problems));

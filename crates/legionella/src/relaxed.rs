@@ -80,7 +80,7 @@ where
     const ARGUMENTS: [ArgumentLayout; MAX_ARGUMENTS] = B::ARGUMENTS;
 
     #[inline(always)]
-    unsafe fn enter(block: *const Self) {
+    unsafe fn enter(&self) {
         const fn bit(set: bool, relaxation: Relaxation) -> u32 {
             if set { relaxation as u32 } else { 0 }
         }
@@ -93,7 +93,7 @@ where
             &raw const maths::fast::TABLE,
         );
         // SAFETY: passed on: the block is the kernel's, and a value of `Relaxed<K>` holds one of `K`.
-        unsafe { B::enter(block.cast()) }
+        unsafe { self.0.enter() }
     }
 }
 

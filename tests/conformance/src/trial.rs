@@ -30,7 +30,7 @@ pub enum Failure {
 
     /// The launch, or something around it, failed.
     #[error("{0}")]
-    Launch(#[from] legionella::Error),
+    Launch(legionella::Error),
 
     /// The case has no meaning here, for this reason.
     #[error("{0}")]
@@ -44,6 +44,15 @@ pub enum Failure {
         /// What happened.
         found: String,
     },
+}
+
+impl From<legionella::Error> for Failure {
+    fn from(error: legionella::Error) -> Self {
+        match error {
+            legionella::Error::Unsupported { what, .. } => Failure::Inapplicable(what),
+            other => Failure::Launch(other),
+        }
+    }
 }
 
 impl Failure {

@@ -22,8 +22,8 @@ pub(crate) struct Target {
     /// has.
     pub(crate) native: &'static [&'static str],
     /// Operations that most machines have an instruction for and this one has not: of floats, in
-    /// LLVM's names, `fma`, `floor`, `ceil`, `trunc`, `round`, `rint`; and
-    /// [`EXCHANGE_IF_U128`](legionella_abi::intrinsic::EXCHANGE_IF_U128).
+    /// LLVM's names, `fma`, `floor`, `ceil`, `trunc`, `round`, `rint`; and of
+    /// [`legionella_abi::intrinsic`] those that the target doesn't bind.
     pub(crate) lacking: fn(&TargetMachine) -> Vec<&'static str>,
     /// Scopes of atomic operations, and those that it has.
     pub(crate) atomics: Atomics,

@@ -54,14 +54,15 @@ pub(crate) fn statics(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
 /// Calls of what no device has: inline assembly, `core::arch`, foreign functions, the operating
 /// system, functions whose bitcode is missing.
 ///
-/// `native` are prefixes of the architecture's intrinsics that every machine of the target has.
-pub(crate) fn calls(kernel: &Lowered<'_>, native: &[&str]) -> Vec<Diagnostic> {
+/// `native` are prefixes of the architecture's intrinsics that every machine of the target has,
+/// `lacking` the device library's that this one has not.
+pub(crate) fn calls(kernel: &Lowered<'_>, native: &[&str], lacking: &[&str]) -> Vec<Diagnostic> {
     let chains = Chains::from(&kernel.module, &kernel.entry);
     let mut problems: Vec<Diagnostic> = Vec::new();
     let mut culprits: Vec<_> = ir::functions(&kernel.module)
         .into_iter()
         .flat_map(Function::instructions)
-        .filter_map(|instruction| Some((instruction, culprit_of(instruction, native)?)))
+        .filter_map(|instruction| Some((instruction, culprit_of(instruction, native, lacking)?)))
         .collect();
     // Each is told of once: where it is known from which line it comes, if it is anywhere.
     culprits.sort_by_key(|(instruction, _)| !debug::is_located(*instruction));
@@ -118,7 +119,7 @@ struct Culprit {
     advice: &'static str,
 }
 
-fn culprit_of(instruction: Value<'_>, native: &[&str]) -> Option<Culprit> {
+fn culprit_of(instruction: Value<'_>, native: &[&str], lacking: &[&str]) -> Option<Culprit> {
     for operand in instruction.operands() {
         if let Some((text, _)) = operand.inline_assembly() {
             let text = text.replace('\n', "; ");
@@ -137,7 +138,7 @@ fn culprit_of(instruction: Value<'_>, native: &[&str]) -> Option<Culprit> {
         }
         if let Some(function) = operand.as_function()
             && function.is_declaration()
-            && let Some(culprit) = culprit_function(function, native)
+            && let Some(culprit) = culprit_function(function, native, lacking)
         {
             return Some(culprit);
         }
@@ -160,7 +161,7 @@ const ARCHITECTURES: [&str; 8] = [
     "llvm.wasm.",
 ];
 
-fn culprit_function(function: Function<'_>, native: &[&str]) -> Option<Culprit> {
+fn culprit_function(function: Function<'_>, native: &[&str], lacking: &[&str]) -> Option<Culprit> {
     let name = function.name();
     if let Some(cut) = cut(&name) {
         let (what, advice) = match cut {
@@ -184,12 +185,8 @@ fn culprit_function(function: Function<'_>, native: &[&str]) -> Option<Culprit> 
             advice,
         });
     }
-    if name == intrinsic::EXCHANGE_IF_U128 {
-        return Some(Culprit {
-            problem: Problem::MissingOperation,
-            what: "an atomic operation on 128 bits".to_owned(),
-            advice: "use atomics of up to 64 bits, or generate code for a machine that has this",
-        });
+    if lacking.contains(&name.as_str()) {
+        return Some(missing(&name));
     }
     if name.starts_with("legionella.") || MEMORY.contains(&name.as_str()) {
         return None;
@@ -222,6 +219,27 @@ fn culprit_function(function: Function<'_>, native: &[&str]) -> Option<Culprit> 
         advice: "a device has no operating system and no C library: do this on the host and pass \
                  the result",
     })
+}
+
+/// An operation of the device library that the machine has not.
+fn missing(intrinsic: &str) -> Culprit {
+    let (what, advice) = match intrinsic {
+        intrinsic::EXCHANGE_IF_U128 => (
+            "an atomic operation on 128 bits",
+            "use atomics of up to 64 bits, or generate code for a machine that has this",
+        ),
+        intrinsic::PRINT_PORT => ("printing", "write into a buffer, and print it on the host"),
+        intrinsic::PAUSE => (
+            "waiting for the host",
+            "don't wait: use `try_send`, and buffers for what doesn't fit",
+        ),
+        other => (other, "do this on the host, and pass the result"),
+    };
+    Culprit {
+        problem: Problem::MissingOperation,
+        what: what.to_owned(),
+        advice,
+    }
 }
 
 /// Helpers that code generators call by themselves, named `__` and an operation.

@@ -148,10 +148,7 @@ fn leak(at: Item, len: usize, mut first: Disjoint<u64>) {
 impl Trial<'_> {
     /// The accelerator with a heap of its own.
     fn with_heap(&self, bytes: usize) -> Result<Accelerator, Failure> {
-        match self.accelerator.with_heap(bytes) {
-            Err(Error::Unsupported { what, .. }) => Err(Failure::Inapplicable(what)),
-            accelerator => Ok(accelerator?),
-        }
+        Ok(self.accelerator.with_heap(bytes)?)
     }
 
     /// Does something on the accelerator with a heap of its own, of which nothing may be left

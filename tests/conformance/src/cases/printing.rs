@@ -31,7 +31,7 @@ impl Trial<'_> {
     ) -> Result<(Heard, legionella::Result<()>), Failure> {
         let heard = Arc::new(Mutex::new(Heard::default()));
         let to = Arc::clone(&heard);
-        let set = self.accelerator.on_print(move |printed| {
+        self.accelerator.on_print(move |printed| {
             let mut heard = to.lock().unwrap_or_else(PoisonError::into_inner);
             match printed {
                 Printed::Text { text, stream, item } => {
@@ -42,11 +42,7 @@ impl Trial<'_> {
                 Printed::Lost(count) => heard.lost += count,
                 _ => {}
             }
-        });
-        match set {
-            Err(Error::Unsupported { what, .. }) => return Err(Failure::Inapplicable(what)),
-            set => set?,
-        }
+        })?;
         let ended = launch(self.accelerator);
         let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
         Ok((std::mem::take(&mut heard), ended))

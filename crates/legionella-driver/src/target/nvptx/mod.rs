@@ -35,18 +35,25 @@ pub(super) const TARGET: Target = Target {
     name: "nvptx",
     machine,
     native: &[],
-    lacking: |machine| architectures::lacking(&machine.get_cpu().to_string()),
+    lacking,
     // `atom.global.add.f32` takes subnormal numbers for zeros (PTX ISA, "atom").
     atomics: Atomics {
         group: atomics::GROUP,
         system: atomics::SYSTEM,
         native: &[intrinsic::ADD_F64],
     },
+    has_allocator: true,
     support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
     optimise,
     emit,
 };
+
+fn lacking(machine: &TargetMachine) -> Vec<&'static str> {
+    let mut lacking = architectures::lacking(&machine.get_cpu().to_string());
+    lacking.extend([intrinsic::PAUSE, intrinsic::PRINT_PORT]);
+    lacking
+}
 
 fn machine(spec: &TargetSpec) -> Result<TargetMachine, Error> {
     LlvmTarget::initialize_nvptx(&InitializationConfig::default());
