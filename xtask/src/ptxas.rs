@@ -3,7 +3,8 @@
 //!
 //! Takes the executables of the conformance suite and the benchmarks; generates the code of each
 //! kernel by a driver process, as applications do, and assembles it. Kernels that every target
-//! refuses, because they were written for that, are counted apart.
+//! refuses, because they were written for that, are counted apart, and so are those that use what the
+//! architecture has not.
 
 use std::env;
 use std::fs;
@@ -16,7 +17,7 @@ use std::thread;
 use anyhow::{Context, bail, ensure};
 use legionella::code::{Client, Error, Kernel, Machine, Settings};
 use legionella_abi::bundle::{Bundle, SECTION};
-use legionella_abi::protocol::TargetSpec;
+use legionella_abi::protocol::{Diagnostic, Problem, TargetSpec};
 use object::{Object as _, ObjectSection as _};
 
 use crate::tools::Tools;
@@ -144,7 +145,9 @@ fn check(
     let machine = Machine::new(architecture, (0..200).map(|number| format!("sm_{number}")));
     let code = match client.obtain(kernel, &target, &machine) {
         Ok(code) => code,
-        Err(Error::Refused { .. }) if kernel.name().contains("::reject") => {
+        Err(Error::Refused { diagnostics, .. })
+            if kernel.name().contains("::reject") || diagnostics.iter().all(is_missing) =>
+        {
             return Ok(Outcome::Refused);
         }
         Err(error) => return Ok(Outcome::Failed(error.to_string())),
@@ -179,4 +182,9 @@ fn kernels_in(program: &Path) -> anyhow::Result<Vec<Kernel>> {
         .len();
     let kernels = (0..count).map(|index| Kernel::in_bundle(bundle, index));
     Ok(kernels.collect::<Result<_, _>>()?)
+}
+
+/// Whether a kernel was refused because the target, or the architecture, has not what it uses.
+fn is_missing(diagnostic: &Diagnostic) -> bool {
+    diagnostic.problem == Problem::MissingOperation
 }
