@@ -97,6 +97,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<K, A, P, const CONTRACT: bool, const RECIPROCAL: bool, const APPROXIMATE: bool> Kernel<A, P>
     for Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE>
 where
@@ -109,6 +110,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<K, A, P, const CONTRACT: bool, const RECIPROCAL: bool, const APPROXIMATE: bool> Launch<A, P>
     for Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE>
 where
@@ -116,6 +118,7 @@ where
 {
 }
 
+#[diagnostic::do_not_recommend]
 impl<K, A, P, How, const CONTRACT: bool, const RECIPROCAL: bool, const APPROXIMATE: bool>
     host::Call<A, P, How> for Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE>
 where
