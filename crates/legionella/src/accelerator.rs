@@ -251,7 +251,7 @@ impl Accelerator {
     /// standard output and standard error.
     ///
     /// It is called on any thread, in the order in which messages arrived, and for all that a launch
-    /// has printed before the launch has ended. It must not wait for launches.
+    /// has printed before the launch has ended. It must neither launch kernels nor wait for them.
     ///
     /// # Errors
     /// [`Error::Unsupported`], [`Error::OutOfMemory`].

@@ -72,9 +72,9 @@ struct InProgress {
     in_application: AtomicBool,
     scratch: Scratch,
     cancelled: *const AtomicBool,
-    heap: Option<Heap>,
     /// Whether the call was left because of that.
     gave_up: bool,
+    heap: Option<Heap>,
 }
 
 thread_local! {
