@@ -36,6 +36,7 @@ use crate::ir::{self, Pipeline, Types};
 use crate::lower::Lowered;
 use crate::lower::atomics::Atomics;
 use regions::Policy;
+use shared_object::Linker;
 
 pub(super) const TARGET: Target = Target {
     name: "cpu",
@@ -254,10 +255,11 @@ fn set_machine(kernel: &Lowered<'_>, machine: &TargetMachine) {
 }
 
 fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, toolbox: &Toolbox) -> Result<Code, Error> {
+    let linker = Linker::start(toolbox)?;
     let object = machine
         .write_to_memory_buffer(&kernel.module, inkwell::targets::FileType::Object)
         .map_err(|error| internal(error.to_string()))?;
-    let bytes = shared_object::link(object.as_slice(), toolbox)?;
+    let bytes = linker.link(object.as_slice())?;
     Ok(Code {
         bytes,
         requires: required_features(machine),

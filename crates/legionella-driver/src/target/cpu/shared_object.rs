@@ -1,8 +1,14 @@
 //! Links an object file into the shared object that the application opens, with the toolchain's
 //! own linker.
+//!
+//! The linker takes longer to start than to link: it loads LLVM as well. So it is started before
+//! there is anything to link, and waits for its arguments.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
 
 use super::super::Toolbox;
 use crate::error::Error;
@@ -10,38 +16,81 @@ use crate::error::Error;
 /// The linker that every Rust toolchain brings along.
 const LINKER: &str = "rust-lld";
 
-/// Links one object file.
-pub(super) fn link(object: &[u8], toolbox: &Toolbox) -> Result<Vec<u8>, Error> {
-    let linker = find(toolbox)?;
-    let folder = tempfile::tempdir().map_err(|error| Error::file(&std::env::temp_dir(), error))?;
-    let input = folder.path().join("kernel.o");
-    let output = folder.path().join("kernel.so");
-    std::fs::write(&input, object).map_err(|error| Error::file(&input, error))?;
-    let run = Command::new(&linker)
-        .args([
-            "-flavor",
-            "gnu",
-            "-shared",
-            "--gc-sections",
-            "-z",
-            "now",
-            "--hash-style=gnu",
-        ])
-        .args(["--no-rosegment", "-O2", "--strip-debug", "-o"])
-        .arg(&output)
-        .arg(&input)
-        .output()
-        .map_err(|error| Error::file(&linker, error))?;
-    if !run.status.success() {
-        return Err(Error::Internal {
-            stage: "link",
-            reason: String::from_utf8_lossy(&run.stderr).into_owned(),
-        });
-    }
-    std::fs::read(&output).map_err(|error| Error::file(&output, error))
+/// What the linker calls the kind of its output. It has to be told on the command line, or the
+/// linker reads its arguments twice to look for it.
+const EMULATION: &str = if cfg!(target_arch = "aarch64") {
+    "aarch64linux"
+} else {
+    "elf_x86_64"
+};
+
+/// A linker that waits for an object file.
+pub(super) struct Linker {
+    program: PathBuf,
+    process: Child,
+    /// Where it works.
+    folder: TempDir,
 }
 
-/// Beside the driver, in the toolchain that built the program, then on `PATH`.
+impl Linker {
+    pub(super) fn start(toolbox: &Toolbox) -> Result<Self, Error> {
+        let program = find(toolbox)?;
+        // It starts in another folder.
+        let program =
+            std::path::absolute(&program).map_err(|error| Error::file(&program, error))?;
+        let folder =
+            tempfile::tempdir().map_err(|error| Error::file(&std::env::temp_dir(), error))?;
+        let process = Command::new(&program)
+            .args(["-flavor", "gnu", "-m", EMULATION, "@/dev/stdin"])
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| Error::file(&program, error))?;
+        Ok(Linker {
+            program,
+            process,
+            folder,
+        })
+    }
+
+    /// Links one object file.
+    pub(super) fn link(mut self, object: &[u8]) -> Result<Vec<u8>, Error> {
+        let input = self.folder.path().join("kernel.o");
+        let output = self.folder.path().join("kernel.so");
+        std::fs::write(&input, object).map_err(|error| Error::file(&input, error))?;
+        let arguments = "-shared --gc-sections -z now --hash-style=gnu --no-rosegment -O2 \
+                         --strip-debug -o kernel.so kernel.o";
+        let told = match self.process.stdin.take() {
+            Some(mut stdin) => stdin.write_all(arguments.as_bytes()),
+            None => Ok(()),
+        };
+        let mut problem = String::new();
+        if let Some(stderr) = &mut self.process.stderr {
+            let _ = std::io::Read::read_to_string(stderr, &mut problem);
+        }
+        let status = self.process.wait();
+        let status = status.map_err(|error| Error::file(&self.program, error))?;
+        if !status.success() {
+            return Err(Error::Internal {
+                stage: "link",
+                reason: format!("{status}: {problem}"),
+            });
+        }
+        told.and_then(|()| std::fs::read(&output))
+            .map_err(|error| Error::file(&output, error))
+    }
+}
+
+impl Drop for Linker {
+    fn drop(&mut self) {
+        // One that has nothing to link; there is none to tell if that fails.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 fn find(toolbox: &Toolbox) -> Result<PathBuf, Error> {
     let beside = std::env::current_exe()
         .ok()
