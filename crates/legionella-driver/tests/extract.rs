@@ -339,14 +339,11 @@ fn record(program: &Program, kernel: &str) -> link::Record {
     }
 }
 
-#[test]
-fn bundles_read_back() {
-    let program = Program::configured(0);
-    let plan = link::Plan {
-        records: vec![
-            record(program, "program::small"),
-            record(program, "program::everything"),
-        ],
+/// The plan of an image with these kernels of a program.
+fn plan(program: &Program, kernels: &[&str], kept: Option<PathBuf>) -> link::Plan {
+    let records = kernels.iter().map(|kernel| record(program, kernel));
+    link::Plan {
+        records: records.collect(),
         stores: program.stores.clone(),
         sysroot_archives: sysroot_archives(),
         toolchain: Toolchain {
@@ -356,8 +353,15 @@ fn bundles_read_back() {
         },
         driver: "/driver".to_owned(),
         prebuild: Vec::new(),
-        kept: None,
-    };
+        kept,
+    }
+}
+
+#[test]
+fn bundles_read_back() {
+    let program = Program::configured(0);
+    let kernels = ["program::small", "program::everything"];
+    let plan = plan(program, &kernels, None);
     let bytes = link::bundle(&plan).unwrap().bytes;
     let again = link::bundle(&plan).unwrap().bytes;
     assert!(bytes == again, "not reproducible");
@@ -395,24 +399,9 @@ fn what_other_crates_give_is_kept_while_the_program_changes() {
     let program = Program::configured(0);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kept.closure");
-    let plan = |kernels: &[&str], kept| link::Plan {
-        records: kernels
-            .iter()
-            .map(|kernel| record(program, kernel))
-            .collect(),
-        stores: program.stores.clone(),
-        sysroot_archives: sysroot_archives(),
-        toolchain: Toolchain {
-            rustc: "rustc".to_owned(),
-            sysroot: sysroot(),
-            triple: "x86_64-unknown-linux-gnu".to_owned(),
-        },
-        driver: "/driver".to_owned(),
-        prebuild: Vec::new(),
-        kept,
-    };
-    let kept = |kernels: &[&str]| link::bundle(&plan(kernels, Some(file.clone()))).unwrap();
-    let afresh = |kernels: &[&str]| link::bundle(&plan(kernels, None)).unwrap();
+    let kept =
+        |kernels: &[&str]| link::bundle(&plan(program, kernels, Some(file.clone()))).unwrap();
+    let afresh = |kernels: &[&str]| link::bundle(&plan(program, kernels, None)).unwrap();
     let foundation = || std::fs::read(file.with_extension("foundation")).unwrap();
 
     let small = kept(&["program::small"]);
@@ -433,19 +422,7 @@ fn what_other_crates_give_is_kept_while_the_program_changes() {
 fn a_closure_is_kept_until_something_changes() {
     let program = Program::compile("kept", CONFIGURATIONS[0]);
     let file = program.directory.join("kept-closure");
-    let mut plan = link::Plan {
-        records: vec![record(&program, "program::small")],
-        stores: program.stores.clone(),
-        sysroot_archives: sysroot_archives(),
-        toolchain: Toolchain {
-            rustc: "rustc".to_owned(),
-            sysroot: sysroot(),
-            triple: "x86_64-unknown-linux-gnu".to_owned(),
-        },
-        driver: "/driver".to_owned(),
-        prebuild: Vec::new(),
-        kept: Some(file.clone()),
-    };
+    let mut plan = plan(&program, &["program::small"], Some(file.clone()));
     let inode = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&file).unwrap());
     let bytes = link::bundle(&plan).unwrap().bytes;
     // Writing replaces the file, so the file stays as long as what it holds is used.
