@@ -4,7 +4,7 @@ use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 use rayon::prelude::*;
 
-/// Sum in rounds: blocks of 64 rows of 32, of which each column is added up from top to bottom.
+/// Sum in rounds: blocks of rows of 32, of which each column is added up from top to bottom.
 ///
 /// # Safety
 /// The pointer is valid for `len` elements.
@@ -27,12 +27,13 @@ pub unsafe extern "C" fn peer_reduce(x: *const f32, len: usize) -> f32 {
     // SAFETY: promised by the caller.
     let x = unsafe { from_raw_parts(x, len) };
     let round = |x: &[f32]| {
-        let blocks = x.len().div_ceil(2048);
-        let last = x.len() - 2048 * blocks.saturating_sub(1);
+        let block = 32 * if x.len() < 1 << 22 { 64 } else { 256 };
+        let blocks = x.len().div_ceil(block);
+        let last = x.len() - block * blocks.saturating_sub(1);
         let mut out = vec![0.0; 32 * blocks.saturating_sub(1) + last.min(32)];
-        let pairs = out.par_chunks_mut(32).zip(x.par_chunks(2048));
+        let pairs = out.par_chunks_mut(32).zip(x.par_chunks(block));
         pairs
-            .with_min_len(8)
+            .with_min_len(4)
             .for_each(|(out, block)| columns(block, out));
         out
     };

@@ -13,8 +13,8 @@ use crate::error::Result;
 const LEAST: usize = 1 << 14;
 /// Most chunks.
 const CHUNKS: usize = 1 << 10;
-/// Elements that are read before they are counted.
-const BATCH: usize = 16;
+/// Elements that are counted in one turn of a loop, which takes about as long as counting two.
+const UNROLLED: usize = 8;
 
 impl<'a, S: Source<View: View<Item = usize>>> Par<'a, S> {
     /// How often each number below `bins` is among the elements.
@@ -36,12 +36,16 @@ impl<'a, S: Source<View: View<Item = usize>>> Par<'a, S> {
     pub fn histogram(self, bins: usize) -> Result<Buffer<u64>> {
         // Adding up takes no more than counting.
         let least = LEAST.max(bins.saturating_mul(8));
-        let chunk = self.len().div_ceil(CHUNKS).clamp(least, u32::MAX as usize);
+        let chunk = self
+            .len()
+            .div_ceil(CHUNKS)
+            .max(least)
+            .min(u32::MAX as usize);
         let chunks = self.len().div_ceil(chunk);
-        let mut counts = self
-            .accelerator
-            .zeroed::<u32>(chunks.saturating_mul(bins))?;
-        let arguments = (self.source, chunk, bins, counts.rows(bins));
+        let width = bins.saturating_add(1);
+        let counts = chunks.saturating_mul(width);
+        let mut counts = self.accelerator.zeroed::<u32>(counts)?;
+        let arguments = (self.source, chunk, bins, counts.rows(width));
         self.accelerator
             .launch(count::<S::View>, self.grid(chunks), arguments)?
             .wait()?;
@@ -55,7 +59,7 @@ impl<'a, S: Source<View: View<Item = usize>>> Par<'a, S> {
     }
 }
 
-/// Counts a chunk.
+/// Counts a chunk in a row of `bins + 1` counts, of which the last is for what is in no bin.
 fn count<V: View<Item = usize>>(
     at: Item,
     source: V,
@@ -63,33 +67,31 @@ fn count<V: View<Item = usize>>(
     bins: usize,
     mut counts: Rows<u32>,
 ) {
+    let Some(counts) = counts.at(&at) else { return };
+    // As the compiler sees here, no count is out of bounds.
+    let counts = &mut counts[..=bins];
     let start = at.global() * chunk;
-    let end = source.count().min(start + chunk);
-    let mut none = [];
-    // There is a row for each item, unless rows are empty.
-    let counts = counts.at(&at).unwrap_or(&mut none);
-    // SAFETY: as the callers say, an index below `end`.
-    let get = |index: usize| unsafe { source.get(index) };
-    let mut index = start;
-    // Reading and testing some at once is faster: counting one may change what the next one is read from,
-    // as far as a compiler can tell.
-    while end - index >= BATCH {
-        let batch: [usize; BATCH] = std::array::from_fn(|k| get(index + k));
-        if batch.iter().any(|&bin| bin >= counts.len()) {
-            break;
-        }
-        for bin in batch {
-            // SAFETY: just tested.
-            unsafe { *counts.get_unchecked_mut(bin) += 1 };
-        }
-        index += BATCH;
+    let elements = start..source.count().min(start + chunk);
+    let mut count = |index: usize| {
+        // SAFETY: called for indices in the range.
+        let bin = unsafe { source.get(index) };
+        counts[bin.min(bins)] += 1;
+    };
+    let whole = elements.len() / UNROLLED * UNROLLED;
+    for first in elements.clone().take(whole).step_by(UNROLLED) {
+        (first..first + UNROLLED).for_each(&mut count);
     }
-    for index in index..end {
-        let bin = get(index);
-        match counts.get_mut(bin) {
-            Some(count) => *count += 1,
-            None => panic!("element {index} is {bin}, and the histogram has {bins} bins"),
+    elements.clone().skip(whole).for_each(count);
+    if counts[bins] > 0 {
+        for index in elements {
+            // SAFETY: as the range says.
+            let bin = unsafe { source.get(index) };
+            assert!(
+                bin < bins,
+                "element {index} is {bin}, and the histogram has {bins} bins"
+            );
         }
+        panic!("an element was in none of {bins} bins, and is in one when it is asked again");
     }
 }
 
@@ -97,7 +99,7 @@ fn count<V: View<Item = usize>>(
 fn add_up(at: Item, counts: &[u32], mut sums: Disjoint<u64>) {
     let bins = sums.len();
     if let Some(sum) = sums.at(&at) {
-        let counts = counts.iter().skip(at.global()).step_by(bins);
+        let counts = counts.iter().skip(at.global()).step_by(bins + 1);
         *sum = counts.map(|&count| u64::from(count)).sum();
     }
 }

@@ -56,6 +56,7 @@ use crate::error::{Error, Result};
 use crate::grid::Grid;
 use crate::schedule::completion::Completion;
 
+mod derived;
 mod elements;
 mod filter;
 mod histogram;
@@ -66,7 +67,8 @@ mod sort;
 mod top;
 mod transpose;
 
-pub use elements::{ByColumns, Indices, ItemOf, Map, Source, Stored, StoredView, View, With, Zip};
+pub use derived::{ByColumns, Map, With, Zip};
+pub use elements::{Indices, ItemOf, Source, Stored, StoredView, View};
 pub use filter::Filter;
 pub use key::{Digits, Key};
 

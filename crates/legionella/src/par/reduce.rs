@@ -15,8 +15,13 @@ use crate::launch::function;
 
 /// Columns of a block.
 const COLUMNS: usize = 32;
-/// Rows of a block.
-const ROWS: usize = 64;
+/// Rows that are read at once.
+const UNROLLED: usize = 4;
+/// Most rows of a block. Many elements are in high blocks: what an item does besides reading them is then
+/// nothing beside that, and there are items enough.
+const fn rows_of(len: usize) -> usize {
+    if len < 1 << 22 { 64 } else { 256 }
+}
 
 impl<'a, S: Source> Par<'a, S> {
     /// All elements combined by a function that is associative and commutative, up to rounding; `None`
@@ -24,11 +29,11 @@ impl<'a, S: Source> Par<'a, S> {
     ///
     /// # Order
     ///
-    /// Elements are combined in rounds. In each, they lie in blocks of 2048, in 64 rows of 32, of which
-    /// the last may have fewer; each column of a block is combined from top to bottom, and the columns
-    /// of all blocks are the elements of the next round. At most 32 are combined one after the other. So
-    /// the number of elements alone determines the order, and sums of floats have the same bits on
-    /// every accelerator.
+    /// Elements are combined in rounds. In each, they lie in blocks of 64 rows of 32, or 256 rows if there
+    /// are 2²² elements or more in the round; the last block may have fewer. Each column of a block is
+    /// combined from top to bottom, and the columns of all blocks are the elements of the next round. At
+    /// most 32 are combined one after the other. So the number of elements alone determines the order,
+    /// and sums of floats have the same bits on every accelerator.
     ///
     /// # Errors
     /// Of the launches; [`Error::OutOfMemory`](crate::Error::OutOfMemory).
@@ -58,8 +63,9 @@ impl<'a, S: Source> Par<'a, S> {
     where
         G: Fn(ItemOf<S>, ItemOf<S>) -> ItemOf<S> + Copy + Send + 'static,
     {
-        let blocks = self.len().div_ceil(ROWS * COLUMNS);
-        let columns = match self.len() % (ROWS * COLUMNS) {
+        let rows = rows_of(self.len());
+        let blocks = self.len().div_ceil(rows * COLUMNS);
+        let columns = match self.len() % (rows * COLUMNS) {
             0 => blocks * COLUMNS,
             rest => (blocks - 1) * COLUMNS + rest.min(COLUMNS),
         };
@@ -70,7 +76,7 @@ impl<'a, S: Source> Par<'a, S> {
         // SAFETY: the grid has an item for each column.
         unsafe {
             self.written_by(columns, |out| {
-                let arguments = (self.source, function(combine), out);
+                let arguments = (self.source, rows, function(combine), out);
                 self.accelerator
                     .launch(columns_of::<S::View, G>, grid, arguments)
             })
@@ -129,24 +135,31 @@ impl<'a, S: Source> Par<'a, S> {
     }
 }
 
-/// Combines a column of a block. `x` is the column, `y` the block.
-fn columns_of<V: View, G>(at: Item, source: V, combine: G, mut out: Disjoint<V::Item>)
+/// Combines a column of a block of up to `most` rows. `x` is the column, `y` the block.
+fn columns_of<V: View, G>(at: Item, source: V, most: usize, combine: G, mut out: Disjoint<V::Item>)
 where
     G: Fn(V::Item, V::Item) -> V::Item,
 {
     // The output has an element for each column that has any: the last ones may be missing.
     let Some(out) = out.at(&at) else { return };
-    let base = at.y() * (ROWS * COLUMNS);
+    let base = at.y() * (most * COLUMNS);
     let left = source.count() - base;
-    let rows = (left / COLUMNS).min(ROWS);
+    let rows = (left / COLUMNS).min(most);
     let first = base + at.x();
     // SAFETY: the column has an element.
     let mut all = unsafe { source.get(first) };
-    for row in 1..rows {
-        // SAFETY: a row in full.
-        all = combine(all, unsafe { source.get(first + row * COLUMNS) });
+    // SAFETY: a row in full.
+    let get = |row: usize| unsafe { source.get(first + row * COLUMNS) };
+    let mut row = 1;
+    while row + UNROLLED <= rows {
+        let next: [V::Item; UNROLLED] = std::array::from_fn(|k| get(row + k));
+        all = next.into_iter().fold(all, &combine);
+        row += UNROLLED;
     }
-    if (1..ROWS).contains(&rows) && rows * COLUMNS + at.x() < left {
+    for row in row..rows {
+        all = combine(all, get(row));
+    }
+    if (1..most).contains(&rows) && rows * COLUMNS + at.x() < left {
         // SAFETY: as just tested.
         all = combine(all, unsafe { source.get(first + rows * COLUMNS) });
     }

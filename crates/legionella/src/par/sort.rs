@@ -6,8 +6,7 @@
 
 use legionella_device::{DeviceData, Item, Tiles};
 
-use super::elements::ByColumns;
-use super::{Digits, ItemOf, Key, Par, Source};
+use super::{ByColumns, Digits, ItemOf, Key, Par, Source};
 use crate::buffer::Buffer;
 use crate::error::Result;
 

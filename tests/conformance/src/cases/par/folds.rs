@@ -9,7 +9,8 @@ fn reduced<T: Copy>(x: &[T], combine: impl Fn(T, T) -> T) -> Option<T> {
     let mut left = x.to_vec();
     loop {
         let mut columns = Vec::new();
-        for block in left.chunks(2048) {
+        let rows = if left.len() < 1 << 22 { 64 } else { 256 };
+        for block in left.chunks(32 * rows) {
             for column in 0..block.len().min(32) {
                 let column = block.iter().copied().skip(column).step_by(32);
                 columns.extend(column.reduce(&combine));
@@ -79,6 +80,14 @@ pub fn add(suite: &mut Suite) {
             let found = par!(buffer, question).reduce(|a, b| a + b)?;
             same(&[reduced(&x, |a, b| a + b)], vec![found])
         })
+    });
+    suite.case("par/reduce_many", |t| {
+        for len in [(1 << 22) - 1, 1 << 22, (1 << 22) + 1, (1 << 22) + 8000] {
+            let x: Vec<f32> = (0..len as u32).map(|i| 1.0 / (i + 1) as f32).collect();
+            let found = t.accelerator.upload(&x)?.par().sum()?;
+            same(&[reduced(&x, |a, b| a + b)], vec![Some(found)])?;
+        }
+        Ok(())
     });
     suite.case("par/reduce_in_order", |t| {
         always(|question| {
