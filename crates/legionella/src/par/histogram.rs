@@ -13,7 +13,7 @@ use crate::error::Result;
 const LEAST: usize = 1 << 14;
 /// Most chunks.
 const CHUNKS: usize = 1 << 10;
-/// Elements that are counted in one turn of a loop, which takes about as long as counting two.
+/// Elements that are counted in one turn of a loop.
 const UNROLLED: usize = 8;
 
 impl<'a, S: Source<View: View<Item = usize>>> Par<'a, S> {

@@ -159,7 +159,7 @@ impl<'a, S: Source> Par<'a, S> {
     /// Pairs of each element and the one of the same index in another source, as far as both go.
     ///
     /// Both have to be on one accelerator: what ends the chain is
-    /// [`Error::WrongAccelerator`](crate::Error::WrongAccelerator) otherwise.
+    /// [`Error::WrongAccelerator`] otherwise.
     pub fn zip<R: Source>(self, other: Par<'a, R>) -> Par<'a, Zip<S, R>> {
         self.from(|first| Zip {
             first,
