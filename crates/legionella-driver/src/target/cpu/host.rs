@@ -79,6 +79,8 @@ fn call_through<'m>(function: Function<'m>, host: Value<'m>, field: usize, types
     for attribute in ["memory", "allockind", "speculatable"] {
         function.remove_attribute(attribute);
     }
+    // It names a function that no longer says what it allocates.
+    function.remove_text_attribute("alloc-variant-zeroed");
     if function.has_attribute("noreturn") {
         function.add_attribute("noinline");
         builder.unreachable();

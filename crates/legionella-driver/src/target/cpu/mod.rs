@@ -1,10 +1,11 @@
 //! The CPU target: the work-items of a group run as a loop that LLVM vectorises across them, and
 //! the code is a shared object.
 //!
-//! [`cold`](super::cold) takes panics out of the kernel's way, [`divisions`] those that need a mask;
-//! [`items`] builds the loops, [`guards`] frees one of them of checks, [`regions`] does kernels with
-//! loops of their own, [`coroutines`] runs items that wait for each other; [`host`] binds the
-//! allocator, [`shared_object`] links.
+//! [`cold`](super::cold) takes panics out of the kernel's way, [`divisions`] those that need a mask; [`items`]
+//! builds the loops, [`guards`] frees one of them of checks, [`regions`] does kernels with loops of
+//! their own, for which [`overflow`] makes vectors of checked arithmetic; [`phases`] cuts kernels
+//! whose items wait for each other, and those that can't be cut run as [`coroutines`]; [`host`] binds
+//! the allocator, [`shared_object`] links.
 
 mod coroutines;
 mod divisions;
@@ -13,6 +14,7 @@ mod host;
 mod items;
 mod levels;
 mod loops;
+mod overflow;
 mod phases;
 mod regions;
 mod shared_object;
@@ -203,6 +205,7 @@ fn optimise_by(
                     ..crate::lower::PLAIN
                 }
                 .run(module, machine)?;
+                phases::finish(module);
                 Pipeline {
                     text: VECTORISE_REGIONS,
                     ..WHOLE

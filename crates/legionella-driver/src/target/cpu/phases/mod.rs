@@ -10,6 +10,7 @@
 
 mod cut;
 mod frame;
+mod private;
 mod run;
 mod step;
 mod uniform;
@@ -18,7 +19,7 @@ use std::fmt;
 
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
-use legionella_abi::intrinsic;
+use legionella_abi::{cpu, intrinsic};
 use llvm_sys::core as c;
 use llvm_sys::{LLVMLinkage, LLVMOpcode};
 
@@ -115,6 +116,7 @@ pub(super) fn build(
     if let Err(refusal) = check(module, kernel) {
         return Ok(Err(refusal));
     }
+    private::narrow(kernel);
     make_ids_local(module);
     PREPARE.run(module, machine)?;
     cut::separate(kernel);
@@ -136,6 +138,14 @@ pub(super) fn build(
     run::build(module, phases)?;
     stages.show("items", module)?;
     Ok(Ok(()))
+}
+
+/// Does what has to wait until all of it is one function and nothing is to become vectors any more that
+/// hasn't been planned.
+pub(super) fn finish(module: &Module<'_>) {
+    if let Some(run) = ir::function(module, cpu::RUN) {
+        private::make_plain(run);
+    }
 }
 
 /// What is of the item or of its group and is given by calls.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use llvm_sys::LLVMOpcode;
 
+use super::super::overflow;
 use super::Refusal;
 use super::sharing::{Sharing, Sharings, computable, is_lane_id};
 use super::split::{Exit, Split, Target};
@@ -217,7 +218,7 @@ impl<'m> Search<'_, 'm> {
             return Ok(*number);
         }
         let shared = self.sharings.get(value) == Sharing::Region;
-        if !shared && vectors::storage(value.ty()).is_none() {
+        if !shared && vectors::storage(value.ty()).is_none() && !overflow::is_pair(value) {
             return Err(Refusal::Type(value.ty().text()));
         }
         let number = self.slots.len();

@@ -27,6 +27,7 @@ use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use llvm_sys::LLVMOpcode;
 
+use super::overflow;
 use crate::error::Error;
 use crate::ir::flow::{Blocks, Dominators, Loops};
 use crate::ir::{Function, Pipeline, Type, Value};
@@ -136,6 +137,20 @@ impl<'m> Plan<'m> {
     /// # Errors
     /// If it can't be split or it isn't worth it. The function is as it was.
     pub(super) fn of(
+        function: Function<'m>,
+        machine: &TargetMachine,
+        policy: Policy,
+    ) -> Result<Self, Refusal> {
+        let plan = Plan::as_it_is(function, machine, policy)?;
+        if !overflow::occurs(function) {
+            return Ok(plan);
+        }
+        // It becomes vector code.
+        overflow::expand(function);
+        Plan::as_it_is(function, machine, policy)
+    }
+
+    fn as_it_is(
         function: Function<'m>,
         machine: &TargetMachine,
         policy: Policy,

@@ -263,6 +263,108 @@ fn divisions_that_not_all_get_to() {
     }
 }
 
+/// Arithmetic that tells of overflow, of every kind and width, in a loop that becomes vectors.
+#[test]
+fn overflow_is_told_of() {
+    for (bits, max) in [
+        (8u32, u64::from(u8::MAX)),
+        (32, u64::from(u32::MAX)),
+        (64, u64::MAX),
+    ] {
+        for operation in ["uadd", "usub", "umul", "sadd", "ssub", "smul"] {
+            // Numbers of all sizes: what a multiplication spreads, shifted by as much as the input says.
+            let narrow = match bits {
+                64 => "%a = or i64 %a0, 0 %b = or i64 %b0, 0".to_owned(),
+                _ => format!("%a = trunc i64 %a0 to i{bits} %b = trunc i64 %b0 to i{bits}"),
+            };
+            let narrow = narrow.replace(" %b =", "\n%b =");
+            let widen = match bits {
+                64 => "%r = or i64 %part, 0".to_owned(),
+                _ => format!("%r = zext i{bits} %part to i64"),
+            };
+            let body = format!(
+                "   br label %loop
+                loop:
+                    %i = phi i32 [ 0, %start ], [ %next, %loop ]
+                    %sum = phi i32 [ 0, %start ], [ %more, %loop ]
+                    %own = load i32, ptr %mine.in
+                    %wide = zext i32 %own to i64
+                    %spread = mul i64 %wide, -7046029254386353131
+                    %other = mul i64 %wide, -4417276706812531889
+                    %turn = zext i32 %i to i64
+                    %up = shl i64 %turn, 3
+                    %down = sub i64 56, %up
+                    %a0 = ashr i64 %spread, %up
+                    %b0 = ashr i64 %other, %down
+                    {narrow}
+                    %pair = call {{i{bits}, i1}} @llvm.{operation}.with.overflow.i{bits}(i{bits} %a, i{bits} %b)
+                    %part = extractvalue {{i{bits}, i1}} %pair, 0
+                    %over = extractvalue {{i{bits}, i1}} %pair, 1
+                    {widen}
+                    %high = lshr i64 %r, 32
+                    %both = xor i64 %r, %high
+                    %short = trunc i64 %both to i32
+                    %flag = zext i1 %over to i32
+                    %twice = mul i32 %sum, 3
+                    %with = add i32 %twice, %short
+                    %shifted = mul i32 %flag, 77777
+                    %more = add i32 %with, %shifted
+                    %next = add i32 %i, 1
+                    %again = icmp ult i32 %next, 8
+                    br i1 %again, label %loop, label %done
+                done:
+                    store i32 %more, ptr %mine
+                    br label %end
+                end: ret void"
+            );
+            let (out, way) = run(&body, |x| x * x + 3, 0);
+            assert!(
+                way.contains(" regions, ") && !way.contains("not vectorised"),
+                "{way}"
+            );
+            let expected = (0..72u32).map(|x| {
+                let wide = u64::from(x * x + 3);
+                let spread = wide.wrapping_mul(0x9e37_79b9_7f4a_7c15) as i64;
+                let other = wide.wrapping_mul(0xc2b2_ae3d_27d4_eb4f) as i64;
+                (0..8).fold(0u32, |sum, turn| {
+                    let (a, b) = (spread >> (8 * turn), other >> (56 - 8 * turn));
+                    let signed = |n: i64| i128::from(n << (64 - bits) >> (64 - bits));
+                    let unsigned = |n: i64| i128::from(n as u64 & max);
+                    let (a, b, low, high) = match operation.starts_with('s') {
+                        true => (
+                            signed(a),
+                            signed(b),
+                            -(1 << (bits - 1)),
+                            (1 << (bits - 1)) - 1,
+                        ),
+                        false => (unsigned(a), unsigned(b), 0, i128::from(max)),
+                    };
+                    let exact = match &operation[1..] {
+                        "add" => a + b,
+                        "sub" => a - b,
+                        _ => a.wrapping_mul(b),
+                    };
+                    let overflow = match operation {
+                        "umul" => (a as u128)
+                            .checked_mul(b as u128)
+                            .is_none_or(|p| p > max.into()),
+                        _ => exact < low || exact > high,
+                    };
+                    let result = exact as u64 & max;
+                    let short = (result ^ (result >> 32)) as u32;
+                    let told = if overflow { 77777 } else { 0 };
+                    sum.wrapping_mul(3).wrapping_add(short).wrapping_add(told)
+                })
+            });
+            assert_eq!(
+                out,
+                expected.collect::<Vec<_>>(),
+                "{operation} of {bits} bits"
+            );
+        }
+    }
+}
+
 /// Why a kernel runs item by item.
 fn refusal(body: &str) -> String {
     llvm();

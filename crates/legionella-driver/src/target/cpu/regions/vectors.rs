@@ -3,6 +3,7 @@
 use inkwell::targets::TargetMachine;
 use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
+use super::super::overflow;
 use super::Policy;
 use super::split::Split;
 use crate::ir::{Type, Types, Value};
@@ -86,9 +87,13 @@ fn is_vectorised(name: &str) -> bool {
     })
 }
 
-/// Why a loop over this instruction isn't vectorised; `None` if it is.
+/// Why a loop over this instruction isn't vectorised; `None` if it is, or will be once arithmetic that
+/// tells of overflow is made of plain operations.
 pub(super) fn obstacle(instruction: Value<'_>) -> Option<String> {
     use LLVMOpcode::*;
+    if overflow::is_pair(instruction) || overflow::is_part(instruction) {
+        return None;
+    }
     let types = instruction
         .operands()
         .into_iter()

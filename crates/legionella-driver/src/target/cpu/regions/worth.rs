@@ -12,7 +12,7 @@ use llvm_sys::core as c;
 
 use super::sharing::{Sharing, Sharings, is_lane_id};
 use super::split::Split;
-use crate::ir::{Type, Value, llvm};
+use crate::ir::{Function, Type, Value, llvm};
 
 /// Longest computation of an address that is looked through.
 const DEEPEST: u32 = 16;
@@ -111,6 +111,8 @@ impl<'m, F: Fn(Type<'m>) -> u64> Strides<'_, 'm, F> {
                 Some(times(operand(0)?, 1u64.checked_shl(shift as u32)?))
             }
             LLVMZExt | LLVMSExt | LLVMTrunc | LLVMFreeze => operand(0),
+            // Indices that saturate are out of bounds.
+            LLVMCall if is_saturating_sum(value) => sum(operand(0)?, operand(1)?),
             LLVMGetElementPtr if value.operands().len() == 2 => {
                 let element = llvm!(c::LLVMGetGEPSourceElementType(value.raw()));
                 let index = times(operand(1)?, (self.size)(Type::from_raw(element)));
@@ -135,6 +137,11 @@ impl<'m, F: Fn(Type<'m>) -> u64> Strides<'_, 'm, F> {
             _ => None,
         }
     }
+}
+
+fn is_saturating_sum(call: Value<'_>) -> bool {
+    let name = call.called_function().map(Function::name);
+    name.is_some_and(|name| name.starts_with("llvm.uadd.sat."))
 }
 
 fn sum(one: Stride, other: Stride) -> Option<Stride> {
