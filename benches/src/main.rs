@@ -57,7 +57,7 @@ struct Bench {
 /// A benchmark: gives at least one row.
 type Run = fn(&Bench) -> anyhow::Result<Vec<Row>>;
 
-const BENCHES: [(&str, Run); 14] = [
+const BENCHES: [(&str, Run); 19] = [
     ("triad", compute::triad::run),
     ("dot", compute::dot::run),
     ("n-body", compute::n_body::run),
@@ -69,6 +69,11 @@ const BENCHES: [(&str, Run); 14] = [
     ("sort", blocks::sort),
     ("histogram", blocks::histogram),
     ("heap", heap::run),
+    ("matmul", compute::matmul::run),
+    ("reduction", compute::reduction::run),
+    ("rays", compute::rays::run),
+    ("counts", compute::counts::run),
+    ("spmv", compute::spmv::run),
     ("launch", latency::run),
     ("first-launch", first_launch::run),
     ("build", builds::run),

@@ -18,6 +18,11 @@ pub struct Peer {
     pub scan: unsafe extern "C" fn(*const u32, *mut u32, usize),
     pub sort: unsafe extern "C" fn(*const u32, *mut u32, usize),
     pub histogram: unsafe extern "C" fn(*const u8, usize, *mut u64),
+    pub matmul: unsafe extern "C" fn(usize, *const f32, *const f32, *mut f32),
+    pub reduction: unsafe extern "C" fn(*const f32, *mut f32, usize),
+    pub counts: unsafe extern "C" fn(*const u8, usize, *mut u32),
+    pub rays: unsafe extern "C" fn(*const [f32; 6], usize, *mut f32, usize, usize),
+    pub spmv: Spmv,
     pub empty: extern "C" fn(),
     pub store: unsafe extern "C" fn(*const AtomicU32, u32),
     /// Keeps the functions where they are.
@@ -26,6 +31,9 @@ pub struct Peer {
 
 type BlackScholes =
     unsafe extern "C" fn(f32, f32, *const f32, *const f32, *const f32, *mut f32, *mut f32, usize);
+
+type Spmv =
+    unsafe extern "C" fn(*const u32, usize, *const u32, *const f32, *const f32, usize, *mut f32);
 
 impl Peer {
     /// Opens the library.
@@ -47,6 +55,11 @@ impl Peer {
                 scan: *library.get(b"peer_scan")?,
                 sort: *library.get(b"peer_sort")?,
                 histogram: *library.get(b"peer_histogram")?,
+                matmul: *library.get(b"peer_matmul")?,
+                reduction: *library.get(b"peer_reduction")?,
+                counts: *library.get(b"peer_counts")?,
+                rays: *library.get(b"peer_rays")?,
+                spmv: *library.get(b"peer_spmv")?,
                 empty: *library.get(b"peer_empty")?,
                 store: *library.get(b"peer_store")?,
                 _library: library,

@@ -5,6 +5,8 @@
 //! compiled with different options. Each function is C's in its signature only.
 
 mod blocks;
+mod divergent;
+mod groups;
 
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -3,9 +3,14 @@
 
 pub mod black_scholes;
 pub mod convolution;
+pub mod counts;
 pub mod dot;
 pub mod mandelbrot;
+pub mod matmul;
 pub mod n_body;
+pub mod rays;
+pub mod reduction;
+pub mod spmv;
 pub mod triad;
 
 use anyhow::ensure;
