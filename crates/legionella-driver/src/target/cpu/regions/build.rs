@@ -423,17 +423,30 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
             Target::Region(to) => to >= number,
             Target::Return => true,
         });
-        if again && forward {
-            let here = at.compare(
-                LLVMIntEQ,
-                self.load_all(&at, self.next),
-                at.splat(self.number(number), self.lanes),
-            );
-            let any = self.reduce(&at, "or", here, self.types.i1);
-            at.branch_if(any, frame.before, self.dispatch);
-        } else {
+        // Nobody is before this region, so that who is at it, or else at the one behind, comes next. Region
+        // 0 is left through the dispatch, which is the only way into its loop then.
+        let behind = number != 0
+            && region
+                .exits
+                .iter()
+                .any(|exit| exit.target == Target::Region(number + 1));
+        let next = match (again, behind) {
+            _ if !forward => None,
+            (true, _) => Some(number),
+            (false, true) => Some(number + 1),
+            (false, false) => None,
+        };
+        let Some(next) = next else {
             at.branch(self.dispatch);
-        }
+            return;
+        };
+        let there = at.compare(
+            LLVMIntEQ,
+            self.load_all(&at, self.next),
+            at.splat(self.number(next), self.lanes),
+        );
+        let any = self.reduce(&at, "or", there, self.types.i1);
+        at.branch_if(any, self.frames[next].before, self.dispatch);
     }
 
     /// A block in which all lanes of a region go on to a target.

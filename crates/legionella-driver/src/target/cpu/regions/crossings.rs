@@ -178,10 +178,7 @@ impl<'m> Search<'_, 'm> {
         region: usize,
         needs: &mut Needs<'m>,
     ) -> Result<(), Refusal> {
-        let leaf = self.sharings.get(value) == Sharing::Strip
-            || value.is(LLVMOpcode::LLVMAlloca)
-            || is_lane_id(value);
-        if leaf {
+        if self.is_everywhere(value) {
             return self.admit(value, region, needs);
         }
         if !needs.repeats.contains(&value) {
@@ -193,10 +190,18 @@ impl<'m> Search<'_, 'm> {
         Ok(())
     }
 
+    /// Whether a value takes no vector register to be had in every region: what lanes share has a slot
+    /// for all of them, and addresses that are computed from it again stay next to each other.
+    fn is_everywhere(&self, value: Value<'m>) -> bool {
+        self.sharings.get(value) != Sharing::Lane
+            || value.is(LLVMOpcode::LLVMAlloca)
+            || is_lane_id(value)
+    }
+
     /// Whether a value is computed in few steps from what every region has.
     fn is_cheap(&self, value: Value<'m>, depth: usize) -> bool {
         use LLVMOpcode::*;
-        if self.sharings.get(value) == Sharing::Strip || value.is(LLVMAlloca) || is_lane_id(value) {
+        if self.is_everywhere(value) {
             return true;
         }
         let light = !matches!(

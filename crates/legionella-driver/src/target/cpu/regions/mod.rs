@@ -21,6 +21,7 @@ mod tests;
 mod vectors;
 mod worth;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use inkwell::module::Module;
@@ -163,12 +164,20 @@ impl<'m> Plan<'m> {
         for instruction in &instructions {
             refuse_call(*instruction)?;
         }
-        let split = Split::of(function)?;
+        let mut split = Split::of(function, &BTreeSet::new())?;
         if split.regions.len() > MOST_REGIONS {
             let count = format!("{} regions", split.regions.len());
             return Err(Refusal::Size(count, MOST_REGIONS));
         }
-        let sharings = Sharings::of(&split);
+        let mut sharings = Sharings::of(&split);
+        let further = sharing::heads_to_be(&split, &sharings);
+        if !further.is_empty() {
+            let finer = Split::of(function, &further)?;
+            if finer.regions.len() <= MOST_REGIONS {
+                split = finer;
+                sharings = Sharings::of(&split);
+            }
+        }
         let size = |ty| type_size(machine, ty);
         if policy.asks_for_gain()
             && let Some(accesses) = worth::scattered(&split, &sharings, size)

@@ -190,6 +190,28 @@ pub(super) fn is_lane_id(value: Value<'_>) -> bool {
         && value.operand(0).constant_integer() == Some(0)
 }
 
+/// Blocks in loops that load what lanes share, but within a region, so that each lane loads it. Once
+/// they are heads, it is loaded once.
+pub(super) fn heads_to_be<'m>(split: &Split<'m>, sharings: &Sharings<'m>) -> BTreeSet<usize> {
+    let in_loops = split
+        .regions
+        .iter()
+        .filter(|region| split.loops.innermost(region.head()).is_some());
+    let others = in_loops.flat_map(|region| region.blocks[1..].iter().copied());
+    others
+        .filter(|number| {
+            let instructions = split.blocks.block(*number).instructions().into_iter();
+            let mut early = instructions.take_while(|instruction| !may_write(*instruction));
+            early.any(|instruction| {
+                instruction.is(LLVMOpcode::LLVMLoad)
+                    && !instruction.is_ordered()
+                    && sharings.get(instruction) == Sharing::Lane
+                    && sharings.get(instruction.operand(0)) != Sharing::Lane
+            })
+        })
+        .collect()
+}
+
 /// Loads in heads, up to the first instruction that may write.
 fn early_loads<'m>(split: &Split<'m>) -> HashSet<Value<'m>> {
     let heads = split

@@ -1,7 +1,7 @@
 //! Splitting a function into regions.
 //!
 //! A region is a piece without cycles that is entered at its *head* only. Heads are the entry, the
-//! headers of loops, the blocks that loops lead out to, and what more than one region leads to. A
+//! headers of loops, the blocks that loops lead out to, what more than one region leads to, and what is asked for. A
 //! region lies in one loop, and regions are numbered so that those of a loop follow each other,
 //! each behind those that lead to it: lanes that run in the order of the numbers are in the same
 //! turn of every loop that they are in together.
@@ -66,8 +66,9 @@ pub(super) struct Split<'m> {
 }
 
 impl<'m> Split<'m> {
-    /// Splits a function whose loops have one latch each and exits of their own.
-    pub(super) fn of(function: Function<'m>) -> Result<Self, Refusal> {
+    /// Splits a function whose loops have one latch each and exits of their own. The blocks of those
+    /// numbers begin regions in any case.
+    pub(super) fn of(function: Function<'m>, further: &BTreeSet<usize>) -> Result<Self, Refusal> {
         let blocks = Blocks::of(function).ok_or(Refusal::Unreachable)?;
         let flow = blocks.flow();
         let loops = Loops::of(flow, &Dominators::of(flow)).map_err(|_| Refusal::Irreducible)?;
@@ -79,7 +80,8 @@ impl<'m> Split<'m> {
                         || only_leads_on(block) && leads_ahead(&loops, flow, number))
             })
             .collect();
-        let mut heads = BTreeSet::from([0]);
+        let mut heads = further.clone();
+        heads.insert(0);
         for one in loops.all() {
             let alone = |exit: usize| {
                 only_returns(blocks.block(exit))
