@@ -21,6 +21,7 @@ use super::image::Image;
 use crate::linker;
 
 mod listing;
+mod times;
 
 /// Show the kernels in an executable or shared library, and their code
 ///
@@ -40,6 +41,9 @@ pub(super) struct Arguments {
     /// operations of the machine bound), way (how work-items run, and why), optimized, or asm (the target's assembly)
     #[arg(short, long, value_name = "ir|lowered|way|optimized|asm")]
     stage: Option<Stage>,
+    /// Generate the code of all kernels, or of one, and tell how long each took
+    #[arg(long, conflicts_with = "stage")]
+    times: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -53,6 +57,20 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(wanted) => vec![choose(kernels, wanted, &arguments.file)?],
         None => (0..kernels.len()).collect(),
     };
+    if arguments.times {
+        let kernels = chosen.iter().map(|&index| &kernels[index]);
+        let times = times::Times::of(&bundle, kernels, &target(&arguments.target)?)?;
+        return if arguments.json {
+            let took = times.took.iter();
+            let took = took.map(|(name, took)| (name.clone(), (took.as_secs_f64() * 1e3).into()));
+            let kernels: serde_json::Map<_, _> = took.collect();
+            let median = times.median().map(|took| took.as_secs_f64() * 1e3);
+            let value = serde_json::json!({ "milliseconds": kernels, "median": median });
+            print(&format!("{value:#}\n"))
+        } else {
+            print(&times.text())
+        };
+    }
     let Some(stage) = arguments.stage else {
         let listing = listing::Listing::of(&arguments.file, &bundle, &chosen);
         let text = if arguments.json {
@@ -69,11 +87,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             candidates(kernels, &chosen)
         );
     };
-    let [target] = linker::targets(&arguments.target)?
+    let target = target(&arguments.target)?;
+    show(&bundle, &kernels[kernel], &target, stage, arguments.json)
+}
+
+fn target(name: &str) -> anyhow::Result<TargetSpec> {
+    let [target] = linker::targets(name)?
         .try_into()
         .ok()
         .context("`--target` takes one target")?;
-    show(&bundle, &kernels[kernel], &target, stage, arguments.json)
+    Ok(target)
 }
 
 /// The kernel that is meant: by number, by exact name, by the last part of its path, or by a part
