@@ -18,6 +18,13 @@ pub const KERNEL: &str = "legionella_kernel";
 /// [`KERNEL`] does it.
 pub const LINE: &str = "legionella_line";
 
+/// Symbol of the function that runs a launch of one dimension as a whole with [`WIDTH`] work-items a
+/// thread: work-groups have as many threads as otherwise, and there are the fewer of them.
+pub const WIDE: &str = "legionella_wide";
+
+/// Work-items of a thread of [`WIDE`].
+pub const WIDTH: u64 = 4;
+
 /// Symbol of the function that panics as a work-item left it, in the second text.
 pub const PANIC: &str = "legionella_panic";
 
@@ -44,6 +51,8 @@ pub struct Needs {
     /// 1 if a panic that was left as a place depends on memory: [`PANIC`] has to run before that is
     /// written again.
     pub unsettled: u64,
+    /// [`WIDTH`] if there is a [`WIDE`], and else 0.
+    pub wide: u64,
 }
 
 /// Largest argument block that is passed by value, in bytes. All parameters together may take

@@ -2,13 +2,12 @@
 //! the code is a shared object.
 //!
 //! [`cold`](super::cold) takes panics out of the kernel's way, [`divisions`] those that need a mask;
-//! [`items`] builds the loops, [`guards`] frees one of them of checks, [`regions`] does kernels with
+//! [`items`] builds the loops, [`guards`](super::guards) frees one of them of checks, [`regions`] does kernels with
 //! loops of their own, [`coroutines`] runs items that wait for each other; [`host`] binds the
 //! allocator, [`shared_object`] links.
 
 mod coroutines;
 mod divisions;
-mod guards;
 mod host;
 mod items;
 mod levels;

@@ -37,12 +37,18 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 /// Largest grid of the device, in work-groups.
 const LARGEST: [u64; 3] = [(1 << 31) - 1, 65535, 65535];
 
+/// From how many work-items on threads run several each: fewer would leave much of a large device
+/// without any.
+const MANY: u64 = 1 << 20;
+
 /// Kernel functions of one module.
 pub(super) struct Functions {
     /// For any launch.
     pub(super) any: Function,
     /// For whole launches of one dimension.
     pub(super) line: Option<Function>,
+    /// For large ones of these, with several items a thread.
+    pub(super) wide: Option<Function>,
     /// Size of the argument block, if it is passed by address.
     pub(super) block: Option<usize>,
     /// Bytes of shared memory that a launch gives in front of its own; `None` if it gives none.
@@ -238,6 +244,10 @@ impl Launches {
                 // SAFETY: the parameters are those of the contract; the block is readable.
                 unsafe { self.call(function, groups, space.group, shared, parameters, stream) }
             };
+            if let Some(wide) = functions.wide.filter(|_| whole && space.grid[0] >= MANY) {
+                let items = space.group[0] * nvptx::WIDTH;
+                return start(wide, [0; 3], [space.grid[0].div_ceil(items), 1, 1]);
+            }
             if let Some(line) = functions.line.filter(|_| whole) {
                 return start(line, [0; 3], space.groups);
             }

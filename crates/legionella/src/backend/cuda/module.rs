@@ -50,6 +50,10 @@ pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Re
         0 => None,
         _ => Some(function(device, module, nvptx::LINE)?),
     };
+    let wide = match needs.wide {
+        0 => None,
+        _ => Some(function(device, module, nvptx::WIDE)?),
+    };
     let attribute = |function, attribute| -> Result<c_int> {
         let mut value: c_int = 0;
         // SAFETY: valid for writes; a function of this context.
@@ -58,7 +62,7 @@ pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Re
         Ok(value.max(0))
     };
     let (mut most_items, mut most_shared) = (u64::MAX, u64::MAX);
-    for function in [Some(any), line].into_iter().flatten() {
+    for function in [Some(any), line, wide].into_iter().flatten() {
         let most = attribute(function, api::MAX_THREADS_PER_BLOCK)?;
         most_items = most_items.min(most as u64);
         if needs.dynamic != 0 {
@@ -77,6 +81,7 @@ pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Re
         functions: Arc::new(Functions {
             any,
             line,
+            wide,
             settled: needs.unsettled == 0,
             shared: (needs.dynamic != 0).then_some(needs.front),
             block: (needs.block > 0).then_some(needs.block as usize),
