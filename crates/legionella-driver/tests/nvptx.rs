@@ -181,7 +181,7 @@ fn an_abort_is_a_panic() {
 
 /// What a text says of itself. Zeros at the end of an array may be left out.
 fn needs(text: &str) -> nvptx::Needs {
-    let head = format!(".b8 {}[56] = {{", nvptx::NEEDS);
+    let head = format!(".b8 {}[64] = {{", nvptx::NEEDS);
     let (_, rest) = text
         .split_once(&head)
         .unwrap_or_else(|| panic!("no {head} in {text}"));
@@ -196,6 +196,7 @@ fn needs(text: &str) -> nvptx::Needs {
         front: next(),
         unsettled: next(),
         wide: next(),
+        addresses: next(),
     }
 }
 
@@ -208,6 +209,8 @@ fn large_argument_blocks_go_by_address() {
         nvptx::Needs {
             line: 1,
             wide: nvptx::WIDTH,
+            // The input's and the output's.
+            addresses: 0b11,
             ..nvptx::Needs::default()
         }
     );

@@ -1,8 +1,8 @@
 //! The functions that are launched.
 //!
 //! Takes a simplified entry shim, gives the kernels of [`legionella_abi::nvptx`]: one for any
-//! launch, one for launches of one dimension, in which the other ids are constants, and one for
-//! panics. Where the shim's panics can be taken out of its way ([`super::super::cold`]), a
+//! launch; some for usual ones of one or two dimensions, in which the other ids are constants and what
+//! there is fits into 32 bits; and one for panics. Where the shim's panics can be taken out of its way ([`super::super::cold`]), a
 //! work-item only notes the place where it would have panicked, and the kernel for panics does so
 //! later, alone; the other two then call nothing and need few registers.
 
@@ -42,6 +42,8 @@ pub(super) struct Kernels<'m> {
     wide: Option<Wide<'m>>,
     /// What the kernel for panics calls.
     cold: Option<Function<'m>>,
+    /// As in [`nvptx::Needs::addresses`].
+    addresses: u64,
     /// Whether that may read memory which later launches write.
     unsettled: bool,
     /// Size of the argument block if it is passed by address, and else 0.
@@ -66,12 +68,21 @@ struct Kernel<'m> {
 enum Form {
     /// Any launch.
     Any,
-    /// Launches whose second and third dimension have one work-item each.
+    /// Usual launches whose second and third dimension have one work-item each.
     Line,
-    /// The same, by threads that run several items each.
+    /// Usual launches whose third dimension has one work-item.
+    Plane,
+    /// As for a line, by threads that run several items each.
     Wide,
     /// A panic that a work-item noted.
     Panic,
+}
+
+impl Form {
+    /// Whether it is for usual launches alone: as wholes, of small extents, with aligned addresses.
+    fn is_usual(self) -> bool {
+        matches!(self, Form::Line | Form::Plane | Form::Wide)
+    }
 }
 
 /// What a kernel does for a work-item.
@@ -93,9 +104,11 @@ impl<'m> Shape<'m> {
 }
 
 impl<'m> Kernels<'m> {
-    /// Settles what the kernel with several items a thread assumes, once ids are bound; drops it if it is
-    /// of no use.
+    /// Settles what kernels for usual launches assume, once ids are bound, and drops that with several
+    /// items a thread if it is of no use.
     pub(super) fn settle(&mut self, module: &'m Module<'_>, machine: &TargetMachine) {
+        let usual = self.all.iter().filter(|kernel| kernel.form.is_usual());
+        self.addresses = usual.fold(0, |all, kernel| all | tell_alignment(kernel.function));
         let Some(wide) = self.wide.take() else {
             return;
         };
@@ -128,6 +141,7 @@ impl<'m> Kernels<'m> {
             shared.front,
             u64::from(self.unsettled),
             if has(Form::Wide) { nvptx::WIDTH } else { 0 },
+            self.addresses,
         ];
         let mut needs = needs.map(|number| types.i64.constant(number).raw());
         let name = ir::c_name(nvptx::NEEDS);
@@ -166,7 +180,7 @@ impl<'m> Kernels<'m> {
                 for dimension in 0..3 {
                     let word = match kernel.form {
                         Form::Any => ids.word(&at, first + dimension),
-                        Form::Line | Form::Wide | Form::Panic => types.i64.zero(),
+                        Form::Line | Form::Plane | Form::Wide | Form::Panic => types.i64.zero(),
                     };
                     let index = types.i64.constant(1 + dimension as u64);
                     at.store(word, at.element(types.i64, place, index));
@@ -217,6 +231,7 @@ pub(super) fn build<'m>(
     let mut all = vec![kernel(module, &shape, &block, Form::Any, end)];
     if is_simple(item) {
         all.push(kernel(module, &shape, &block, Form::Line, end));
+        all.push(kernel(module, &shape, &block, Form::Plane, end));
     }
     let mut wide = None;
     if !in_groups && wide::is_suitable(item) {
@@ -237,6 +252,7 @@ pub(super) fn build<'m>(
         all,
         wide,
         cold,
+        addresses: 0,
         unsettled,
         by_address,
     }
@@ -263,6 +279,31 @@ fn is_own(address: Value<'_>) -> bool {
         base = base.operand(0);
     }
     base.is_constant() || base.is(LLVMOpcode::LLVMAlloca)
+}
+
+/// Tells that the addresses in the argument block are aligned as the widest access wants; gives which
+/// those are, as in [`nvptx::Needs::addresses`].
+fn tell_alignment(kernel: Function<'_>) -> u64 {
+    let parameters = kernel.parameters();
+    let Some(block) = parameters.get(BLOCK as usize) else {
+        return 0;
+    };
+    let mut addresses = 0;
+    for load in kernel.instructions() {
+        let is_address = load.ty().kind() == LLVMTypeKind::LLVMPointerTypeKind;
+        if !load.is(LLVMOpcode::LLVMLoad) || !is_address {
+            continue;
+        }
+        let Some(offset) = load.operand(0).distance_from(*block) else {
+            continue;
+        };
+        let word = offset / 8;
+        if offset % 8 == 0 && word < u64::BITS.into() {
+            addresses |= 1 << word;
+            load.set_number_metadata("align", nvptx::ALIGN);
+        }
+    }
+    addresses
 }
 
 /// Ends a block and the work-item.
@@ -341,6 +382,7 @@ fn kernel<'m>(
     let types = Types::of(module);
     let (name, dimensions) = match form {
         Form::Line => (nvptx::LINE, 0..1),
+        Form::Plane => (nvptx::PLANE, 0..2),
         _ => (nvptx::KERNEL, 0..3),
     };
     let kernel = declare(module, name, block, form);
@@ -400,9 +442,7 @@ fn wide_kernel<'m>(
     let at = Builder::at_end(kernel.function.append_block("entry"));
     let outside = kernel.function.append_block("outside");
     let ids = Ids::of(&kernel, module, &types);
-    let threads = ids.register(&at, "ntid", 0);
-    let before = at.mul_no_wrap(ids.register(&at, "ctaid", 0), threads);
-    let thread = at.add(before, ids.register(&at, "tid", 0));
+    let thread = ids.linear_thread(&at, 0, nvptx::SMALL / nvptx::WIDTH);
     let call = |at: &Builder<'m>| at.call(shape.item(), &[block_of(&kernel, &types)]);
     let item = |at: Builder<'m>, id| {
         let kernel = Kernel {
@@ -587,21 +627,44 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
 
     /// Whether a dimension has one work-item.
     fn is_single(&self, dimension: usize) -> bool {
-        matches!(self.kernel.form, Form::Line | Form::Wide) && dimension > 0
+        match self.kernel.form {
+            Form::Line | Form::Wide => dimension > 0,
+            Form::Plane => dimension > 1,
+            Form::Any | Form::Panic => false,
+        }
     }
 
     fn constant(&self, value: u64) -> Value<'m> {
         self.types.i64.constant(value)
     }
 
+    /// The number of the thread in a dimension of a usual launch, which is at most somewhat more than
+    /// `most`. That is told by the number's bits, so that LLVM computes with 32.
+    fn linear_thread(&self, at: &Builder<'m>, dimension: usize, most: u64) -> Value<'m> {
+        let register = |name| self.narrow_register(at, name, dimension);
+        let before = at.mul_no_wrap(register("ctaid"), register("ntid"));
+        self.bounded(at, at.add(before, register("tid")), most)
+    }
+
+    /// A number of 32 bits that is less than twice `most`, a power of two, as one of 64.
+    fn bounded(&self, at: &Builder<'m>, number: Value<'m>, most: u64) -> Value<'m> {
+        let mask = self.types.i32.constant(2 * most - 1);
+        let bounded = at.binary(LLVMOpcode::LLVMAnd, number, mask);
+        at.zero_extend(bounded, self.types.i64)
+    }
+
     /// A special register, as 64 bits.
     fn register(&self, at: &Builder<'m>, name: &str, dimension: usize) -> Value<'m> {
+        at.zero_extend(self.narrow_register(at, name, dimension), self.types.i64)
+    }
+
+    /// A special register.
+    fn narrow_register(&self, at: &Builder<'m>, name: &str, dimension: usize) -> Value<'m> {
         let name = format!(
             "llvm.nvvm.read.ptx.sreg.{name}.{}",
             ["x", "y", "z"][dimension]
         );
-        let function = ir::declare(self.module, &name, self.types.i32, &[]);
-        at.zero_extend(at.call(function, &[]), self.types.i64)
+        at.call(ir::intrinsic(self.module, &name, &[]), &[])
     }
 
     /// A word of the launch.
@@ -618,6 +681,9 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         if let Some(item) = self.kernel.item {
             return item;
         }
+        if self.kernel.form.is_usual() {
+            return self.linear_thread(at, dimension, nvptx::SMALL);
+        }
         let first = at.mul_no_wrap(self.group(at, dimension), self.group_size(at, dimension));
         at.add(first, self.local(at, dimension))
     }
@@ -626,8 +692,12 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         if self.is_single(dimension) {
             return self.constant(1);
         }
-        let place = std::mem::offset_of!(nvptx::Launch, grid) / 8;
-        self.word(at, place + dimension)
+        let place = std::mem::offset_of!(nvptx::Launch, grid) / 8 + dimension;
+        if self.kernel.form.is_usual() {
+            let size = at.truncate(self.word(at, place), self.types.i32);
+            return self.bounded(at, size, nvptx::SMALL);
+        }
+        self.word(at, place)
     }
 
     fn local(&self, at: &Builder<'m>, dimension: usize) -> Value<'m> {
@@ -648,7 +718,7 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
             return at.binary(LLVMOpcode::LLVMUDiv, item, self.group_size(at, dimension));
         }
         let here = self.register(at, "ctaid", dimension);
-        if self.kernel.form == Form::Line {
+        if self.kernel.form.is_usual() {
             return here;
         }
         let place = std::mem::offset_of!(nvptx::Launch, first_group) / 8;

@@ -155,7 +155,11 @@ fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, _: &Toolbox) -> Result<Co
     let mut bytes;
     if ir::function(module, nvptx::PANIC).is_some() {
         let work = without(module, machine, &[nvptx::PANIC])?;
-        let panic = without(module, machine, &[nvptx::KERNEL, nvptx::LINE, nvptx::WIDE])?;
+        let panic = without(
+            module,
+            machine,
+            &[nvptx::KERNEL, nvptx::LINE, nvptx::PLANE, nvptx::WIDE],
+        )?;
         bytes = text(&work, machine)?;
         bytes.push(0);
         bytes.extend(text(&panic, machine)?);

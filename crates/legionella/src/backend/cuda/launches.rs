@@ -45,10 +45,14 @@ const MANY: u64 = 1 << 20;
 pub(super) struct Functions {
     /// For any launch.
     pub(super) any: Function,
-    /// For whole launches of one dimension.
+    /// For usual launches of one dimension, in the sense of [`nvptx::LINE`].
     pub(super) line: Option<Function>,
-    /// For large ones of these, with several items a thread.
+    /// For usual launches of two dimensions.
+    pub(super) plane: Option<Function>,
+    /// For large ones of one dimension, with several items a thread.
     pub(super) wide: Option<Function>,
+    /// Which words of the argument block a usual launch has aligned, a bit each.
+    pub(super) addresses: u64,
     /// Size of the argument block, if it is passed by address.
     pub(super) block: Option<usize>,
     /// Bytes of shared memory that a launch gives in front of its own; `None` if it gives none.
@@ -231,8 +235,6 @@ impl Launches {
         stream: Stream,
     ) -> Result<()> {
         let space = launch.space();
-        let single = space.grid[1..] == [1, 1] && space.group[1..] == [1, 1];
-        let whole = single && space.groups[0] <= LARGEST[0];
         let shared = functions.shared_memory(space.shared);
         self.with_block(functions, launch, stream, |block| {
             let start = |function, first_group: [u64; 3], groups: [u64; 3]| {
@@ -244,12 +246,22 @@ impl Launches {
                 // SAFETY: the parameters are those of the contract; the block is readable.
                 unsafe { self.call(function, groups, space.group, shared, parameters, stream) }
             };
-            if let Some(wide) = functions.wide.filter(|_| whole && space.grid[0] >= MANY) {
-                let items = space.group[0] * nvptx::WIDTH;
-                return start(wide, [0; 3], [space.grid[0].div_ceil(items), 1, 1]);
-            }
-            if let Some(line) = functions.line.filter(|_| whole) {
-                return start(line, [0; 3], space.groups);
+            if is_usual(functions, launch) {
+                let is_single = |d: usize| space.grid[d] == 1 && space.group[d] == 1;
+                let (plane, line) = (is_single(2), is_single(1) && is_single(2));
+                let many = line && space.grid[0] >= MANY;
+                if let Some(wide) = functions.wide.filter(|_| many) {
+                    let items = space.group[0] * nvptx::WIDTH;
+                    return start(wide, [0; 3], [space.grid[0].div_ceil(items), 1, 1]);
+                }
+                let usual = if line {
+                    functions.line
+                } else {
+                    functions.plane
+                };
+                if let Some(function) = usual.filter(|_| plane) {
+                    return start(function, [0; 3], space.groups);
+                }
             }
             let starts = |d: usize| (0..space.groups[d]).step_by(LARGEST[d] as usize);
             for z in starts(2) {
@@ -458,6 +470,23 @@ impl Launches {
             reason: "the function for panics did not panic".to_owned(),
         })
     }
+}
+
+/// Whether a launch is a usual one, in the sense of [`nvptx::LINE`].
+fn is_usual(functions: &Functions, launch: &Running) -> bool {
+    let space = launch.space();
+    let small = (0..3).all(|d| space.grid[d] <= nvptx::SMALL && space.groups[d] <= LARGEST[d]);
+    let mut addresses = functions.addresses;
+    let mut aligned = true;
+    while addresses != 0 {
+        let word = addresses.trailing_zeros() as usize;
+        addresses &= addresses - 1;
+        // SAFETY: the code has an address there, so that the block is as long; it is aligned to
+        // whatever is in it.
+        let address = unsafe { launch.block().cast::<u64>().add(word).read_unaligned() };
+        aligned &= address.is_multiple_of(nvptx::ALIGN);
+    }
+    small && aligned
 }
 
 /// Waits a little, in proportion to how long the youngest launch has taken.
