@@ -389,19 +389,6 @@ impl<'m> Value<'m> {
         llvm!(c::LLVMSetMetadata(self.0, kind, node));
     }
 
-    /// Gives an instruction metadata of one number, such as `align`.
-    pub(crate) fn set_number_metadata(self, name: &str, number: u64) {
-        let context = llvm!(c::LLVMGetTypeContext(self.ty().raw()));
-        let number = super::Types::of_type(self.ty()).i64.constant(number);
-        llvm!({
-            let kind =
-                c::LLVMGetMDKindIDInContext(context, name.as_ptr().cast(), name.len() as u32);
-            let mut operand = c::LLVMValueAsMetadata(number.raw());
-            let node = c::LLVMMDNodeInContext2(context, &mut operand, 1);
-            c::LLVMSetMetadata(self.0, kind, c::LLVMMetadataAsValue(context, node));
-        });
-    }
-
     /// How many bytes an address lies behind a base, if that is a constant and told in bytes.
     pub(crate) fn distance_from(self, base: Value<'m>) -> Option<u64> {
         if self == base {

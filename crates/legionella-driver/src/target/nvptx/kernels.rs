@@ -108,7 +108,9 @@ impl<'m> Kernels<'m> {
     /// items a thread if it is of no use.
     pub(super) fn settle(&mut self, module: &'m Module<'_>, machine: &TargetMachine) {
         let usual = self.all.iter().filter(|kernel| kernel.form.is_usual());
-        self.addresses = usual.fold(0, |all, kernel| all | tell_alignment(kernel.function));
+        self.addresses = usual.fold(0, |all, kernel| {
+            all | tell_alignment(module, kernel.function)
+        });
         let Some(wide) = self.wide.take() else {
             return;
         };
@@ -283,7 +285,7 @@ fn is_own(address: Value<'_>) -> bool {
 
 /// Tells that the addresses in the argument block are aligned as the widest access wants; gives which
 /// those are, as in [`nvptx::Needs::addresses`].
-fn tell_alignment(kernel: Function<'_>) -> u64 {
+fn tell_alignment<'m>(module: &'m Module<'_>, kernel: Function<'m>) -> u64 {
     let parameters = kernel.parameters();
     let Some(block) = parameters.get(BLOCK as usize) else {
         return 0;
@@ -300,7 +302,10 @@ fn tell_alignment(kernel: Function<'_>) -> u64 {
         let word = offset / 8;
         if offset % 8 == 0 && word < u64::BITS.into() {
             addresses |= 1 << word;
-            load.set_number_metadata("align", nvptx::ALIGN);
+            // An assumption, and not metadata: loops learn from it as well.
+            if let Some(next) = load.next() {
+                Builder::before(next).assume_aligned(module, load, nvptx::ALIGN);
+            }
         }
     }
     addresses
@@ -694,7 +699,13 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         }
         let place = std::mem::offset_of!(nvptx::Launch, grid) / 8 + dimension;
         if self.kernel.form.is_usual() {
-            let size = at.truncate(self.word(at, place), self.types.i32);
+            let address = at.element(
+                self.types.i64,
+                self.kernel.launch,
+                self.constant(place as u64),
+            );
+            // Of a small number, the lower half is all.
+            let size = at.load(self.types.i32, address);
             return self.bounded(at, size, nvptx::SMALL);
         }
         self.word(at, place)

@@ -32,6 +32,9 @@ const PATIENCE: Duration = Duration::from_micros(100);
 /// How long launches are looked at without a pause; then for a share of the time they have taken.
 const EAGER: Duration = Duration::from_millis(1);
 const SHARE: u32 = 32;
+
+/// How long launches are not looked at if there are several.
+const BETWEEN: Duration = Duration::from_micros(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// Largest grid of the device, in work-groups.
@@ -359,6 +362,11 @@ impl Launches {
 
     /// The life of the thread that watches.
     fn serve(&self) {
+        // Nothing else runs on this thread, so that the context stays current. If it is lost, so is
+        // every launch, as it is told when its event is asked for.
+        if let Err(error) = self.device.with_context(|_| Ok(())) {
+            tracing::debug!(%error, "no context for the thread that watches");
+        }
         // By streams, in the order in which they end.
         let mut flights: Vec<VecDeque<Flight>> =
             self.streams.iter().map(|_| VecDeque::new()).collect();
@@ -403,18 +411,13 @@ impl Launches {
         self.new.store(0, Ordering::Release);
     }
 
-    /// How a launch ended; `None` if it runs.
+    /// How a launch ended; `None` if it runs. The context is current.
     fn outcome(&self, flight: &Flight) -> Option<Result<()>> {
-        let mut running = false;
-        let asked = self.device.with_context(|api| {
-            // SAFETY: the event is the device's.
-            match unsafe { (api.query_event)(flight.event) } {
-                api::NOT_READY => running = true,
-                code => self.device.check(code)?,
-            }
-            Ok(())
-        });
-        (!running).then_some(asked)
+        // SAFETY: the event is the device's.
+        match unsafe { (self.device.api().query_event)(flight.event) } {
+            api::NOT_READY => None,
+            code => Some(self.device.check(code)),
+        }
     }
 
     fn land(&self, flight: Flight, outcome: Result<()>) {
@@ -489,7 +492,8 @@ fn is_usual(functions: &Functions, launch: &Running) -> bool {
     small && aligned
 }
 
-/// Waits a little, in proportion to how long the youngest launch has taken.
+/// Waits a little, in proportion to how long the youngest launch has taken. Not at all for a single
+/// one that was just launched: of many, more are being launched, which asking for events slows down.
 fn pause(flights: &[VecDeque<Flight>]) {
     let first = flights.iter().filter_map(VecDeque::front);
     let Some(youngest) = first.map(|flight| flight.since).max() else {
@@ -497,7 +501,11 @@ fn pause(flights: &[VecDeque<Flight>]) {
     };
     let taken = youngest.elapsed();
     if taken < EAGER {
-        spin_loop();
+        let many = flights.iter().map(VecDeque::len).sum::<usize>() > 1;
+        let since = Instant::now();
+        while many && since.elapsed() < BETWEEN {
+            spin_loop();
+        }
     } else {
         thread::sleep((taken / SHARE).min(LONGEST_PAUSE));
     }
