@@ -25,8 +25,8 @@ const WIDEST: u64 = 16;
 
 const ALIGNED: &str = "legionella.aligned";
 
-/// Whether a work-item's function is one of which a thread may run several: it has no loop, keeps to its
-/// linear id, and does nothing that would have to come in an order.
+/// Whether a work-item's function is one of which a thread may run several: it has no loop, doesn't
+/// ask for its group, and does nothing that would have to come in an order.
 pub(super) fn is_suitable(item: Function<'_>) -> bool {
     let instructions = item.instructions();
     instructions.len() <= LONGEST
@@ -47,10 +47,8 @@ fn is_simple(instruction: Value<'_>) -> bool {
         return false;
     };
     let name = called.name();
-    let first_dimension = || instruction.operand(0).constant_integer() == Some(0);
     match name.as_str() {
-        intrinsic::GLOBAL_ID => first_dimension(),
-        intrinsic::GRID_SIZE => true,
+        intrinsic::GLOBAL_ID | intrinsic::GRID_SIZE => true,
         "llvm.trap" => false,
         name => name.starts_with("llvm.") && called.is_declaration(),
     }
@@ -194,21 +192,23 @@ impl<'m> Wide<'m> {
     }
 
     /// Has the quick loop run only where what it accesses together is aligned, and tells it so. Whether
-    /// there is anything that is worth it: elements that are narrower than the widest access.
+    /// that is worth it: if there are elements, and one access takes all that a thread has of an array.
+    /// With two, each would leave gaps between what the threads of a warp access.
     fn align(&self, module: &'m Module<'_>, machine: &TargetMachine) -> bool {
         let types = Types::of(module);
         let data = machine.get_target_data();
         let at = Builder::before(self.aligned);
         let mut aligned = types.i1.constant(1);
-        let mut found = false;
+        let (mut found, mut too_wide) = (false, false);
         for address in self.quick.neighbours() {
             let element = llvm!(c::LLVMGetGEPSourceElementType(address.raw()));
             let stride = llvm!(t::LLVMABISizeOfType(data.as_mut_ptr(), element));
-            if stride == 0 || stride * 2 > WIDEST || !stride.is_power_of_two() {
+            let bytes = stride * nvptx::WIDTH;
+            if bytes > WIDEST || !bytes.is_power_of_two() {
+                too_wide = true;
                 continue;
             }
             found = true;
-            let bytes = WIDEST.min(stride * nvptx::WIDTH);
             let base = self.quick.before_loop(address.operand(0), &at);
             let low = at.cast(LLVMOpcode::LLVMPtrToInt, base, types.i64);
             let low = at.binary(LLVMOpcode::LLVMAnd, low, types.i64.constant(bytes - 1));
@@ -222,6 +222,6 @@ impl<'m> Wide<'m> {
         if let Some(function) = ir::function(module, ALIGNED) {
             function.delete();
         }
-        found
+        found && !too_wide
     }
 }
