@@ -14,9 +14,25 @@
 /// Symbol of the function that runs a launch of any form, or a part of one.
 pub const KERNEL: &str = "legionella_kernel";
 
-/// Symbol of the function that runs a launch of one dimension as a whole. Where this is missing,
-/// [`KERNEL`] does it.
+/// Symbol of the function that runs a *usual* launch of one dimension: as a whole, with no extent of more
+/// than [`SMALL`], and with addresses that are aligned to [`ALIGN`], as far as
+/// [`Needs::addresses`] says.
 pub const LINE: &str = "legionella_line";
+
+/// Symbol of the function that runs a usual launch of two dimensions.
+pub const PLANE: &str = "legionella_plane";
+
+/// Largest extent of a usual launch.
+pub const SMALL: u64 = 1 << 30;
+
+/// What the addresses of a usual launch are aligned to: the widest access, in bytes.
+pub const ALIGN: u64 = 16;
+
+/// Symbol of the function that runs a usual launch of one dimension with [`WIDTH`] work-items a thread: work-groups have as many threads as otherwise, and there are the fewer of them.
+pub const WIDE: &str = "legionella_wide";
+
+/// Work-items of a thread of [`WIDE`].
+pub const WIDTH: u64 = 4;
 
 /// Symbol of the function that panics as a work-item left it, in the second text.
 pub const PANIC: &str = "legionella_panic";
@@ -28,7 +44,7 @@ pub const NEEDS: &str = "legionella_needs";
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// 1 if there is a [`LINE`].
+    /// 1 if there are [`LINE`] and [`PLANE`].
     pub line: u64,
     /// Size of the argument block if it is passed by address, and else 0.
     pub block: u64,
@@ -44,6 +60,11 @@ pub struct Needs {
     /// 1 if a panic that was left as a place depends on memory: [`PANIC`] has to run before that is
     /// written again.
     pub unsettled: u64,
+    /// [`WIDTH`] if there is a [`WIDE`], and else 0.
+    pub wide: u64,
+    /// Which of the first 64 words of the argument block are addresses that the functions for usual
+    /// launches take to be aligned, a bit each.
+    pub addresses: u64,
 }
 
 /// Largest argument block that is passed by value, in bytes. All parameters together may take

@@ -143,6 +143,22 @@ fn sums_and_products_are_not_fused_and_inputs_are_read_only() {
 }
 
 #[test]
+fn threads_that_run_several_items_access_memory_at_once() {
+    let text = text("bounds");
+    let lines = body(&text, nvptx::WIDE);
+    for access in [
+        "ld.global.nc.v4.b32",
+        "ld.global.v4.b32",
+        "st.global.v4.b32",
+    ] {
+        assert_eq!(count(&lines, access), 1, "{access} in {text}");
+    }
+    for kernel in ["atomics", "recursion", "together"] {
+        assert_eq!(needs(&self::text(kernel)).wide, 0, "{kernel}");
+    }
+}
+
+#[test]
 fn panics_are_out_of_the_kernels_way() {
     let [work, panic] = texts("bounds", "sm_90").try_into().unwrap();
     for kernel in [nvptx::KERNEL, nvptx::LINE] {
@@ -165,7 +181,7 @@ fn an_abort_is_a_panic() {
 
 /// What a text says of itself. Zeros at the end of an array may be left out.
 fn needs(text: &str) -> nvptx::Needs {
-    let head = format!(".b8 {}[48] = {{", nvptx::NEEDS);
+    let head = format!(".b8 {}[64] = {{", nvptx::NEEDS);
     let (_, rest) = text
         .split_once(&head)
         .unwrap_or_else(|| panic!("no {head} in {text}"));
@@ -179,6 +195,8 @@ fn needs(text: &str) -> nvptx::Needs {
         dynamic: next(),
         front: next(),
         unsettled: next(),
+        wide: next(),
+        addresses: next(),
     }
 }
 
@@ -190,6 +208,9 @@ fn large_argument_blocks_go_by_address() {
         needs(&small),
         nvptx::Needs {
             line: 1,
+            wide: nvptx::WIDTH,
+            // The input's and the output's.
+            addresses: 0b11,
             ..nvptx::Needs::default()
         }
     );

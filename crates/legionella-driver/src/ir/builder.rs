@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use inkwell::module::Module;
 use llvm_sys::core as c;
 use llvm_sys::prelude::LLVMBuilderRef;
 use llvm_sys::{LLVMAtomicOrdering, LLVMAtomicRMWBinOp, LLVMIntPredicate, LLVMOpcode};
@@ -259,6 +260,34 @@ impl<'m> Builder<'m> {
             raw.len() as u32,
             UNNAMED
         )))
+    }
+
+    /// Tells LLVM how an address is aligned (LLVM Language Reference, "Assume Operand Bundles").
+    pub(crate) fn assume_aligned(&self, module: &'m Module<'_>, address: Value<'m>, bytes: u64) {
+        const TAG: &str = "align";
+        let types = Types::of(module);
+        let assume = super::intrinsic(module, "llvm.assume", &[]);
+        let mut condition = types.i1.constant(1).raw();
+        let mut promise = [address.raw(), types.i64.constant(bytes).raw()];
+        llvm!({
+            let mut bundle = c::LLVMCreateOperandBundle(
+                TAG.as_ptr().cast(),
+                TAG.len(),
+                promise.as_mut_ptr(),
+                promise.len() as u32,
+            );
+            c::LLVMBuildCallWithOperandBundles(
+                self.0,
+                assume.signature().raw(),
+                assume.raw(),
+                &mut condition,
+                1,
+                &mut bundle,
+                1,
+                UNNAMED,
+            );
+            c::LLVMDisposeOperandBundle(bundle);
+        });
     }
 
     pub(crate) fn phi(&self, ty: Type<'m>) -> Value<'m> {

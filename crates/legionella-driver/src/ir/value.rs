@@ -389,6 +389,24 @@ impl<'m> Value<'m> {
         llvm!(c::LLVMSetMetadata(self.0, kind, node));
     }
 
+    /// How many bytes an address lies behind a base, if that is a constant and told in bytes.
+    pub(crate) fn distance_from(self, base: Value<'m>) -> Option<u64> {
+        if self == base {
+            return Some(0);
+        }
+        let by_bytes = self.is_instruction()
+            && self.is(LLVMOpcode::LLVMGetElementPtr)
+            && Type::from_raw(llvm!(c::LLVMGetGEPSourceElementType(self.0))).integer_width() == 8;
+        let operands = self.operands();
+        match operands[..] {
+            [before, index] if by_bytes => {
+                let before = before.distance_from(base)?;
+                before.checked_add(index.constant_integer()?)
+            }
+            _ => None,
+        }
+    }
+
     /// The value of an integer constant of at most 64 bits.
     pub(crate) fn constant_integer(self) -> Option<u64> {
         (!llvm!(c::LLVMIsAConstantInt(self.0)).is_null() && self.ty().integer_width() <= 64)

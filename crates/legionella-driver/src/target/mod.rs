@@ -2,6 +2,7 @@
 
 mod cold;
 pub(crate) mod cpu;
+mod guards;
 pub(crate) mod nvptx;
 
 use inkwell::targets::TargetMachine;

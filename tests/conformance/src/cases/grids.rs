@@ -1,10 +1,11 @@
 //! Index spaces: dimensions, odd sizes, odd groups, none, one and millions of work-items.
 
+use legionella::Error;
 use legionella::prelude::*;
 
 use crate::both::both;
 use crate::suite::Suite;
-use crate::trial::output;
+use crate::trial::{Failure, Trial, Verdict, output};
 
 /// Everything that an item says about its place in the grid that doesn't depend on its group.
 type Place = ([usize; 3], usize, [usize; 3], usize);
@@ -36,8 +37,73 @@ fn tick(at: Item, x: &[u32], mut y: Disjoint<u32>) {
     }
 }
 
+fn blend(at: Item, s: f32, x: &[f32], y: &[u8], mut out: Disjoint<f32>) {
+    if let Some(out) = out.at(&at) {
+        *out = s * x[at.global()] + f32::from(y[at.global()]) - *out;
+    }
+}
+
+/// So many work-items that targets may do several at once, at every distance from what is aligned, and
+/// with checks that the last ones fail.
+fn many(t: &mut Trial) -> Verdict {
+    const LEN: usize = (1 << 20) + 7;
+    let x: Vec<f32> = (0..LEN).map(|i| (i % 1009) as f32 - 500.0).collect();
+    let y: Vec<u8> = (0..LEN).map(|i| (i * 7 + i / 1000) as u8).collect();
+    let (device_x, device_y) = (t.accelerator.upload(&x)?, t.accelerator.upload(&y)?);
+    for (start, items, len) in [
+        (0, LEN, LEN),
+        (1, LEN - 1, LEN - 1),
+        (4, LEN - 4, LEN - 7),
+        (3, LEN + 100, LEN - 3),
+    ] {
+        let mut out = t.accelerator.filled(LEN, 1.0f32)?;
+        let arguments = (
+            2.5,
+            device_x.slice(start..LEN)?,
+            device_y.slice(start..LEN)?,
+            out.slice_mut(start..start + len)?,
+        );
+        t.accelerator.launch(blend, items, arguments)?.wait()?;
+        let out = out.to_vec()?;
+        for (i, found) in out.iter().enumerate() {
+            let expected = if (start..start + len).contains(&i) {
+                2.5 * x[i] + f32::from(y[i]) - 1.0
+            } else {
+                1.0
+            };
+            if found.to_bits() != expected.to_bits() {
+                let place = format!("{expected} at {i}, from {start} on");
+                return Err(Failure::unexpected(&place, found));
+            }
+        }
+    }
+    // The last items find no input, and one of them says so.
+    let mut out = t.accelerator.filled(LEN, 1.0f32)?;
+    let arguments = (2.5, device_x.slice(0..LEN - 2)?, &device_y, &mut out);
+    match t.accelerator.launch(blend, LEN, arguments)?.wait() {
+        Err(Error::KernelPanicked { message, item, .. }) => {
+            let index = item[0];
+            let expected = format!(
+                "index out of bounds: the len is {} but the index is {index}",
+                LEN - 2
+            );
+            if (LEN - 2..LEN).contains(&index) && message == expected {
+                Ok(())
+            } else {
+                Err(Failure::unexpected(
+                    &expected,
+                    format!("{message} by {index}"),
+                ))
+            }
+        }
+        Err(error) => Err(Failure::unexpected("a panic", error)),
+        Ok(()) => Err(Failure::unexpected("a panic", "success")),
+    }
+}
+
 /// Adds the cases.
 pub fn add(suite: &mut Suite) {
+    suite.case("grids/many_items", many);
     suite.case("grids/one_dimension", |t| {
         for size in [1, 2, 7, 31, 32, 33, 255, 256, 257, 1000, 4099] {
             let out = output::<Place>(size);

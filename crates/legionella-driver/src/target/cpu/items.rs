@@ -5,7 +5,7 @@
 //! second dimension, within them a loop over the first, the *lane loop*, which LLVM's vectoriser
 //! takes. Where the kernel's panics can be deferred ([`super::super::cold`]), the lane loop has no exit
 //! but its own; it then runs in strips, and after each strip the first item that asked for a panic
-//! gets it. A kernel whose items are independent gets the lane loop twice: [`super::guards`] frees
+//! gets it. A kernel whose items are independent gets the lane loop twice: [`super::super::guards`] frees
 //! the *quick* one of checks that all items of a strip pass.
 
 use inkwell::module::Module;
@@ -15,8 +15,8 @@ use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
 
 use super::super::cold::{self, Deferred};
+use super::super::guards::Quick;
 use super::divisions;
-use super::guards::Quick;
 use super::loops::{self, Counter, Parallel, Strips};
 use super::regions::{self, Plan, Policy, Site};
 use crate::error::Error;

@@ -1,15 +1,14 @@
 //! The CPU target: the work-items of a group run as a loop that LLVM vectorises across them, and
 //! the code is a shared object.
 //!
-//! [`cold`](super::cold) takes panics out of the kernel's way, [`divisions`] those that need a mask; [`items`]
-//! builds the loops, [`guards`] frees one of them of checks, [`regions`] does kernels with loops of
-//! their own, for which [`overflow`] makes vectors of checked arithmetic; [`phases`] cuts kernels
-//! whose items wait for each other, and those that can't be cut run as [`coroutines`]; [`host`] binds
-//! the allocator, [`shared_object`] links.
+//! [`cold`](super::cold) takes panics out of the kernel's way, [`divisions`] those that need a mask;
+//! [`items`] builds the loops, [`guards`](super::guards) frees one of them of checks, [`regions`] does
+//! kernels with loops of their own, for which [`overflow`] makes vectors of checked arithmetic;
+//! [`phases`] cuts kernels whose items wait for each other, and those that can't be cut run as
+//! [`coroutines`]; [`host`] binds the allocator, [`shared_object`] links.
 
 mod coroutines;
 mod divisions;
-mod guards;
 mod host;
 mod items;
 mod levels;

@@ -1,12 +1,13 @@
 //! The functions that are launched.
 //!
 //! Takes a simplified entry shim, gives the kernels of [`legionella_abi::nvptx`]: one for any
-//! launch, one for launches of one dimension, in which the other ids are constants, and one for
-//! panics. Where the shim's panics can be taken out of its way ([`super::super::cold`]), a
+//! launch; some for usual ones of one or two dimensions, in which the other ids are constants and what
+//! there is fits into 32 bits; and one for panics. Where the shim's panics can be taken out of its way ([`super::super::cold`]), a
 //! work-item only notes the place where it would have panicked, and the kernel for panics does so
 //! later, alone; the other two then call nothing and need few registers.
 
 use inkwell::module::Module;
+use inkwell::targets::TargetMachine;
 use legionella_abi::{intrinsic, nvptx};
 use llvm_sys::core as c;
 use llvm_sys::{LLVMAtomicOrdering, LLVMIntPredicate, LLVMLinkage, LLVMOpcode, LLVMTypeKind};
@@ -14,6 +15,7 @@ use llvm_sys::{LLVMAtomicOrdering, LLVMIntPredicate, LLVMLinkage, LLVMOpcode, LL
 use super::super::cold::{self, Deferred};
 use super::groups::SharedMemory;
 use super::internal;
+use super::wide::{self, Wide};
 use crate::error::Error;
 use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
 
@@ -37,8 +39,11 @@ const LAUNCH_WORDS: u64 = (size_of::<nvptx::Launch>() / 8) as u64;
 /// The kernels of a module.
 pub(super) struct Kernels<'m> {
     all: Vec<Kernel<'m>>,
+    wide: Option<Wide<'m>>,
     /// What the kernel for panics calls.
     cold: Option<Function<'m>>,
+    /// As in [`nvptx::Needs::addresses`].
+    addresses: u64,
     /// Whether that may read memory which later launches write.
     unsettled: bool,
     /// Size of the argument block if it is passed by address, and else 0.
@@ -54,6 +59,8 @@ struct Kernel<'m> {
     launch: Value<'m>,
     /// The parameter that is the address of a [`nvptx::State`].
     state: Value<'m>,
+    /// The linear id of the item that runs, if a thread runs several.
+    item: Option<Value<'m>>,
 }
 
 /// What a kernel is for.
@@ -61,10 +68,21 @@ struct Kernel<'m> {
 enum Form {
     /// Any launch.
     Any,
-    /// Launches whose second and third dimension have one work-item each.
+    /// Usual launches whose second and third dimension have one work-item each.
     Line,
+    /// Usual launches whose third dimension has one work-item.
+    Plane,
+    /// As for a line, by threads that run several items each.
+    Wide,
     /// A panic that a work-item noted.
     Panic,
+}
+
+impl Form {
+    /// Whether it is for usual launches alone: as wholes, of small extents, with aligned addresses.
+    fn is_usual(self) -> bool {
+        matches!(self, Form::Line | Form::Plane | Form::Wide)
+    }
 }
 
 /// What a kernel does for a work-item.
@@ -75,7 +93,37 @@ enum Shape<'m> {
     Deferred(Deferred<'m>),
 }
 
+impl<'m> Shape<'m> {
+    /// What is called for each item.
+    fn item(&self) -> Function<'m> {
+        match self {
+            Shape::Plain(entry) => *entry,
+            Shape::Deferred(deferred) => deferred.item,
+        }
+    }
+}
+
 impl<'m> Kernels<'m> {
+    /// Settles what kernels for usual launches assume, once ids are bound, and drops that with several
+    /// items a thread if it is of no use.
+    pub(super) fn settle(&mut self, module: &'m Module<'_>, machine: &TargetMachine) {
+        let usual = self.all.iter().filter(|kernel| kernel.form.is_usual());
+        self.addresses = usual.fold(0, |all, kernel| {
+            all | tell_alignment(module, kernel.function)
+        });
+        let Some(wide) = self.wide.take() else {
+            return;
+        };
+        if !wide.settle(module, machine) {
+            self.all.retain(|kernel| {
+                if kernel.form == Form::Wide {
+                    kernel.function.delete();
+                }
+                kernel.form != Form::Wide
+            });
+        }
+    }
+
     /// The functions.
     pub(super) fn functions(&self) -> impl Iterator<Item = Function<'m>> {
         self.all.iter().map(|kernel| kernel.function)
@@ -85,15 +133,17 @@ impl<'m> Kernels<'m> {
     pub(super) fn tell_needs(&self, module: &Module<'_>, stack: u64, shared: SharedMemory) {
         const GLOBAL: u32 = 1;
         let types = Types::of(module);
-        let line = self.all.iter().any(|kernel| kernel.form == Form::Line);
+        let has = |form| self.all.iter().any(|kernel| kernel.form == form);
         // In the order of the fields of `nvptx::Needs`.
         let needs = [
-            u64::from(line),
+            u64::from(has(Form::Line)),
             self.by_address,
             stack,
             u64::from(shared.dynamic),
             shared.front,
             u64::from(self.unsettled),
+            if has(Form::Wide) { nvptx::WIDTH } else { 0 },
+            self.addresses,
         ];
         let mut needs = needs.map(|number| types.i64.constant(number).raw());
         let name = ir::c_name(nvptx::NEEDS);
@@ -132,7 +182,7 @@ impl<'m> Kernels<'m> {
                 for dimension in 0..3 {
                     let word = match kernel.form {
                         Form::Any => ids.word(&at, first + dimension),
-                        Form::Line | Form::Panic => types.i64.zero(),
+                        Form::Line | Form::Plane | Form::Wide | Form::Panic => types.i64.zero(),
                     };
                     let index = types.i64.constant(1 + dimension as u64);
                     at.store(word, at.element(types.i64, place, index));
@@ -174,10 +224,7 @@ pub(super) fn build<'m>(
     let deferred =
         cold::defer(module, entry).filter(|deferred| deferred.carried.len() <= nvptx::CARRIED);
     let shape = deferred.map_or(Shape::Plain(entry), Shape::Deferred);
-    let item = match &shape {
-        Shape::Plain(entry) => *entry,
-        Shape::Deferred(deferred) => deferred.item,
-    };
+    let item = shape.item();
     item.remove_attribute("noinline");
     item.add_attribute("alwaysinline");
     item.set_linkage(LLVMLinkage::LLVMInternalLinkage);
@@ -186,6 +233,13 @@ pub(super) fn build<'m>(
     let mut all = vec![kernel(module, &shape, &block, Form::Any, end)];
     if is_simple(item) {
         all.push(kernel(module, &shape, &block, Form::Line, end));
+        all.push(kernel(module, &shape, &block, Form::Plane, end));
+    }
+    let mut wide = None;
+    if !in_groups && wide::is_suitable(item) {
+        let (kernel, loops) = wide_kernel(module, &shape, &block);
+        all.push(kernel);
+        wide = Some(loops);
     }
     let unsettled = matches!(&shape, Shape::Deferred(deferred) if reads_memory(deferred.cold));
     let cold = match &shape {
@@ -198,7 +252,9 @@ pub(super) fn build<'m>(
     let by_address = if block.by_value() { 0 } else { block.size };
     Kernels {
         all,
+        wide,
         cold,
+        addresses: 0,
         unsettled,
         by_address,
     }
@@ -225,6 +281,34 @@ fn is_own(address: Value<'_>) -> bool {
         base = base.operand(0);
     }
     base.is_constant() || base.is(LLVMOpcode::LLVMAlloca)
+}
+
+/// Tells that the addresses in the argument block are aligned as the widest access wants; gives which
+/// those are, as in [`nvptx::Needs::addresses`].
+fn tell_alignment<'m>(module: &'m Module<'_>, kernel: Function<'m>) -> u64 {
+    let parameters = kernel.parameters();
+    let Some(block) = parameters.get(BLOCK as usize) else {
+        return 0;
+    };
+    let mut addresses = 0;
+    for load in kernel.instructions() {
+        let is_address = load.ty().kind() == LLVMTypeKind::LLVMPointerTypeKind;
+        if !load.is(LLVMOpcode::LLVMLoad) || !is_address {
+            continue;
+        }
+        let Some(offset) = load.operand(0).distance_from(*block) else {
+            continue;
+        };
+        let word = offset / 8;
+        if offset % 8 == 0 && word < u64::BITS.into() {
+            addresses |= 1 << word;
+            // An assumption, and not metadata: loops learn from it as well.
+            if let Some(next) = load.next() {
+                Builder::before(next).assume_aligned(module, load, nvptx::ALIGN);
+            }
+        }
+    }
+    addresses
 }
 
 /// Ends a block and the work-item.
@@ -288,6 +372,7 @@ fn declare<'m>(
         form,
         launch: all[LAUNCH as usize],
         state: all[STATE as usize],
+        item: None,
     }
 }
 
@@ -302,6 +387,7 @@ fn kernel<'m>(
     let types = Types::of(module);
     let (name, dimensions) = match form {
         Form::Line => (nvptx::LINE, 0..1),
+        Form::Plane => (nvptx::PLANE, 0..2),
         _ => (nvptx::KERNEL, 0..3),
     };
     let kernel = declare(module, name, block, form);
@@ -319,30 +405,61 @@ fn kernel<'m>(
         inside = start.binary(LLVMOpcode::LLVMAnd, inside, here);
     }
     start.branch_if(inside, item, outside);
-    let body = Builder::at_end(item);
-    let arguments = [block_of(&kernel, &types)];
-    match shape {
-        Shape::Plain(entry) => {
-            body.call(*entry, &arguments);
-            body.branch(done);
-        }
-        Shape::Deferred(deferred) => {
-            let result = body.call(deferred.item, &arguments);
-            let place = if deferred.carried.is_empty() {
-                result
-            } else {
-                body.extract(result, 0)
-            };
-            let panicked = function.append_block("panicked");
-            let fine = body.compare(LLVMIntPredicate::LLVMIntEQ, place, types.i32.zero());
-            body.branch_if(fine, done, panicked);
-            let carried = (0..deferred.carried.len() as u32).map(|index| (result, index + 1));
-            note(&kernel, &ids, panicked, place, carried).branch(done);
-        }
-    }
+    run_item(&kernel, &ids, shape, Builder::at_end(item)).branch(done);
     end(module, outside);
     end(module, done);
     kernel
+}
+
+/// Runs an item, and notes its panic. Building goes on behind it.
+fn run_item<'m>(
+    kernel: &Kernel<'m>,
+    ids: &Ids<'_, 'm, '_>,
+    shape: &Shape<'m>,
+    at: Builder<'m>,
+) -> Builder<'m> {
+    let types = ids.types;
+    let result = at.call(shape.item(), &[block_of(kernel, types)]);
+    let Shape::Deferred(deferred) = shape else {
+        return at;
+    };
+    let place = if deferred.carried.is_empty() {
+        result
+    } else {
+        at.extract(result, 0)
+    };
+    let [panicked, behind] = ["panicked", "behind"].map(|name| kernel.function.append_block(name));
+    let fine = at.compare(LLVMIntPredicate::LLVMIntEQ, place, types.i32.zero());
+    at.branch_if(fine, behind, panicked);
+    let carried = (0..deferred.carried.len() as u32).map(|index| (result, index + 1));
+    note(kernel, ids, panicked, place, carried).branch(behind);
+    Builder::at_end(behind)
+}
+
+/// A kernel whose threads run several items each.
+fn wide_kernel<'m>(
+    module: &'m Module<'_>,
+    shape: &Shape<'m>,
+    block: &ArgumentBlock,
+) -> (Kernel<'m>, Wide<'m>) {
+    let types = Types::of(module);
+    let kernel = declare(module, nvptx::WIDE, block, Form::Wide);
+    let at = Builder::at_end(kernel.function.append_block("entry"));
+    let outside = kernel.function.append_block("outside");
+    let ids = Ids::of(&kernel, module, &types);
+    let thread = ids.linear_thread(&at, 0, nvptx::SMALL / nvptx::WIDTH);
+    let call = |at: &Builder<'m>| at.call(shape.item(), &[block_of(&kernel, &types)]);
+    let item = |at: Builder<'m>, id| {
+        let kernel = Kernel {
+            item: Some(id),
+            ..kernel
+        };
+        run_item(&kernel, &Ids::of(&kernel, module, &types), shape, at)
+    };
+    let items = ids.grid(&at, 0);
+    let loops = Wide::build(module, &at, thread, items, outside, &call, &item);
+    finish(module, outside);
+    (kernel, loops)
 }
 
 /// The argument block's address in a kernel.
@@ -439,6 +556,7 @@ fn by_value(function: Function<'_>, parameter: u32, ty: Type<'_>, align: u64) {
 /// it is told.
 pub(super) fn bind_ids(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Error> {
     let types = Types::of(module);
+    let quick = kernels.wide.as_ref().map(Wide::quick_blocks);
     for (kind, name) in crate::lower::IDS.into_iter().enumerate() {
         let Some(function) = ir::function(module, name) else {
             continue;
@@ -452,7 +570,14 @@ pub(super) fn bind_ids(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(),
                 let index = at.add(types.i32.constant(3 * kind as u64), dimension);
                 at.load(types.i64, at.element(types.i64, told, index))
             } else if let Some(kernel) = kernels.all.iter().find(|kernel| kernel.function == user) {
-                let ids = Ids::of(kernel, module, &types);
+                let item = (kernels.wide.as_ref())
+                    .filter(|_| kernel.form == Form::Wide)
+                    .map(|wide| {
+                        let in_quick = quick.as_ref().is_some_and(|q| q.contains(&call.block()));
+                        wide.item(&at, in_quick)
+                    });
+                let kernel = Kernel { item, ..*kernel };
+                let ids = Ids::of(&kernel, module, &types);
                 let value = |dimension| ids.value(&at, name, dimension);
                 match dimension.constant_integer() {
                     Some(index @ 0..3) => value(index as usize),
@@ -507,21 +632,44 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
 
     /// Whether a dimension has one work-item.
     fn is_single(&self, dimension: usize) -> bool {
-        self.kernel.form == Form::Line && dimension > 0
+        match self.kernel.form {
+            Form::Line | Form::Wide => dimension > 0,
+            Form::Plane => dimension > 1,
+            Form::Any | Form::Panic => false,
+        }
     }
 
     fn constant(&self, value: u64) -> Value<'m> {
         self.types.i64.constant(value)
     }
 
+    /// The number of the thread in a dimension of a usual launch, which is at most somewhat more than
+    /// `most`. That is told by the number's bits, so that LLVM computes with 32.
+    fn linear_thread(&self, at: &Builder<'m>, dimension: usize, most: u64) -> Value<'m> {
+        let register = |name| self.narrow_register(at, name, dimension);
+        let before = at.mul_no_wrap(register("ctaid"), register("ntid"));
+        self.bounded(at, at.add(before, register("tid")), most)
+    }
+
+    /// A number of 32 bits that is less than twice `most`, a power of two, as one of 64.
+    fn bounded(&self, at: &Builder<'m>, number: Value<'m>, most: u64) -> Value<'m> {
+        let mask = self.types.i32.constant(2 * most - 1);
+        let bounded = at.binary(LLVMOpcode::LLVMAnd, number, mask);
+        at.zero_extend(bounded, self.types.i64)
+    }
+
     /// A special register, as 64 bits.
     fn register(&self, at: &Builder<'m>, name: &str, dimension: usize) -> Value<'m> {
+        at.zero_extend(self.narrow_register(at, name, dimension), self.types.i64)
+    }
+
+    /// A special register.
+    fn narrow_register(&self, at: &Builder<'m>, name: &str, dimension: usize) -> Value<'m> {
         let name = format!(
             "llvm.nvvm.read.ptx.sreg.{name}.{}",
             ["x", "y", "z"][dimension]
         );
-        let function = ir::declare(self.module, &name, self.types.i32, &[]);
-        at.zero_extend(at.call(function, &[]), self.types.i64)
+        at.call(ir::intrinsic(self.module, &name, &[]), &[])
     }
 
     /// A word of the launch.
@@ -535,6 +683,12 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         if self.is_single(dimension) {
             return self.constant(0);
         }
+        if let Some(item) = self.kernel.item {
+            return item;
+        }
+        if self.kernel.form.is_usual() {
+            return self.linear_thread(at, dimension, nvptx::SMALL);
+        }
         let first = at.mul_no_wrap(self.group(at, dimension), self.group_size(at, dimension));
         at.add(first, self.local(at, dimension))
     }
@@ -543,13 +697,26 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         if self.is_single(dimension) {
             return self.constant(1);
         }
-        let place = std::mem::offset_of!(nvptx::Launch, grid) / 8;
-        self.word(at, place + dimension)
+        let place = std::mem::offset_of!(nvptx::Launch, grid) / 8 + dimension;
+        if self.kernel.form.is_usual() {
+            let address = at.element(
+                self.types.i64,
+                self.kernel.launch,
+                self.constant(place as u64),
+            );
+            // Of a small number, the lower half is all.
+            let size = at.load(self.types.i32, address);
+            return self.bounded(at, size, nvptx::SMALL);
+        }
+        self.word(at, place)
     }
 
     fn local(&self, at: &Builder<'m>, dimension: usize) -> Value<'m> {
         if self.is_single(dimension) {
             return self.constant(0);
+        }
+        if let Some(item) = self.kernel.item {
+            return at.binary(LLVMOpcode::LLVMURem, item, self.group_size(at, dimension));
         }
         self.register(at, "tid", dimension)
     }
@@ -558,8 +725,11 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         if self.is_single(dimension) {
             return self.constant(0);
         }
+        if let Some(item) = self.kernel.item {
+            return at.binary(LLVMOpcode::LLVMUDiv, item, self.group_size(at, dimension));
+        }
         let here = self.register(at, "ctaid", dimension);
-        if self.kernel.form == Form::Line {
+        if self.kernel.form.is_usual() {
             return here;
         }
         let place = std::mem::offset_of!(nvptx::Launch, first_group) / 8;

@@ -14,6 +14,7 @@ mod kernels;
 mod memory;
 mod runtime;
 mod stack;
+mod wide;
 
 use inkwell::OptimizationLevel;
 use inkwell::module::Module;
@@ -96,10 +97,11 @@ fn optimise(
         .ok_or_else(|| internal("the entry shim is gone".to_owned()))?;
     let in_groups = crate::lower::work_in_groups(module);
     let shared = groups::bind(module, entry)?;
-    let built = kernels::build(module, entry, in_groups);
+    let mut built = kernels::build(module, entry, in_groups);
     stages.show("items", module)?;
     run(module, machine, "always-inline,globaldce")?;
     kernels::bind_ids(module, &built)?;
+    built.settle(module, machine);
     atomics::mend(module)?;
     set_machine(module, machine);
     optimise_cold_code_too(module);
@@ -153,7 +155,11 @@ fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, _: &Toolbox) -> Result<Co
     let mut bytes;
     if ir::function(module, nvptx::PANIC).is_some() {
         let work = without(module, machine, &[nvptx::PANIC])?;
-        let panic = without(module, machine, &[nvptx::KERNEL, nvptx::LINE])?;
+        let panic = without(
+            module,
+            machine,
+            &[nvptx::KERNEL, nvptx::LINE, nvptx::PLANE, nvptx::WIDE],
+        )?;
         bytes = text(&work, machine)?;
         bytes.push(0);
         bytes.extend(text(&panic, machine)?);

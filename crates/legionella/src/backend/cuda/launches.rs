@@ -32,17 +32,30 @@ const PATIENCE: Duration = Duration::from_micros(100);
 /// How long launches are looked at without a pause; then for a share of the time they have taken.
 const EAGER: Duration = Duration::from_millis(1);
 const SHARE: u32 = 32;
+
+/// How long launches are not looked at if there are several.
+const BETWEEN: Duration = Duration::from_micros(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// Largest grid of the device, in work-groups.
 const LARGEST: [u64; 3] = [(1 << 31) - 1, 65535, 65535];
 
+/// From how many work-items on threads run several each: fewer would leave much of a large device
+/// without any.
+const MANY: u64 = 1 << 20;
+
 /// Kernel functions of one module.
 pub(super) struct Functions {
     /// For any launch.
     pub(super) any: Function,
-    /// For whole launches of one dimension.
+    /// For usual launches of one dimension, in the sense of [`nvptx::LINE`].
     pub(super) line: Option<Function>,
+    /// For usual launches of two dimensions.
+    pub(super) plane: Option<Function>,
+    /// For large ones of one dimension, with several items a thread.
+    pub(super) wide: Option<Function>,
+    /// Which words of the argument block a usual launch has aligned, a bit each.
+    pub(super) addresses: u64,
     /// Size of the argument block, if it is passed by address.
     pub(super) block: Option<usize>,
     /// Bytes of shared memory that a launch gives in front of its own; `None` if it gives none.
@@ -225,8 +238,6 @@ impl Launches {
         stream: Stream,
     ) -> Result<()> {
         let space = launch.space();
-        let single = space.grid[1..] == [1, 1] && space.group[1..] == [1, 1];
-        let whole = single && space.groups[0] <= LARGEST[0];
         let shared = functions.shared_memory(space.shared);
         self.with_block(functions, launch, stream, |block| {
             let start = |function, first_group: [u64; 3], groups: [u64; 3]| {
@@ -238,8 +249,22 @@ impl Launches {
                 // SAFETY: the parameters are those of the contract; the block is readable.
                 unsafe { self.call(function, groups, space.group, shared, parameters, stream) }
             };
-            if let Some(line) = functions.line.filter(|_| whole) {
-                return start(line, [0; 3], space.groups);
+            if is_usual(functions, launch) {
+                let is_single = |d: usize| space.grid[d] == 1 && space.group[d] == 1;
+                let (plane, line) = (is_single(2), is_single(1) && is_single(2));
+                let many = line && space.grid[0] >= MANY;
+                if let Some(wide) = functions.wide.filter(|_| many) {
+                    let items = space.group[0] * nvptx::WIDTH;
+                    return start(wide, [0; 3], [space.grid[0].div_ceil(items), 1, 1]);
+                }
+                let usual = if line {
+                    functions.line
+                } else {
+                    functions.plane
+                };
+                if let Some(function) = usual.filter(|_| plane) {
+                    return start(function, [0; 3], space.groups);
+                }
             }
             let starts = |d: usize| (0..space.groups[d]).step_by(LARGEST[d] as usize);
             for z in starts(2) {
@@ -337,6 +362,11 @@ impl Launches {
 
     /// The life of the thread that watches.
     fn serve(&self) {
+        // Nothing else runs on this thread, so that the context stays current. If it is lost, so is
+        // every launch, as it is told when its event is asked for.
+        if let Err(error) = self.device.with_context(|_| Ok(())) {
+            tracing::debug!(%error, "no context for the thread that watches");
+        }
         // By streams, in the order in which they end.
         let mut flights: Vec<VecDeque<Flight>> =
             self.streams.iter().map(|_| VecDeque::new()).collect();
@@ -381,18 +411,13 @@ impl Launches {
         self.new.store(0, Ordering::Release);
     }
 
-    /// How a launch ended; `None` if it runs.
+    /// How a launch ended; `None` if it runs. The context is current.
     fn outcome(&self, flight: &Flight) -> Option<Result<()>> {
-        let mut running = false;
-        let asked = self.device.with_context(|api| {
-            // SAFETY: the event is the device's.
-            match unsafe { (api.query_event)(flight.event) } {
-                api::NOT_READY => running = true,
-                code => self.device.check(code)?,
-            }
-            Ok(())
-        });
-        (!running).then_some(asked)
+        // SAFETY: the event is the device's.
+        match unsafe { (self.device.api().query_event)(flight.event) } {
+            api::NOT_READY => None,
+            code => Some(self.device.check(code)),
+        }
     }
 
     fn land(&self, flight: Flight, outcome: Result<()>) {
@@ -450,7 +475,25 @@ impl Launches {
     }
 }
 
-/// Waits a little, in proportion to how long the youngest launch has taken.
+/// Whether a launch is a usual one, in the sense of [`nvptx::LINE`].
+fn is_usual(functions: &Functions, launch: &Running) -> bool {
+    let space = launch.space();
+    let small = (0..3).all(|d| space.grid[d] <= nvptx::SMALL && space.groups[d] <= LARGEST[d]);
+    let mut addresses = functions.addresses;
+    let mut aligned = true;
+    while addresses != 0 {
+        let word = addresses.trailing_zeros() as usize;
+        addresses &= addresses - 1;
+        // SAFETY: the code has an address there, so that the block is as long; it is aligned to
+        // whatever is in it.
+        let address = unsafe { launch.block().cast::<u64>().add(word).read_unaligned() };
+        aligned &= address.is_multiple_of(nvptx::ALIGN);
+    }
+    small && aligned
+}
+
+/// Waits a little, in proportion to how long the youngest launch has taken. Not at all for a single
+/// one that was just launched: of many, more are being launched, which asking for events slows down.
 fn pause(flights: &[VecDeque<Flight>]) {
     let first = flights.iter().filter_map(VecDeque::front);
     let Some(youngest) = first.map(|flight| flight.since).max() else {
@@ -458,7 +501,11 @@ fn pause(flights: &[VecDeque<Flight>]) {
     };
     let taken = youngest.elapsed();
     if taken < EAGER {
-        spin_loop();
+        let many = flights.iter().map(VecDeque::len).sum::<usize>() > 1;
+        let since = Instant::now();
+        while many && since.elapsed() < BETWEEN {
+            spin_loop();
+        }
     } else {
         thread::sleep((taken / SHARE).min(LONGEST_PAUSE));
     }

@@ -46,10 +46,13 @@ pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Re
         device.deepen_stacks(needs.stack as usize)?;
     }
     let any = function(device, module, nvptx::KERNEL)?;
-    let line = match needs.line {
-        0 => None,
-        _ => Some(function(device, module, nvptx::LINE)?),
+    let usual = |there: u64, name| match there {
+        0 => Ok(None),
+        _ => function(device, module, name).map(Some),
     };
+    let line = usual(needs.line, nvptx::LINE)?;
+    let plane = usual(needs.line, nvptx::PLANE)?;
+    let wide = usual(needs.wide, nvptx::WIDE)?;
     let attribute = |function, attribute| -> Result<c_int> {
         let mut value: c_int = 0;
         // SAFETY: valid for writes; a function of this context.
@@ -58,7 +61,7 @@ pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Re
         Ok(value.max(0))
     };
     let (mut most_items, mut most_shared) = (u64::MAX, u64::MAX);
-    for function in [Some(any), line].into_iter().flatten() {
+    for function in [Some(any), line, plane, wide].into_iter().flatten() {
         let most = attribute(function, api::MAX_THREADS_PER_BLOCK)?;
         most_items = most_items.min(most as u64);
         if needs.dynamic != 0 {
@@ -77,6 +80,9 @@ pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Re
         functions: Arc::new(Functions {
             any,
             line,
+            plane,
+            wide,
+            addresses: needs.addresses,
             settled: needs.unsettled == 0,
             shared: (needs.dynamic != 0).then_some(needs.front),
             block: (needs.block > 0).then_some(needs.block as usize),

@@ -20,19 +20,19 @@ const GUARDED: &str = "legionella.guarded";
 const PLACE: &str = "legionella.place";
 
 /// The quick lane loop, before it is settled what it assumes.
-pub(super) struct Quick<'m> {
+pub(in crate::target) struct Quick<'m> {
     /// A stand-in for the guard.
-    pub(super) guard: Value<'m>,
+    pub(in crate::target) guard: Value<'m>,
     /// A stand-in for whether the guard can hold at all.
-    pub(super) guarded: Value<'m>,
+    pub(in crate::target) guarded: Value<'m>,
     /// A stand-in that uses the place where the item would panic.
-    pub(super) place: Value<'m>,
+    pub(in crate::target) place: Value<'m>,
     /// The loop's counter.
-    pub(super) lane: Value<'m>,
+    pub(in crate::target) lane: Value<'m>,
     /// The loop's head.
-    pub(super) header: Block<'m>,
+    pub(in crate::target) header: Block<'m>,
     /// The counter's last value.
-    pub(super) last: Value<'m>,
+    pub(in crate::target) last: Value<'m>,
 }
 
 /// A comparison that the guard decides.
@@ -65,17 +65,21 @@ impl Kind {
 
 impl<'m> Quick<'m> {
     /// A stand-in for a guard.
-    pub(super) fn guard(module: &'m Module<'_>, at: &Builder<'m>) -> Value<'m> {
+    pub(in crate::target) fn guard(module: &'m Module<'_>, at: &Builder<'m>) -> Value<'m> {
         stand_in(module, at, GUARD)
     }
 
     /// A stand-in for whether a guard can hold at all.
-    pub(super) fn guarded(module: &'m Module<'_>, at: &Builder<'m>) -> Value<'m> {
+    pub(in crate::target) fn guarded(module: &'m Module<'_>, at: &Builder<'m>) -> Value<'m> {
         stand_in(module, at, GUARDED)
     }
 
     /// A use of an item's result that stays when the item is inlined.
-    pub(super) fn place(module: &'m Module<'_>, at: &Builder<'m>, result: Value<'m>) -> Value<'m> {
+    pub(in crate::target) fn place(
+        module: &'m Module<'_>,
+        at: &Builder<'m>,
+        result: Value<'m>,
+    ) -> Value<'m> {
         let types = Types::of(module);
         let place = if result.ty() == types.void {
             types.i32.zero()
@@ -91,7 +95,7 @@ impl<'m> Quick<'m> {
     }
 
     /// The blocks of the loop without its head.
-    pub(super) fn blocks(&self) -> BTreeSet<Block<'m>> {
+    pub(in crate::target) fn blocks(&self) -> BTreeSet<Block<'m>> {
         let mut found = BTreeSet::new();
         let mut ahead = vec![self.header.successors()[0]];
         while let Some(block) = ahead.pop() {
@@ -102,15 +106,41 @@ impl<'m> Quick<'m> {
         found
     }
 
-    /// Decides what the loop assumes, and replaces the stand-ins.
-    pub(super) fn settle(self, module: &'m Module<'_>) {
-        let types = Types::of(module);
+    /// The addresses that the loop computes of neighbouring elements, one a lane.
+    pub(in crate::target) fn neighbours(&self) -> Vec<Value<'m>> {
         let blocks = self.blocks();
-        let affine = Affine {
+        let affine = self.affine(&blocks);
+        (self.header.function().blocks().into_iter())
+            .filter(|block| blocks.contains(block))
+            .flat_map(Block::instructions)
+            .filter(|address| {
+                address.is(LLVMOpcode::LLVMGetElementPtr)
+                    && address.operands().len() == 2
+                    && affine.step(address.operand(0), 0) == Some(0)
+                    && affine.step(address.operand(1), 0) == Some(1)
+            })
+            .collect()
+    }
+
+    /// Computes a value of the loop that is the same for all lanes again, before it.
+    pub(in crate::target) fn before_loop(&self, value: Value<'m>, at: &Builder<'m>) -> Value<'m> {
+        let first = self.last.ty().zero();
+        self.affine(&self.blocks()).repeat(value, at, first)
+    }
+
+    fn affine<'a>(&self, blocks: &'a BTreeSet<Block<'m>>) -> Affine<'a, 'm> {
+        Affine {
             lane: self.lane,
             header: self.header,
-            blocks: &blocks,
-        };
+            blocks,
+        }
+    }
+
+    /// Decides what the loop assumes, and replaces the stand-ins. Whether the guard can hold.
+    pub(in crate::target) fn settle(self, module: &'m Module<'_>) -> bool {
+        let types = Types::of(module);
+        let blocks = self.blocks();
+        let affine = self.affine(&blocks);
         // In the function's order, so that the same kernel always gives the same code.
         let checks: Vec<_> = (self.header.function().blocks().into_iter())
             .filter(|block| blocks.contains(block))
@@ -156,6 +186,7 @@ impl<'m> Quick<'m> {
                 function.delete();
             }
         }
+        guard != boolean.zero()
     }
 
     /// Adds assumptions, on conditions that are the same for all items, until no item panics on any
