@@ -87,8 +87,13 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
 
     if ptxas::find().is_some() {
         let architectures = ptxas::ARCHITECTURES.map(str::to_owned);
-        summary.step("code of all kernels for NVIDIA's devices", || {
-            ptxas::run(tools, "", &architectures)
+        let (first, others) = architectures.split_at(1);
+        summary.step("code of all kernels for one of NVIDIA's devices", || {
+            ptxas::run(tools, "", first)
+        })?;
+        // All kernels for all of them take a quarter of an hour: `cargo xtask ptxas`.
+        summary.step("code of the benchmarks for others of them", || {
+            ptxas::run(tools, "benches::", others)
         })?;
     } else {
         summary.skipped.push(format!(
