@@ -13,9 +13,9 @@
 //! let sums = x.par().with(0.5).map(|(half, x)| half * x).inclusive_scan(|a, b| a + b)?;
 //!
 //! assert_eq!(largest, Some(5.0));
-//! assert_eq!(positive.to_vec()?, [3.0, 4.0, 5.0]);
-//! assert_eq!(sorted.to_vec()?, [-1.0, -1.0, 3.0, 4.0, 5.0]);
-//! assert_eq!(sums.to_vec()?, [1.5, 1.0, 3.0, 2.5, 5.0]);
+//! assert_eq!(positive.to_vec()?, [3.0f32, 4.0, 5.0]);
+//! assert_eq!(sorted.to_vec()?, [-1.0f32, -1.0, 3.0, 4.0, 5.0]);
+//! assert_eq!(sums.to_vec()?, [1.5f32, 1.0, 3.0, 2.5, 5.0]);
 //! # Ok(())
 //! # }
 //! ```
