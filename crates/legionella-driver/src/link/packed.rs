@@ -54,11 +54,14 @@ pub(super) fn module(plan: &Plan) -> Result<Packed, Error> {
     let kept = kept.filter(|_| std::env::var_os("LEGIONELLA_DUMP").is_none());
     let beside = kept.map(|file| file.with_extension("foundation"));
     let compiler = Key::of_compiler(plan);
+    // Before any of it is read: what is written meanwhile is then seen the next time.
+    let stamps = kept::stamps(plan);
     let foundation = match &beside {
-        Some(file) => foundation(file, &compiler, plan, &mut others)?,
+        Some(file) => foundation(file, &compiler, stamps, &mut others)?,
         None => None,
     };
-    let key = key_of(&compiler, plan, foundation.as_ref());
+    let before = foundation.as_ref().map(Foundation::digest);
+    let key = key_of(&compiler, plan, before);
     let found = kept.and_then(|file| kept::read::<(Trace, Packed)>(file, &key));
     if let Some((_, module)) = found.filter(|(trace, _)| trace.holds(&own)) {
         return Ok(module);
@@ -76,15 +79,15 @@ pub(super) fn module(plan: &Plan) -> Result<Packed, Error> {
         opened.and(llvm)
     })?;
     let entries: Vec<&str> = plan.records.iter().map(|record| &*record.entry).collect();
-    let before = foundation.as_ref().map(Foundation::digest);
     let (closure, foundation) = extract::closure_of(llvm, &entries, &own, &mut others, foundation)?;
     let module = Packed::pack(closure)?;
     if let (Some(closure), Some(beside)) = (kept, beside) {
-        let key = key_of(&compiler, plan, Some(&foundation));
+        let digest = Some(foundation.digest());
+        let key = key_of(&compiler, plan, digest);
         kept::write(closure, &key, &(Trace::of(&own)?, &module));
-        if before != Some(foundation.digest()) {
+        if before != digest {
             let ground = Ground {
-                stamps: kept::stamps(plan),
+                stamps,
                 trace: Trace::of(others.open()?)?,
                 foundation,
             };
@@ -98,13 +101,12 @@ pub(super) fn module(plan: &Plan) -> Result<Packed, Error> {
 fn foundation(
     file: &Path,
     compiler: &Key,
-    plan: &Plan,
+    stamps: [u8; 32],
     others: &mut Others<'_>,
 ) -> Result<Option<Foundation>, Error> {
     let Some(mut ground) = kept::read::<Ground>(file, compiler) else {
         return Ok(None);
     };
-    let stamps = kept::stamps(plan);
     if ground.stamps != stamps {
         // Something was written anew. It need not be anything that a kernel reaches.
         if !ground.trace.holds(others.open()?) {
@@ -116,14 +118,14 @@ fn foundation(
     Ok(Some(ground.foundation))
 }
 
-/// What a closure depends on beside the bitcode of the program's own crate.
-fn key_of(compiler: &Key, plan: &Plan, foundation: Option<&Foundation>) -> Key {
+/// What a closure depends on beside the bitcode of the program's own crate. `foundation` is the digest
+/// of the one that it stands on.
+fn key_of(compiler: &Key, plan: &Plan, foundation: Option<[u8; 32]>) -> Key {
     let mut key = compiler.clone();
     for record in &plan.records {
         key.add(record.entry.as_bytes());
     }
-    let digest = foundation.map(Foundation::digest);
-    key.add(digest.as_ref().map_or(&[], <[u8; 32]>::as_slice));
+    key.add(foundation.as_ref().map_or(&[], <[u8; 32]>::as_slice));
     key
 }
 
