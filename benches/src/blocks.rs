@@ -4,7 +4,8 @@
 use anyhow::ensure;
 
 use crate::Bench;
-use crate::compute::{numbers, row, same};
+use crate::compute::row;
+use crate::data::{numbers, same};
 use crate::measure::side_by_side;
 use crate::report::Row;
 

@@ -4,8 +4,10 @@
 //! Takes the library that `nvcc` makes of `cuda/peer.cu`. Both sides have their own copies of the
 //! data on the device, are checked to agree, and are timed from before the launch to its end.
 
-#[path = "cuda/kernels.rs"]
+mod data;
 mod kernels;
+#[path = "cuda/launches.rs"]
+mod launches;
 mod measure;
 #[path = "cuda/peer.rs"]
 mod peer;
@@ -17,7 +19,9 @@ use anyhow::ensure;
 use clap::Parser;
 use legionella::prelude::*;
 
-use kernels::{Body, Market, Number, View};
+use data::{numbers, same};
+use kernels::{Body, Market, View};
+use launches::Number;
 use measure::side_by_side;
 use peer::{Memory, Peer, check};
 use report::Row;
@@ -75,29 +79,6 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Numbers between 0 and 1 that are the same in every run.
-fn numbers(seed: u64, len: usize) -> Vec<f32> {
-    let mut state = seed;
-    let next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u32 << 24) as f32
-    };
-    std::iter::repeat_with(next).take(len).collect()
-}
-
-/// Fails unless both sides computed the same, bit for bit.
-fn same<T: PartialEq>(ours: &[T], peer: &[T]) -> anyhow::Result<()> {
-    let differing = ours.iter().zip(peer).filter(|(a, b)| a != b).count();
-    ensure!(
-        ours.len() == peer.len() && differing == 0,
-        "{differing} of {} results differ from the peer's",
-        peer.len()
-    );
-    Ok(())
-}
-
 type Copy<T> = unsafe extern "C" fn(*const T, *mut T, usize) -> i32;
 type Mul<T> = unsafe extern "C" fn(T, *const T, *mut T, usize) -> i32;
 type Add<T> = unsafe extern "C" fn(*const T, *const T, *mut T, usize) -> i32;
@@ -134,7 +115,7 @@ impl Bench {
             micro,
             || {
                 Ok(accelerator
-                    .launch(kernels::empty, Grid::over(1), ())?
+                    .launch(launches::empty, Grid::over(1), ())?
                     .wait()?)
             },
             // SAFETY: it takes nothing.
@@ -148,7 +129,7 @@ impl Bench {
             || {
                 let mut last = None;
                 for _ in 0..CHAIN {
-                    last = Some(accelerator.launch(kernels::touch, Grid::over(1), (&mut out,))?);
+                    last = Some(accelerator.launch(launches::touch, Grid::over(1), (&mut out,))?);
                 }
                 Ok(last.map_or(Ok(()), |last| last.wait())?)
             },
@@ -201,7 +182,7 @@ impl Bench {
             milli,
             || {
                 Ok(accelerator
-                    .launch(kernels::copy, grid, (&a, &mut c))?
+                    .launch(launches::copy, grid, (&a, &mut c))?
                     .wait()?)
             },
             // SAFETY: all have `len` elements; so for the others.
@@ -214,7 +195,7 @@ impl Bench {
             milli,
             || {
                 Ok(accelerator
-                    .launch(kernels::mul, grid, (s, &a, &mut c))?
+                    .launch(launches::mul, grid, (s, &a, &mut c))?
                     .wait()?)
             },
             // SAFETY: as above.
@@ -227,7 +208,7 @@ impl Bench {
             milli,
             || {
                 Ok(accelerator
-                    .launch(kernels::add, grid, (&a, &b, &mut c))?
+                    .launch(launches::add, grid, (&a, &b, &mut c))?
                     .wait()?)
             },
             // SAFETY: as above.
@@ -241,7 +222,7 @@ impl Bench {
             || {
                 let arguments = (s, &a, &b, &mut c);
                 Ok(accelerator
-                    .launch(kernels::triad, grid, arguments)?
+                    .launch(launches::triad, grid, arguments)?
                     .wait()?)
             },
             // SAFETY: as above.

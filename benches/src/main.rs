@@ -7,8 +7,10 @@
 mod blocks;
 mod builds;
 mod compute;
+mod data;
 mod first_launch;
 mod heap;
+mod kernels;
 mod latency;
 mod measure;
 mod peer;

@@ -3,50 +3,12 @@
 use anyhow::ensure;
 use legionella::prelude::*;
 
-use super::{numbers, row};
+use super::row;
 use crate::Bench;
+use crate::data::numbers;
+use crate::kernels::{Market, black_scholes};
 use crate::measure::side_by_side;
 use crate::report::Row;
-
-/// What all options have in common.
-#[derive(Clone, Copy, DeviceData)]
-struct Market {
-    rate: f32,
-    volatility: f32,
-}
-
-/// Standard normal distribution (Abramowitz and Stegun 26.2.17).
-fn normal(x: f32) -> f32 {
-    let k = 1.0 / (1.0 + 0.231_641_9 * x.abs());
-    let series = k
-        * (0.319_381_54
-            + k * (-0.356_563_78 + k * (1.781_477_9 + k * (-1.821_255_9 + k * 1.330_274_5))));
-    let tail = 0.398_942_3 * (-0.5 * x * x).exp() * series;
-    if x < 0.0 { tail } else { 1.0 - tail }
-}
-
-fn price(
-    at: Item,
-    market: Market,
-    spot: &[f32],
-    strike: &[f32],
-    years: &[f32],
-    mut call: Disjoint<f32>,
-    mut put: Disjoint<f32>,
-) {
-    let (Some(call), Some(put)) = (call.at(&at), put.at(&at)) else {
-        return;
-    };
-    let Market { rate, volatility } = market;
-    let i = at.global();
-    let (spot, strike, years) = (spot[i], strike[i], years[i]);
-    let spread = volatility * years.sqrt();
-    let d1 = ((spot / strike).ln() + (rate + 0.5 * volatility * volatility) * years) / spread;
-    let d2 = d1 - spread;
-    let discounted = strike * (-rate * years).exp();
-    *call = spot * normal(d1) - discounted * normal(d2);
-    *put = discounted * normal(-d2) - spot * normal(-d1);
-}
 
 /// `exp` and `ln` of device and host may differ in the last place, and prices are differences.
 fn agree(ours: &[f32], peer: &[f32]) -> anyhow::Result<()> {
@@ -101,7 +63,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
                 &mut put,
             );
             Ok(accelerator
-                .launch(price, Grid::over(len), arguments)?
+                .launch(black_scholes, Grid::over(len), arguments)?
                 .wait()?)
         },
         || {

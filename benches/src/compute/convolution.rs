@@ -2,31 +2,12 @@
 
 use legionella::prelude::*;
 
-use super::{numbers, row, same};
+use super::row;
 use crate::Bench;
+use crate::data::{numbers, same};
+use crate::kernels::convolve;
 use crate::measure::side_by_side;
 use crate::report::Row;
-
-fn convolve(at: Item, w: [f32; 9], image: &[f32], mut out: Disjoint<f32>) {
-    let Some(out) = out.at(&at) else { return };
-    let [width, height, _] = at.grid();
-    let (x, y) = (at.x(), at.y());
-    let row = |y: usize| &image[y * width..(y + 1) * width];
-    if y == 0 || y + 1 == height || x == 0 || x + 1 == width {
-        *out = row(y)[x];
-        return;
-    }
-    let (a, h, b) = (row(y - 1), row(y), row(y + 1));
-    *out = w[0] * a[x - 1]
-        + w[1] * a[x]
-        + w[2] * a[x + 1]
-        + w[3] * h[x - 1]
-        + w[4] * h[x]
-        + w[5] * h[x + 1]
-        + w[6] * b[x - 1]
-        + w[7] * b[x]
-        + w[8] * b[x + 1];
-}
 
 /// The benchmark.
 pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {

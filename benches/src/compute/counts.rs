@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use legionella::prelude::*;
 
-use super::{row, same};
+use super::row;
 use crate::Bench;
+use crate::data::{numbers, same};
 use crate::measure::side_by_side;
 use crate::report::Row;
 
@@ -28,7 +29,7 @@ fn count(group: Group, bytes: &[u8], counts: &[AtomicU32], own: Shared<[AtomicU3
 /// The benchmark.
 pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let len = 1 << 24;
-    let bytes: Vec<u8> = super::numbers(1, len)
+    let bytes: Vec<u8> = numbers(1, len)
         .into_iter()
         .map(|number| (number * number * 256.0) as u8)
         .collect();

@@ -2,31 +2,12 @@
 
 use legionella::prelude::*;
 
-use super::{row, same};
+use super::row;
 use crate::Bench;
+use crate::data::same;
+use crate::kernels::{View, mandelbrot};
 use crate::measure::side_by_side;
 use crate::report::Row;
-
-#[derive(Clone, Copy, DeviceData)]
-struct View {
-    left: f32,
-    top: f32,
-    pixel: f32,
-    limit: u32,
-}
-
-fn escape(at: Item, view: View, mut steps: Disjoint<u32>) {
-    let Some(steps) = steps.at(&at) else { return };
-    let re = view.left + view.pixel * at.x() as f32;
-    let im = view.top + view.pixel * at.y() as f32;
-    let mut z = (0.0, 0.0);
-    let mut step = 0;
-    while step < view.limit && z.0 * z.0 + z.1 * z.1 <= 4.0 {
-        z = (z.0 * z.0 - z.1 * z.1 + re, 2.0 * z.0 * z.1 + im);
-        step += 1;
-    }
-    *steps = step;
-}
 
 /// The benchmark.
 pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
@@ -45,7 +26,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         || {
             let grid = Grid::over([width, height]);
             Ok(accelerator
-                .launch(escape, grid, (view, &mut steps))?
+                .launch(mandelbrot, grid, (view, &mut steps))?
                 .wait()?)
         },
         || {

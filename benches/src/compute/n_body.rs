@@ -2,28 +2,12 @@
 
 use legionella::prelude::*;
 
-use super::{numbers, row, same};
+use super::row;
 use crate::Bench;
+use crate::data::{numbers, same};
+use crate::kernels::n_body;
 use crate::measure::side_by_side;
 use crate::report::Row;
-
-/// A position and a mass.
-type Body = [f32; 4];
-
-fn accelerate(at: Item, softening: f32, bodies: &[Body], mut out: Disjoint<Body>) {
-    let Some(out) = out.at(&at) else { return };
-    let here = bodies[at.global()];
-    let mut sum = [0.0; 3];
-    for there in bodies {
-        let d = [there[0] - here[0], there[1] - here[1], there[2] - here[2]];
-        let square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2] + softening;
-        let pull = there[3] / (square * square.sqrt());
-        for (sum, d) in sum.iter_mut().zip(d) {
-            *sum += pull * d;
-        }
-    }
-    *out = [sum[0], sum[1], sum[2], 0.0];
-}
 
 /// The benchmark.
 pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
@@ -38,7 +22,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         || {
             let arguments = (softening, &device_bodies, &mut out);
             Ok(accelerator
-                .launch(accelerate, Grid::over(len), arguments)?
+                .launch(n_body, Grid::over(len), arguments)?
                 .wait()?)
         },
         || {

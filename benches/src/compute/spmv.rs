@@ -2,8 +2,9 @@
 
 use legionella::prelude::*;
 
-use super::{numbers, row, same};
+use super::row;
 use crate::Bench;
+use crate::data::{numbers, same};
 use crate::measure::side_by_side;
 use crate::report::Row;
 
