@@ -41,6 +41,17 @@ pub fn reduce(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     Ok(row(bench, "reduce", times))
 }
 
+/// What a peer makes of integers: as many, all of which it writes.
+fn written_by(peer: unsafe extern "C" fn(*const u32, *mut u32, usize), x: &[u32]) -> Vec<u32> {
+    let mut results = Vec::with_capacity(x.len());
+    // SAFETY: there is room for as many elements as there are, and all are written.
+    unsafe {
+        peer(x.as_ptr(), results.as_mut_ptr(), x.len());
+        results.set_len(x.len());
+    }
+    results
+}
+
 /// Running sums of 16 Mi integers.
 pub fn scan(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let x = integers();
@@ -52,14 +63,7 @@ pub fn scan(bench: &Bench) -> anyhow::Result<Vec<Row>> {
             ours = Some(buffer.par().inclusive_scan(u32::wrapping_add)?);
             Ok(())
         },
-        || {
-            peers = Vec::with_capacity(LEN);
-            // SAFETY: there is room for as many elements as there are, and all are written.
-            unsafe {
-                (bench.peer.scan)(x.as_ptr(), peers.as_mut_ptr(), LEN);
-                peers.set_len(LEN);
-            }
-        },
+        || peers = written_by(bench.peer.scan, &x),
     )?;
     let ours = ours.map(|sums| sums.to_vec()).transpose()?;
     same(&ours.unwrap_or_default(), &peers)?;
@@ -77,14 +81,7 @@ pub fn sort(bench: &Bench) -> anyhow::Result<Vec<Row>> {
             ours = Some(buffer.par().sort()?);
             Ok(())
         },
-        || {
-            peers = Vec::with_capacity(LEN);
-            // SAFETY: there is room for as many elements as there are, and all are written.
-            unsafe {
-                (bench.peer.sort)(x.as_ptr(), peers.as_mut_ptr(), LEN);
-                peers.set_len(LEN);
-            }
-        },
+        || peers = written_by(bench.peer.sort, &x),
     )?;
     let ours = ours.map(|sorted| sorted.to_vec()).transpose()?;
     ensure!(peers.is_sorted(), "the peer doesn't sort");

@@ -45,13 +45,16 @@ impl Tools {
 
     /// The built `cargo-legionella`.
     pub fn cargo_legionella(&self) -> PathBuf {
-        let name = format!("cargo-legionella{}", env::consts::EXE_SUFFIX);
-        self.target.join("release").join(name)
+        self.release("cargo-legionella")
     }
 
     /// The built driver.
     pub fn driver(&self) -> PathBuf {
-        let name = format!("legionella-driver{}", env::consts::EXE_SUFFIX);
+        self.release("legionella-driver")
+    }
+
+    fn release(&self, name: &str) -> PathBuf {
+        let name = format!("{name}{}", env::consts::EXE_SUFFIX);
         self.target.join("release").join(name)
     }
 
