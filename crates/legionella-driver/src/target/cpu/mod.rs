@@ -161,6 +161,12 @@ const WHOLE: Pipeline<'static> = Pipeline {
     inline_threshold: 275,
 };
 
+/// Makes one function of the loops and what they call.
+const INLINE: Pipeline<'static> = Pipeline {
+    text: "always-inline,globaldce",
+    ..crate::lower::PLAIN
+};
+
 /// Says how many lanes a subgroup has.
 fn bind_subgroup_size(module: &Module<'_>) {
     if let Some(function) = ir::function(module, intrinsic::SUBGROUP_SIZE) {
@@ -199,11 +205,7 @@ fn optimise_by(
         }
         let pipeline = match built {
             Ok(()) => {
-                Pipeline {
-                    text: "always-inline,globaldce",
-                    ..crate::lower::PLAIN
-                }
-                .run(module, machine)?;
+                INLINE.run(module, machine)?;
                 phases::finish(module);
                 Pipeline {
                     text: VECTORISE_REGIONS,
@@ -225,11 +227,7 @@ fn optimise_by(
     }
     let run = items::build(module, &kernel.entry, machine, stages, policy)?;
     stages.show("items", module)?;
-    Pipeline {
-        text: "always-inline,globaldce",
-        ..crate::lower::PLAIN
-    }
-    .run(module, machine)?;
+    INLINE.run(module, machine)?;
     let text = if run.is_in_regions() {
         VECTORISE_REGIONS
     } else {
