@@ -43,7 +43,9 @@ pub enum Fault {
         why: &'static str,
     },
     /// An access beyond a work-group's or a work-item's own memory.
-    #[error("{what} of {size} bytes at offset {offset:#x} of lane {lane}: {segment} has {limit} bytes")]
+    #[error(
+        "{what} of {size} bytes at offset {offset:#x} of lane {lane}: {segment} has {limit} bytes"
+    )]
     Aperture {
         /// The kind of access.
         what: &'static str,

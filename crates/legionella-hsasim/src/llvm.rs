@@ -64,7 +64,9 @@ fn open() -> Result<Functions, Error> {
             call();
         }
         Ok(Functions {
-            create: *library.get(b"LLVMCreateDisasmCPUFeatures\0").map_err(failed)?,
+            create: *library
+                .get(b"LLVMCreateDisasmCPUFeatures\0")
+                .map_err(failed)?,
             disassemble: *library.get(b"LLVMDisasmInstruction\0").map_err(failed)?,
             dispose: *library.get(b"LLVMDisasmDispose\0").map_err(failed)?,
             _library: library,
@@ -157,7 +159,9 @@ pub fn find() -> Result<PathBuf, Error> {
     if let Ok(output) = Command::new("rustc").args(["--print", "sysroot"]).output()
         && output.status.success()
     {
-        let sysroot = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+        let sysroot = String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned();
         tried.push(Path::new(&sysroot).join("lib"));
     }
     tried

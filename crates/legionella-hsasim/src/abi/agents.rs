@@ -26,7 +26,9 @@ pub struct IsaHandle {
 impl AgentHandle {
     /// The handle of an agent.
     pub fn of(agent: &Agent) -> AgentHandle {
-        AgentHandle { handle: u64::from(agent.number) + 1 }
+        AgentHandle {
+            handle: u64::from(agent.number) + 1,
+        }
     }
 
     /// The agent.
@@ -37,12 +39,19 @@ impl AgentHandle {
 
 impl IsaHandle {
     fn of(isa: Isa) -> IsaHandle {
-        let place = Isa::ALL.iter().position(|&other| other == isa).unwrap_or_default();
-        IsaHandle { handle: place as u64 + 1 }
+        let place = Isa::ALL
+            .iter()
+            .position(|&other| other == isa)
+            .unwrap_or_default();
+        IsaHandle {
+            handle: place as u64 + 1,
+        }
     }
 
     fn isa(self) -> Option<Isa> {
-        Isa::ALL.get(usize::try_from(self.handle.checked_sub(1)?).ok()?).copied()
+        Isa::ALL
+            .get(usize::try_from(self.handle.checked_sub(1)?).ok()?)
+            .copied()
     }
 }
 
@@ -83,7 +92,11 @@ pub unsafe extern "C" fn hsa_iterate_agents(
 /// # Safety
 /// As `hsa.h` and `hsa_ext_amd.h` say.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn hsa_agent_get_info(agent: AgentHandle, attribute: u32, value: *mut c_void) -> Status {
+pub unsafe extern "C" fn hsa_agent_get_info(
+    agent: AgentHandle,
+    attribute: u32,
+    value: *mut c_void,
+) -> Status {
     initialized!();
     let Some(agent) = agent.agent() else {
         return status::INVALID_AGENT;
@@ -200,7 +213,11 @@ pub unsafe extern "C" fn hsa_isa_from_name(text: *const c_char, handle: *mut Isa
 /// # Safety
 /// As `hsa.h` says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn hsa_isa_get_info_alt(isa: IsaHandle, attribute: u32, value: *mut c_void) -> Status {
+pub unsafe extern "C" fn hsa_isa_get_info_alt(
+    isa: IsaHandle,
+    attribute: u32,
+    value: *mut c_void,
+) -> Status {
     initialized!();
     let Some(isa) = isa.isa() else {
         return status::INVALID_ISA;

@@ -24,7 +24,11 @@ fn is_reachable(address: u64, size: usize) -> bool {
 /// # Safety
 /// As `hsa.h` says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn hsa_memory_copy(to: *mut c_void, from: *const c_void, size: usize) -> Status {
+pub unsafe extern "C" fn hsa_memory_copy(
+    to: *mut c_void,
+    from: *const c_void,
+    size: usize,
+) -> Status {
     initialized!();
     if to.is_null() || from.is_null() {
         return status::INVALID_ARGUMENT;
@@ -75,7 +79,11 @@ pub unsafe extern "C" fn hsa_amd_memory_async_copy(
         }
     }
     Watch::copies().add(Task {
-        ready: Box::new(move || signals.iter().all(|signal| signal.value.load(Ordering::SeqCst) == 0)),
+        ready: Box::new(move || {
+            signals
+                .iter()
+                .all(|signal| signal.value.load(Ordering::SeqCst) == 0)
+        }),
         run: Box::new(move || {
             completion.start.store(clock(), Ordering::Relaxed);
             // SAFETY: both ends are in regions, which the application leaves there until the signal tells.
@@ -93,12 +101,19 @@ pub unsafe extern "C" fn hsa_amd_memory_async_copy(
 /// # Safety
 /// As `hsa_ext_amd.h` says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn hsa_amd_memory_fill(address: *mut c_void, value: u32, count: usize) -> Status {
+pub unsafe extern "C" fn hsa_amd_memory_fill(
+    address: *mut c_void,
+    value: u32,
+    count: usize,
+) -> Status {
     initialized!();
-    if address.is_null() || address as usize % 4 != 0 {
+    if address.is_null() || !(address as usize).is_multiple_of(4) {
         return status::INVALID_ARGUMENT;
     }
-    if !count.checked_mul(4).is_some_and(|size| is_reachable(address as u64, size)) {
+    if !count
+        .checked_mul(4)
+        .is_some_and(|size| is_reachable(address as u64, size))
+    {
         return status::INVALID_ALLOCATION;
     }
     for at in 0..count {

@@ -128,16 +128,25 @@ pub unsafe extern "C" fn hsa_executable_create_alt(
 #[unsafe(no_mangle)]
 pub extern "C" fn hsa_executable_destroy(executable: ExecutableHandle) -> Status {
     initialized!();
-    with(|tables| match tables.executables.remove(&executable.handle) {
-        Some(executable) => {
-            let gone = |loaded: &Arc<Loaded>| executable.loaded.iter().any(|other| Arc::ptr_eq(other, loaded));
-            tables.symbols.retain(|_, named| !gone(&named.loaded));
-            let symbols = &tables.symbols;
-            tables.known.retain(|_, handle| symbols.contains_key(handle));
-            status::SUCCESS
-        }
-        None => status::INVALID_EXECUTABLE,
-    })
+    with(
+        |tables| match tables.executables.remove(&executable.handle) {
+            Some(executable) => {
+                let gone = |loaded: &Arc<Loaded>| {
+                    executable
+                        .loaded
+                        .iter()
+                        .any(|other| Arc::ptr_eq(other, loaded))
+                };
+                tables.symbols.retain(|_, named| !gone(&named.loaded));
+                let symbols = &tables.symbols;
+                tables
+                    .known
+                    .retain(|_, handle| symbols.contains_key(handle));
+                status::SUCCESS
+            }
+            None => status::INVALID_EXECUTABLE,
+        },
+    )
 }
 
 /// Loads a code object for an agent.
@@ -182,13 +191,15 @@ pub unsafe extern "C" fn hsa_executable_load_agent_code_object(
     };
     announce(&code);
     let handle = number();
-    let known = with(|tables| match tables.executables.get_mut(&executable.handle) {
-        Some(executable) => {
-            executable.loaded.push(code);
-            true
-        }
-        None => false,
-    });
+    let known = with(
+        |tables| match tables.executables.get_mut(&executable.handle) {
+            Some(executable) => {
+                executable.loaded.push(code);
+                true
+            }
+            None => false,
+        },
+    );
     if !known {
         return status::INVALID_EXECUTABLE;
     }
@@ -201,16 +212,21 @@ pub unsafe extern "C" fn hsa_executable_load_agent_code_object(
 
 /// Ends the loading of code.
 #[unsafe(no_mangle)]
-pub extern "C" fn hsa_executable_freeze(executable: ExecutableHandle, _options: *const c_char) -> Status {
+pub extern "C" fn hsa_executable_freeze(
+    executable: ExecutableHandle,
+    _options: *const c_char,
+) -> Status {
     initialized!();
-    with(|tables| match tables.executables.get_mut(&executable.handle) {
-        Some(executable) if executable.frozen => status::FROZEN_EXECUTABLE,
-        Some(executable) => {
-            executable.frozen = true;
-            status::SUCCESS
-        }
-        None => status::INVALID_EXECUTABLE,
-    })
+    with(
+        |tables| match tables.executables.get_mut(&executable.handle) {
+            Some(executable) if executable.frozen => status::FROZEN_EXECUTABLE,
+            Some(executable) => {
+                executable.frozen = true;
+                status::SUCCESS
+            }
+            None => status::INVALID_EXECUTABLE,
+        },
+    )
 }
 
 impl Tables {
@@ -218,7 +234,10 @@ impl Tables {
         let key = (symbol.address, loaded.agent);
         let handle = *self.known.entry(key).or_insert_with(number);
         self.symbols.entry(handle).or_insert_with(|| {
-            Arc::new(Named { symbol: symbol.clone(), loaded: Arc::clone(loaded) })
+            Arc::new(Named {
+                symbol: symbol.clone(),
+                loaded: Arc::clone(loaded),
+            })
         });
         SymbolHandle { handle }
     }
@@ -240,7 +259,12 @@ pub unsafe extern "C" fn hsa_executable_get_symbol_by_name(
         return status::INVALID_ARGUMENT;
     }
     // SAFETY: the header's contract: a terminated string, and an agent or none.
-    let (name, agent) = unsafe { (CStr::from_ptr(name).to_string_lossy(), agent.as_ref().copied()) };
+    let (name, agent) = unsafe {
+        (
+            CStr::from_ptr(name).to_string_lossy(),
+            agent.as_ref().copied(),
+        )
+    };
     let agent = match agent {
         Some(handle) => match handle.agent() {
             Some(agent) => Some(agent.number),
@@ -249,7 +273,10 @@ pub unsafe extern "C" fn hsa_executable_get_symbol_by_name(
         None => None,
     };
     let found = with(|tables| {
-        let executable = tables.executables.get(&executable.handle).ok_or(status::INVALID_EXECUTABLE)?;
+        let executable = tables
+            .executables
+            .get(&executable.handle)
+            .ok_or(status::INVALID_EXECUTABLE)?;
         let (found, loaded) = executable
             .loaded
             .iter()
@@ -294,9 +321,19 @@ pub unsafe extern "C" fn hsa_executable_iterate_agent_symbols(
             .loaded
             .iter()
             .filter(|loaded| loaded.agent == number)
-            .flat_map(|loaded| loaded.symbols.iter().map(|symbol| (symbol.clone(), Arc::clone(loaded))))
+            .flat_map(|loaded| {
+                loaded
+                    .symbols
+                    .iter()
+                    .map(|symbol| (symbol.clone(), Arc::clone(loaded)))
+            })
             .collect();
-        Some(symbols.iter().map(|(symbol, loaded)| tables.handle(symbol, loaded)).collect::<Vec<_>>())
+        Some(
+            symbols
+                .iter()
+                .map(|(symbol, loaded)| tables.handle(symbol, loaded))
+                .collect::<Vec<_>>(),
+        )
     });
     let Some(handles) = handles else {
         return status::INVALID_EXECUTABLE;
@@ -326,7 +363,10 @@ pub unsafe extern "C" fn hsa_executable_symbol_get_info(
         return status::INVALID_EXECUTABLE_SYMBOL;
     };
     let symbol = &named.symbol;
-    let descriptor = named.loaded.descriptor(symbol.address).map(|(_, descriptor)| descriptor);
+    let descriptor = named
+        .loaded
+        .descriptor(symbol.address)
+        .map(|(_, descriptor)| descriptor);
     // SAFETY: the header's contract: the value has the attribute's type.
     unsafe {
         match (attribute, descriptor) {
@@ -335,7 +375,12 @@ pub unsafe extern "C" fn hsa_executable_symbol_get_info(
             (2, _) => give_text(value, &symbol.name, symbol.name.len()),
             (5, _) => give(value, 1u32),
             (17, _) => give(value, true),
-            (20, _) => give(value, AgentHandle { handle: u64::from(named.loaded.agent) + 1 }),
+            (20, _) => give(
+                value,
+                AgentHandle {
+                    handle: u64::from(named.loaded.agent) + 1,
+                },
+            ),
             (21, None) => give(value, symbol.address),
             (9, None) => give(value, symbol.size as u32),
             (22, Some(_)) => give(value, symbol.address),

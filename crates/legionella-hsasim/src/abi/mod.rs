@@ -101,7 +101,9 @@ pub(crate) unsafe fn give_text(to: *mut c_void, text: &str, size: usize) -> Stat
 /// Begins to use the runtime.
 #[unsafe(no_mangle)]
 pub extern "C" fn hsa_init() -> Status {
-    match USERS.fetch_update(Ordering::AcqRel, Ordering::Acquire, |users| users.checked_add(1)) {
+    match USERS.fetch_update(Ordering::AcqRel, Ordering::Acquire, |users| {
+        users.checked_add(1)
+    }) {
         Ok(_) => status::SUCCESS,
         Err(_) => 0x100c,
     }
@@ -110,7 +112,9 @@ pub extern "C" fn hsa_init() -> Status {
 /// Ends to use the runtime. What is left stays as it is until the process ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn hsa_shut_down() -> Status {
-    match USERS.fetch_update(Ordering::AcqRel, Ordering::Acquire, |users| users.checked_sub(1)) {
+    match USERS.fetch_update(Ordering::AcqRel, Ordering::Acquire, |users| {
+        users.checked_sub(1)
+    }) {
         Ok(_) => status::SUCCESS,
         Err(_) => status::NOT_INITIALIZED,
     }
@@ -175,7 +179,10 @@ pub unsafe extern "C" fn hsa_system_get_info(attribute: u32, value: *mut c_void)
             5 => give(value, 0u32),
             6 => give(value, 1u32),
             7 => give_text(value, "", 128),
-            0x200 => give(value, concat!("legionella-hsasim ", env!("CARGO_PKG_VERSION"), "\0").as_ptr()),
+            0x200 => give(
+                value,
+                concat!("legionella-hsasim ", env!("CARGO_PKG_VERSION"), "\0").as_ptr(),
+            ),
             0x201 | 0x202 => give(value, false),
             _ => status::INVALID_ARGUMENT,
         }
@@ -184,7 +191,10 @@ pub unsafe extern "C" fn hsa_system_get_info(attribute: u32, value: *mut c_void)
 
 /// Takes a function that is told of faults in memory: here queues' call-backs are.
 #[unsafe(no_mangle)]
-pub extern "C" fn hsa_amd_register_system_event_handler(_callback: *const c_void, _data: *mut c_void) -> Status {
+pub extern "C" fn hsa_amd_register_system_event_handler(
+    _callback: *const c_void,
+    _data: *mut c_void,
+) -> Status {
     initialized!();
     status::SUCCESS
 }

@@ -50,7 +50,14 @@ pub unsafe extern "C" fn hsa_amd_agent_iterate_memory_pools(
     };
     for pool in &agent.pools {
         // SAFETY: the header's contract.
-        let result = unsafe { callback(PoolHandle { handle: pool.number.into() }, data) };
+        let result = unsafe {
+            callback(
+                PoolHandle {
+                    handle: pool.number.into(),
+                },
+                data,
+            )
+        };
         if result != status::SUCCESS {
             return result;
         }
@@ -63,7 +70,11 @@ pub unsafe extern "C" fn hsa_amd_agent_iterate_memory_pools(
 /// # Safety
 /// As `hsa_ext_amd.h` says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn hsa_amd_memory_pool_get_info(pool: PoolHandle, attribute: u32, value: *mut c_void) -> Status {
+pub unsafe extern "C" fn hsa_amd_memory_pool_get_info(
+    pool: PoolHandle,
+    attribute: u32,
+    value: *mut c_void,
+) -> Status {
     initialized!();
     let Some(pool) = pool.pool() else {
         return status::INVALID_MEMORY_POOL;
@@ -153,7 +164,11 @@ pub unsafe extern "C" fn hsa_amd_agent_memory_pool_get_info(
 ) -> Status {
     initialized!();
     let (Some(agent), Some(pool)) = (agent.agent(), pool.pool()) else {
-        return if agent.agent().is_none() { status::INVALID_AGENT } else { status::INVALID_MEMORY_POOL };
+        return if agent.agent().is_none() {
+            status::INVALID_AGENT
+        } else {
+            status::INVALID_MEMORY_POOL
+        };
     };
     let own = agent.number == pool.agent;
     // SAFETY: the header's contract: the value has the attribute's type.
@@ -221,7 +236,9 @@ pub unsafe extern "C" fn hsa_amd_memory_lock(
     }
     let mut access = 1;
     if handles.is_null() || count <= 0 {
-        access = agents().iter().fold(0, |access, agent| access | agent.bit());
+        access = agents()
+            .iter()
+            .fold(0, |access, agent| access | agent.bit());
     } else {
         for at in 0..count as usize {
             // SAFETY: the header's contract: so many handles.
@@ -298,7 +315,9 @@ pub unsafe extern "C" fn hsa_amd_pointer_info(
         info.agent_base = region.base;
         info.host_base = region.base;
         info.bytes = region.size;
-        info.owner = AgentHandle { handle: owner.map_or(1, |pool| u64::from(pool.agent) + 1) };
+        info.owner = AgentHandle {
+            handle: owner.map_or(1, |pool| u64::from(pool.agent) + 1),
+        };
         info.global_flags = owner.map_or(0, |pool| flags(pool.kind));
     }
     status::SUCCESS

@@ -73,14 +73,25 @@ pub extern "C" fn hsa_queue_inactivate(queue: *mut Shared) -> Status {
 #[unsafe(no_mangle)]
 pub extern "C" fn hsa_amd_queue_set_priority(queue: *mut Shared, _priority: u32) -> Status {
     initialized!();
-    if queue::of(queue).is_some() { status::SUCCESS } else { status::INVALID_QUEUE }
+    if queue::of(queue).is_some() {
+        status::SUCCESS
+    } else {
+        status::INVALID_QUEUE
+    }
 }
 
 /// Has the times of launches noted in their signals: here they always are.
 #[unsafe(no_mangle)]
-pub extern "C" fn hsa_amd_profiling_set_profiler_enabled(queue: *mut Shared, _enable: i32) -> Status {
+pub extern "C" fn hsa_amd_profiling_set_profiler_enabled(
+    queue: *mut Shared,
+    _enable: i32,
+) -> Status {
     initialized!();
-    if queue::of(queue).is_some() { status::SUCCESS } else { status::INVALID_QUEUE }
+    if queue::of(queue).is_some() {
+        status::SUCCESS
+    } else {
+        status::INVALID_QUEUE
+    }
 }
 
 /// The text of a queue's failure, as it went to standard error; gives its length. Not in ROCm.
@@ -88,7 +99,11 @@ pub extern "C" fn hsa_amd_profiling_set_profiler_enabled(queue: *mut Shared, _en
 /// # Safety
 /// `buffer` has room for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn legionella_hsasim_report(queue: *const Shared, buffer: *mut c_char, size: usize) -> i32 {
+pub unsafe extern "C" fn legionella_hsasim_report(
+    queue: *const Shared,
+    buffer: *mut c_char,
+    size: usize,
+) -> i32 {
     let Some(queue) = queue::of(queue) else {
         return -1;
     };

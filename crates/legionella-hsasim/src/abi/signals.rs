@@ -35,7 +35,14 @@ pub unsafe extern "C" fn hsa_signal_create(
     }
     match signal::create(USER, value) {
         // SAFETY: the header's contract.
-        Some(signal) => unsafe { give(handle.cast(), SignalHandle { handle: signal.handle() }) },
+        Some(signal) => unsafe {
+            give(
+                handle.cast(),
+                SignalHandle {
+                    handle: signal.handle(),
+                },
+            )
+        },
         None => status::OUT_OF_RESOURCES,
     }
 }
@@ -74,7 +81,10 @@ pub extern "C" fn hsa_signal_destroy(handle: SignalHandle) -> Status {
 /// # Safety
 /// As `hsa_ext_amd.h` says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn hsa_amd_signal_value_pointer(handle: SignalHandle, pointer: *mut *mut i64) -> Status {
+pub unsafe extern "C" fn hsa_amd_signal_value_pointer(
+    handle: SignalHandle,
+    pointer: *mut *mut i64,
+) -> Status {
     initialized!();
     match signal::of(handle.handle) {
         // SAFETY: the header's contract.
@@ -88,7 +98,10 @@ fn of(handle: SignalHandle) -> &'static Signal {
     match signal::of(handle.handle) {
         Some(signal) => signal,
         None => {
-            eprintln!("legionella-hsasim: {:#x} is used as a signal, which it is not", handle.handle);
+            eprintln!(
+                "legionella-hsasim: {:#x} is used as a signal, which it is not",
+                handle.handle
+            );
             std::process::abort()
         }
     }

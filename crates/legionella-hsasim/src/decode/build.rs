@@ -4,7 +4,8 @@ use crate::lanes::Type;
 use crate::operation::{self, canonical, compare, scalar};
 
 use super::instruction::{
-    Access, Action, Condition, Crossbar, Hardware, HardwareField, Instruction, Kind, Modifiers, Space,
+    Access, Action, Condition, Crossbar, Hardware, HardwareField, Instruction, Kind, Modifiers,
+    Space,
 };
 use super::memory::form;
 use super::modifiers::modifiers;
@@ -43,7 +44,10 @@ pub fn instruction(text: &str, slot: u32, next: u32) -> Instruction {
 fn dual(first: &str, second: &str, slot: u32, next: u32) -> Result<Instruction, String> {
     let half = |text: &str| Builder::new(&text.replacen("v_dual_", "v_", 1), slot, next).build();
     let pair = Box::new([half(first)?, half(second)?]);
-    let uses = pair.iter().flat_map(|half| half.uses.iter().copied()).collect();
+    let uses = pair
+        .iter()
+        .flat_map(|half| half.uses.iter().copied())
+        .collect();
     let mut instruction = blank(Kind::Dual(pair), next);
     instruction.uses = uses;
     Ok(instruction)
@@ -84,7 +88,10 @@ impl<'a> Builder<'a> {
         } else if name.starts_with("v_") {
             self.modifiers = modifiers(&self.line)?;
             self.vector(&name)?;
-            let default = Modifiers { select_high: 0xff, ..Modifiers::default() };
+            let default = Modifiers {
+                select_high: 0xff,
+                ..Modifiers::default()
+            };
             if self.modifiers != default {
                 self.instruction.modifiers = Some(Box::new(self.modifiers));
             }
@@ -195,15 +202,43 @@ impl<'a> Builder<'a> {
 
     fn control(&mut self, name: &str) -> Result<Option<Kind>, String> {
         let branch = |builder: &Builder<'_>, condition| {
-            Ok(Some(Kind::Branch { condition, target: builder.target(0)? }))
+            Ok(Some(Kind::Branch {
+                condition,
+                target: builder.target(0)?,
+            }))
         };
         Ok(Some(match name {
-            "s_nop" | "s_delay_alu" | "s_clause" | "s_inst_prefetch" | "s_set_inst_prefetch_distance"
-            | "s_icache_inv" | "s_dcache_inv" | "s_dcache_wb" | "s_setprio" | "s_sendmsg" | "s_ttracedata"
-            | "s_ttracedata_imm" | "s_sendmsghalt" | "s_wait_idle" | "s_waitcnt_depctr" | "s_waitcnt_expcnt"
-            | "s_version" | "s_incperflevel" | "s_decperflevel" | "s_wakeup" | "buffer_gl0_inv"
-            | "buffer_gl1_inv" | "buffer_wbl2" | "buffer_inv" | "buffer_invl2" | "buffer_wbinvl1"
-            | "buffer_wbinvl1_vol" | "s_gl1_inv" | "v_nop" | "ds_nop" | "s_wait_event" => Kind::Nothing,
+            "s_nop"
+            | "s_delay_alu"
+            | "s_clause"
+            | "s_inst_prefetch"
+            | "s_set_inst_prefetch_distance"
+            | "s_icache_inv"
+            | "s_dcache_inv"
+            | "s_dcache_wb"
+            | "s_setprio"
+            | "s_sendmsg"
+            | "s_ttracedata"
+            | "s_ttracedata_imm"
+            | "s_sendmsghalt"
+            | "s_wait_idle"
+            | "s_waitcnt_depctr"
+            | "s_waitcnt_expcnt"
+            | "s_version"
+            | "s_incperflevel"
+            | "s_decperflevel"
+            | "s_wakeup"
+            | "buffer_gl0_inv"
+            | "buffer_gl1_inv"
+            | "buffer_wbl2"
+            | "buffer_inv"
+            | "buffer_invl2"
+            | "buffer_wbinvl1"
+            | "buffer_wbinvl1_vol"
+            | "s_gl1_inv"
+            | "v_nop"
+            | "ds_nop"
+            | "s_wait_event" => Kind::Nothing,
             "s_branch" => return branch(self, Condition::Always),
             "s_cbranch_scc0" => return branch(self, Condition::Scc(false)),
             "s_cbranch_scc1" => return branch(self, Condition::Scc(true)),
@@ -215,7 +250,9 @@ impl<'a> Builder<'a> {
             "s_endpgm" => Kind::End,
             "s_trap" => Kind::Trap(self.immediate(0)? as u32),
             "s_sleep" => Kind::Sleep,
-            "s_waitcnt" | "s_waitcnt_vmcnt" | "s_waitcnt_lgkmcnt" | "s_waitcnt_vscnt" => self.wait(name)?,
+            "s_waitcnt" | "s_waitcnt_vmcnt" | "s_waitcnt_lgkmcnt" | "s_waitcnt_vscnt" => {
+                self.wait(name)?
+            }
             "s_getpc_b64" => {
                 self.destination(0, 2)?;
                 Kind::GetPc
@@ -235,7 +272,9 @@ impl<'a> Builder<'a> {
             }
             "s_memtime" | "s_memrealtime" => {
                 self.destination(0, 2)?;
-                Kind::Time { real: name == "s_memrealtime" }
+                Kind::Time {
+                    real: name == "s_memrealtime",
+                }
             }
             "s_sendmsg_rtn_b64" if self.text.contains("MSG_RTN_GET_REALTIME") => {
                 self.destination(0, 2)?;
@@ -252,7 +291,11 @@ impl<'a> Builder<'a> {
             "s_round_mode" | "s_denorm_mode" => {
                 let offset = if name == "s_round_mode" { 0 } else { 4 };
                 self.instruction.sources[0] = Operand::Constant(self.immediate(0)? as u64);
-                Kind::SetRegister(HardwareField { register: Hardware::Mode, offset, bits: 4 })
+                Kind::SetRegister(HardwareField {
+                    register: Hardware::Mode,
+                    offset,
+                    bits: 4,
+                })
             }
             _ => return Ok(None),
         }))
@@ -281,12 +324,21 @@ impl<'a> Builder<'a> {
             _ => {
                 vector = count("vmcnt");
                 local = count("lgkmcnt");
-                if self.line.operands.first().is_some_and(|text| number(text) == Some(0)) {
+                if self
+                    .line
+                    .operands
+                    .first()
+                    .is_some_and(|text| number(text) == Some(0))
+                {
                     (vector, local) = (Some(0), Some(0));
                 }
             }
         }
-        Ok(Kind::Wait { vector, local, store })
+        Ok(Kind::Wait {
+            vector,
+            local,
+            store,
+        })
     }
 
     fn hardware(&self, index: usize) -> Result<HardwareField, String> {
@@ -299,7 +351,9 @@ impl<'a> Builder<'a> {
         let mut parts = inner.split(',').map(str::trim);
         let register = match parts.next() {
             Some("HW_REG_MODE") => Hardware::Mode,
-            Some("HW_REG_HW_ID" | "HW_REG_HW_ID1" | "HW_REG_HW_ID2" | "HW_REG_XCC_ID") => Hardware::Id,
+            Some("HW_REG_HW_ID" | "HW_REG_HW_ID1" | "HW_REG_HW_ID2" | "HW_REG_XCC_ID") => {
+                Hardware::Id
+            }
             Some("HW_REG_SHADER_CYCLES") => Hardware::Cycles,
             _ => return Err(unknown()),
         };
@@ -307,7 +361,11 @@ impl<'a> Builder<'a> {
             Some(text) => number(text).map(|value| value as u8).ok_or_else(unknown),
             None => Ok(default),
         };
-        Ok(HardwareField { register, offset: field(0)?, bits: field(32)? })
+        Ok(HardwareField {
+            register,
+            offset: field(0)?,
+            bits: field(32)?,
+        })
     }
 
     // Scalar instructions.
@@ -321,7 +379,10 @@ impl<'a> Builder<'a> {
                 Some(immediate) => offset += immediate,
                 None => self.instruction.sources[1] = self.scalar_operand(2, 1)?,
             }
-            self.instruction.kind = Kind::ScalarLoad { words: words as u8, offset };
+            self.instruction.kind = Kind::ScalarLoad {
+                words: words as u8,
+                offset,
+            };
             return Ok(());
         }
         for (middle, write) in [("_saveexec_b", false), ("_wrexec_b", true)] {
@@ -331,7 +392,11 @@ impl<'a> Builder<'a> {
                 let words = if bits == "64" { 2 } else { 1 };
                 self.destination(0, words)?;
                 self.instruction.sources[0] = self.scalar_operand(1, words)?;
-                self.instruction.kind = Kind::SaveExec { run, wide: words == 2, write };
+                self.instruction.kind = Kind::SaveExec {
+                    run,
+                    wide: words == 2,
+                    write,
+                };
                 return Ok(());
             }
         }
@@ -373,7 +438,9 @@ impl<'a> Builder<'a> {
             "v_mbcnt_lo_u32_b32" | "v_mbcnt_hi_u32_b32" => {
                 self.destination(0, 1)?;
                 self.sources(1, &[Type::B32, Type::B32])?;
-                Kind::CountBelow { high: name.contains("_hi_") }
+                Kind::CountBelow {
+                    high: name.contains("_hi_"),
+                }
             }
             "v_swap_b32" => {
                 self.destination(0, 1)?;
@@ -385,7 +452,9 @@ impl<'a> Builder<'a> {
                 for at in 0..3 {
                     self.source(at, at + 1, Type::B32)?;
                 }
-                Kind::PermuteRow { across: name.contains('x') }
+                Kind::PermuteRow {
+                    across: name.contains('x'),
+                }
             }
             "v_permlane64_b32" => {
                 self.destination(0, 1)?;
@@ -396,7 +465,9 @@ impl<'a> Builder<'a> {
                 self.destination(0, 1)?;
                 self.source(0, 1, Type::B32)?;
                 self.uses(Operand::Scalar(M0), 1);
-                Kind::MoveRelative { source: name == "v_movrels_b32" }
+                Kind::MoveRelative {
+                    source: name == "v_movrels_b32",
+                }
             }
             "v_cndmask_b32" | "v_cndmask_b16" => {
                 let half = name.ends_with("16");
@@ -412,8 +483,8 @@ impl<'a> Builder<'a> {
                 self.settle_selection(2);
                 Kind::Select { half }
             }
-            "v_add_co_u32" | "v_sub_co_u32" | "v_subrev_co_u32" | "v_add_co_ci_u32" | "v_sub_co_ci_u32"
-            | "v_subrev_co_ci_u32" => {
+            "v_add_co_u32" | "v_sub_co_u32" | "v_subrev_co_u32" | "v_add_co_ci_u32"
+            | "v_sub_co_ci_u32" | "v_subrev_co_ci_u32" => {
                 let carry_in = name.contains("_ci_");
                 self.destination(0, 1)?;
                 self.instruction.carry = discarded(self.operand(1, Type::B32, mask)?.operand);
@@ -429,7 +500,11 @@ impl<'a> Builder<'a> {
                 }
             }
             "v_div_scale_f32" | "v_div_scale_f64" | "v_mad_u64_u32" | "v_mad_i64_i32" => {
-                let suffix = if name.starts_with("v_mad") { "carry" } else { "vcc" };
+                let suffix = if name.starts_with("v_mad") {
+                    "carry"
+                } else {
+                    "vcc"
+                };
                 let first = operation::find(name).ok_or("the mnemonic")?;
                 let second = operation::find(&format!("{name}.{suffix}")).ok_or("the mnemonic")?;
                 self.destination(0, first.output.words())?;
@@ -451,7 +526,8 @@ impl<'a> Builder<'a> {
             _ => {
                 let mut operation = operation::find(name).ok_or("the mnemonic")?;
                 if self.modifiers.clamp && !operation.output.is_float() {
-                    operation = operation::find(&format!("{name}.clamp")).ok_or("the modifier clamp")?;
+                    operation =
+                        operation::find(&format!("{name}.clamp")).ok_or("the modifier clamp")?;
                     self.modifiers.clamp = false;
                 }
                 self.destination(0, operation.output.words())?;
@@ -465,7 +541,9 @@ impl<'a> Builder<'a> {
 
     fn comparison(&mut self, name: &str) -> Result<Kind, String> {
         let exec = name.starts_with("v_cmpx_");
-        let rest = name.trim_start_matches("v_cmpx_").trim_start_matches("v_cmp_");
+        let rest = name
+            .trim_start_matches("v_cmpx_")
+            .trim_start_matches("v_cmp_");
         let (condition, kind) = rest.rsplit_once('_').ok_or("the mnemonic")?;
         let test = compare::comparison(condition, kind).ok_or("the mnemonic")?;
         let mut first = 0;
@@ -495,11 +573,19 @@ impl<'a> Builder<'a> {
         let words = if operation.output.is_half() { 1 } else { 2 };
         self.destination(0, words)?;
         let count = self.line.operands.len() - 1;
-        let sources = if rest == "mov_b32" { 2 } else { operation.sources.len() };
+        let sources = if rest == "mov_b32" {
+            2
+        } else {
+            operation.sources.len()
+        };
         for at in 0..sources {
             if at < count {
                 // Modifiers before operands are of both halves.
-                let parsed = self.operand(at + 1, operation.sources[at.min(operation.sources.len() - 1)], words)?;
+                let parsed = self.operand(
+                    at + 1,
+                    operation.sources[at.min(operation.sources.len() - 1)],
+                    words,
+                )?;
                 self.instruction.sources[at] = parsed.operand;
                 self.modifiers.negate ^= u8::from(parsed.negate) << at;
                 self.modifiers.negate_high ^= u8::from(parsed.negate) << at;
@@ -517,15 +603,23 @@ impl<'a> Builder<'a> {
     }
 
     fn mixed(&mut self, name: &str) -> Result<Kind, String> {
-        let operation = operation::find(if name == "v_fma_mix_f32" { name } else { "v_fma_mixlo_f16" })
-            .ok_or("the mnemonic")?;
+        let operation = operation::find(if name == "v_fma_mix_f32" {
+            name
+        } else {
+            "v_fma_mixlo_f16"
+        })
+        .ok_or("the mnemonic")?;
         self.destination(0, 1)?;
         // Without `op_sel_hi` all sources are of 32 bits, unlike with the packed instructions.
         if !self.line.has("op_sel_hi") {
             self.modifiers.select_high = 0;
         }
         for at in 0..3 {
-            let kind = if (self.modifiers.select_high >> at) & 1 == 1 { Type::F16 } else { Type::F32 };
+            let kind = if (self.modifiers.select_high >> at) & 1 == 1 {
+                Type::F16
+            } else {
+                Type::F32
+            };
             self.source(at, at + 1, kind)?;
         }
         self.modifiers.select &= 7;
@@ -564,12 +658,22 @@ impl<'a> Builder<'a> {
         const KNOWN: &[&str] = &[
             "offset", "offset0", "offset1", "glc", "slc", "dlc", "sc0", "sc1", "nt", "scc", "offen",
         ];
-        if let Some((name, _)) = self.line.modifiers.iter().find(|(name, _)| !KNOWN.contains(name)) {
+        if let Some((name, _)) = self
+            .line
+            .modifiers
+            .iter()
+            .find(|(name, _)| !KNOWN.contains(name))
+        {
             return Err(format!("the modifier {name}"));
         }
         let returns = self.line.has("glc") || self.line.has("sc0");
         let form = form(name, returns).ok_or("the mnemonic")?;
-        let part = |name| self.line.value(name).map_or(Some(0), number).ok_or("the offset");
+        let part = |name| {
+            self.line
+                .value(name)
+                .map_or(Some(0), number)
+                .ok_or("the offset")
+        };
         let (offset, second) = match form.pair {
             Some(step) => (part("offset0")? * step, Some(part("offset1")? * step)),
             None => (offset.ok_or("the offset")?, None),
@@ -586,7 +690,13 @@ impl<'a> Builder<'a> {
         self.memory_operands(name, form.space, form.action, second.is_some())
     }
 
-    fn memory_operands(&mut self, name: &str, space: Space, action: Action, pair: bool) -> Result<(), String> {
+    fn memory_operands(
+        &mut self,
+        name: &str,
+        space: Space,
+        action: Action,
+        pair: bool,
+    ) -> Result<(), String> {
         let mut next = 0;
         let mut data = 0;
         match action {
@@ -606,7 +716,12 @@ impl<'a> Builder<'a> {
         }
         let based = matches!(space, Space::Global | Space::Scratch);
         let base = if based {
-            self.operand(self.line.operands.len() - 1, Type::B64, if space == Space::Global { 2 } else { 1 })?.operand
+            self.operand(
+                self.line.operands.len() - 1,
+                Type::B64,
+                if space == Space::Global { 2 } else { 1 },
+            )?
+            .operand
         } else {
             Operand::None
         };
@@ -619,10 +734,15 @@ impl<'a> Builder<'a> {
         }
         let compares = matches!(
             action,
-            Action::Atomic { operation: super::instruction::Atomic::CompareSwap, .. }
+            Action::Atomic {
+                operation: super::instruction::Atomic::CompareSwap,
+                ..
+            }
         );
         let packed = compares && space != Space::Local;
-        let value = self.operand(next + 1, Type::B32, if packed { 2 * data } else { data })?.operand;
+        let value = self
+            .operand(next + 1, Type::B32, if packed { 2 * data } else { data })?
+            .operand;
         self.instruction.sources[1] = value;
         if packed {
             let Operand::Vector(first) = value else {
@@ -648,7 +768,9 @@ impl<'a> Builder<'a> {
                 bytes
             }
             Action::Store { bytes, .. } => {
-                self.instruction.sources[1] = self.operand(0, Type::B32, usize::from(bytes).div_ceil(4))?.operand;
+                self.instruction.sources[1] = self
+                    .operand(0, Type::B32, usize::from(bytes).div_ceil(4))?
+                    .operand;
                 bytes
             }
             Action::Atomic { .. } => return Err("atomic access to a buffer".into()),
@@ -674,7 +796,7 @@ fn discarded(operand: Operand) -> Operand {
 
 /// Whether the destination is the last source.
 fn accumulates(name: &str) -> bool {
-    name.contains("fmac") || name.starts_with("v_dot")
+    name.contains("fmac") || name.contains("_mac_") || name.starts_with("v_dot")
 }
 
 fn load_words(kind: &str) -> Option<usize> {
@@ -714,8 +836,9 @@ fn swizzle(text: &str) -> Result<u16, String> {
         Some(&"BITMASK_PERM") => {
             let mask = parts.get(1).ok_or_else(unknown)?.trim_matches('"');
             let bit = |set: &[char]| {
-                mask.chars()
-                    .fold(0u16, |bits, character| (bits << 1) | u16::from(set.contains(&character)))
+                mask.chars().fold(0u16, |bits, character| {
+                    (bits << 1) | u16::from(set.contains(&character))
+                })
             };
             (bit(&['i']) << 10) | (bit(&['1']) << 5) | bit(&['p', 'i'])
         }

@@ -33,9 +33,17 @@ pub fn form(mnemonic: &str, returns: bool) -> Option<Form> {
     } else {
         let rest = rest.strip_prefix("atomic_")?;
         let (operation, bytes) = atomic(rest)?;
-        Action::Atomic { operation, bytes, returns }
+        Action::Atomic {
+            operation,
+            bytes,
+            returns,
+        }
     };
-    Some(Form { space, action, pair: None })
+    Some(Form {
+        space,
+        action,
+        pair: None,
+    })
 }
 
 fn load(name: &str) -> Option<Action> {
@@ -56,7 +64,11 @@ fn load(name: &str) -> Option<Action> {
         "d16_hi_i8" | "sbyte_d16_hi" | "i8_d16_hi" => (1, true, Some(true)),
         _ => return None,
     };
-    Some(Action::Load { bytes, signed, half })
+    Some(Action::Load {
+        bytes,
+        signed,
+        half,
+    })
 }
 
 fn store(name: &str) -> Option<Action> {
@@ -121,24 +133,48 @@ fn atomic(name: &str) -> Option<(Atomic, u8)> {
 /// Instructions of a work-group's memory.
 fn local(name: &str) -> Option<Form> {
     let of = |action, pair| {
-        Some(Form { space: Space::Local, action, pair })
+        Some(Form {
+            space: Space::Local,
+            action,
+            pair,
+        })
     };
-    if let Some(rest) = name.strip_prefix("load_").or_else(|| name.strip_prefix("read_")) {
+    if let Some(rest) = name
+        .strip_prefix("load_")
+        .or_else(|| name.strip_prefix("read_"))
+    {
         return match pair(rest) {
-            Some((bytes, step)) => of(Action::Load { bytes, signed: false, half: None }, Some(step)),
+            Some((bytes, step)) => of(
+                Action::Load {
+                    bytes,
+                    signed: false,
+                    half: None,
+                },
+                Some(step),
+            ),
             None => of(load(rest)?, None),
         };
     }
     // `ds_read2_b32` and its like.
     if let Some(rest) = name.strip_prefix("read2") {
         let (bytes, step) = old_pair(rest)?;
-        return of(Action::Load { bytes, signed: false, half: None }, Some(step));
+        return of(
+            Action::Load {
+                bytes,
+                signed: false,
+                half: None,
+            },
+            Some(step),
+        );
     }
     if let Some(rest) = name.strip_prefix("write2") {
         let (bytes, step) = old_pair(rest)?;
         return of(Action::Store { bytes, high: false }, Some(step));
     }
-    if let Some(rest) = name.strip_prefix("store_").or_else(|| name.strip_prefix("write_")) {
+    if let Some(rest) = name
+        .strip_prefix("store_")
+        .or_else(|| name.strip_prefix("write_"))
+    {
         return match pair(rest) {
             Some((bytes, step)) => of(Action::Store { bytes, high: false }, Some(step)),
             None => of(store(rest)?, None),
@@ -147,7 +183,14 @@ fn local(name: &str) -> Option<Form> {
     let returns = name.contains("_rtn");
     let name = name.replace("_rtn", "");
     let (operation, bytes) = local_atomic(&name)?;
-    of(Action::Atomic { operation, bytes, returns }, None)
+    of(
+        Action::Atomic {
+            operation,
+            bytes,
+            returns,
+        },
+        None,
+    )
 }
 
 fn pair(name: &str) -> Option<(u8, i64)> {

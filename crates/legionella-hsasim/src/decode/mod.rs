@@ -48,7 +48,7 @@ impl Code {
         while at + 4 <= bytes.len() {
             let (size, text) = disassembler
                 .instruction(&bytes[at..], base + at as u64)
-                .filter(|(size, _)| size % 4 == 0)
+                .filter(|(size, _)| size.is_multiple_of(4))
                 .unwrap_or((4, String::new()));
             let slot = (at / 4) as u32;
             let next = slot + (size / 4) as u32;
@@ -77,7 +77,7 @@ impl Code {
     pub fn slot_of(&self, address: u64) -> Option<u32> {
         let offset = address.checked_sub(self.base)?;
         let slot = offset / 4;
-        (offset % 4 == 0 && slot < self.slots.len() as u64).then_some(slot as u32)
+        (offset.is_multiple_of(4) && slot < self.slots.len() as u64).then_some(slot as u32)
     }
 
     /// The address of a slot.

@@ -100,7 +100,11 @@ fn part(name: &str) -> Option<Part> {
 }
 
 fn pattern(name: &str, value: Option<&str>) -> Option<Pattern> {
-    let by = || value.and_then(number).and_then(|value| u8::try_from(value).ok());
+    let by = || {
+        value
+            .and_then(number)
+            .and_then(|value| u8::try_from(value).ok())
+    };
     Some(match name {
         "quad_perm" => Pattern::Quad(list(value?)?.try_into().ok()?),
         "dpp8" => Pattern::Eight(list(value?)?.try_into().ok()?),

@@ -114,16 +114,28 @@ pub fn parse(text: &str, kind: Type) -> Option<Parsed> {
         rest = inner;
     }
     loop {
-        if let Some(inner) = rest.strip_prefix("neg(").and_then(|inner| inner.strip_suffix(')')) {
+        if let Some(inner) = rest
+            .strip_prefix("neg(")
+            .and_then(|inner| inner.strip_suffix(')'))
+        {
             parsed.negate = true;
             rest = inner;
-        } else if let Some(inner) = rest.strip_prefix("abs(").and_then(|inner| inner.strip_suffix(')')) {
+        } else if let Some(inner) = rest
+            .strip_prefix("abs(")
+            .and_then(|inner| inner.strip_suffix(')'))
+        {
             parsed.absolute = true;
             rest = inner;
-        } else if let Some(inner) = rest.strip_prefix("sext(").and_then(|inner| inner.strip_suffix(')')) {
+        } else if let Some(inner) = rest
+            .strip_prefix("sext(")
+            .and_then(|inner| inner.strip_suffix(')'))
+        {
             parsed.extend = true;
             rest = inner;
-        } else if let Some(inner) = rest.strip_prefix('|').and_then(|inner| inner.strip_suffix('|')) {
+        } else if let Some(inner) = rest
+            .strip_prefix('|')
+            .and_then(|inner| inner.strip_suffix('|'))
+        {
             parsed.absolute = true;
             rest = inner;
         } else {
@@ -225,12 +237,24 @@ mod tests {
 
     #[test]
     fn constants_are_of_their_type() {
-        assert_eq!(constant_of("1.0", Type::F32), Operand::Constant(0x3f80_0000));
+        assert_eq!(
+            constant_of("1.0", Type::F32),
+            Operand::Constant(0x3f80_0000)
+        );
         assert_eq!(constant_of("1.0", Type::F16), Operand::Constant(0x3c00));
-        assert_eq!(constant_of("-4.0", Type::F64), Operand::Constant((-4f64).to_bits()));
-        assert_eq!(constant_of("0x40590000", Type::F64), Operand::Constant(100f64.to_bits()));
+        assert_eq!(
+            constant_of("-4.0", Type::F64),
+            Operand::Constant((-4f64).to_bits())
+        );
+        assert_eq!(
+            constant_of("0x40590000", Type::F64),
+            Operand::Constant(100f64.to_bits())
+        );
         assert_eq!(constant_of("-1", Type::B64), Operand::Constant(u64::MAX));
-        assert_eq!(constant_of("0.15915494", Type::F32), Operand::Constant(0x3e22_f983));
+        assert_eq!(
+            constant_of("0.15915494", Type::F32),
+            Operand::Constant(0x3e22_f983)
+        );
     }
 
     #[test]
@@ -239,8 +263,14 @@ mod tests {
         assert_eq!(parsed.operand, Operand::Vector(4));
         assert!(parsed.negate && parsed.absolute);
         assert_eq!(parse("v3.h", Type::F16).unwrap().high, Some(true));
-        assert_eq!(parse("a7", Type::B32).unwrap().operand, Operand::Vector(263));
-        assert_eq!(parse("vcc_lo", Type::B32).unwrap().operand, Operand::Scalar(VCC));
+        assert_eq!(
+            parse("a7", Type::B32).unwrap().operand,
+            Operand::Vector(263)
+        );
+        assert_eq!(
+            parse("vcc_lo", Type::B32).unwrap().operand,
+            Operand::Scalar(VCC)
+        );
         assert!(parse("quux", Type::B32).is_none());
     }
 }

@@ -21,7 +21,9 @@ impl<'a> Line<'a> {
         let chunks = split(rest.trim(), ',');
         let last = chunks.len().saturating_sub(1);
         for (index, chunk) in chunks.into_iter().enumerate() {
-            let mut words = split(chunk.trim(), ' ').into_iter().filter(|word| !word.is_empty());
+            let mut words = split(chunk.trim(), ' ')
+                .into_iter()
+                .filter(|word| !word.is_empty());
             if let Some(word) = words.next() {
                 operands.push(word);
             }
@@ -85,7 +87,11 @@ pub fn number(text: &str) -> Option<i64> {
         Some(digits) => u64::from_str_radix(digits, 16).ok()? as i64,
         None => digits.parse().ok()?,
     };
-    Some(if negative { value.wrapping_neg() } else { value })
+    Some(if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    })
 }
 
 /// The numbers of a list in brackets.

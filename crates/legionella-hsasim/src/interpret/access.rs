@@ -70,7 +70,14 @@ impl Reach<'_> {
                 if offset + size as u64 > self.local.len() as u64 {
                     let segment = "the work-group's memory";
                     let limit = self.local.len();
-                    return Err(Fault::Aperture { what, segment, offset, size, limit, lane });
+                    return Err(Fault::Aperture {
+                        what,
+                        segment,
+                        offset,
+                        size,
+                        limit,
+                        lane,
+                    });
                 }
                 Ok(Place::Local(offset as usize))
             }
@@ -79,7 +86,14 @@ impl Reach<'_> {
                 let limit = wave.scratch_lane;
                 if offset + size as u64 > limit as u64 {
                     let segment = "the work-item's memory";
-                    return Err(Fault::Aperture { what, segment, offset, size, limit, lane });
+                    return Err(Fault::Aperture {
+                        what,
+                        segment,
+                        offset,
+                        size,
+                        limit,
+                        lane,
+                    });
                 }
                 Ok(Place::Scratch(lane * limit + offset as usize))
             }
@@ -87,7 +101,13 @@ impl Reach<'_> {
                 let write = what != "a load";
                 match self.memory.check(address, size, write) {
                     Ok(()) => Ok(Place::Global(address)),
-                    Err(why) => Err(Fault::Memory { what, address, size, lane, why }),
+                    Err(why) => Err(Fault::Memory {
+                        what,
+                        address,
+                        size,
+                        lane,
+                        why,
+                    }),
                 }
             }
         }
@@ -102,14 +122,21 @@ pub fn read(address: u64, size: usize) -> u64 {
     unsafe {
         match size {
             1 => u64::from((*(address as *const AtomicU8)).load(Ordering::Relaxed)),
-            2 if address % 2 == 0 => u64::from((*(address as *const AtomicU16)).load(Ordering::Relaxed)),
-            4 if address % 4 == 0 => u64::from((*(address as *const AtomicU32)).load(Ordering::Relaxed)),
-            8 if address % 8 == 0 => (*(address as *const AtomicU64)).load(Ordering::Relaxed),
+            2 if address.is_multiple_of(2) => {
+                u64::from((*(address as *const AtomicU16)).load(Ordering::Relaxed))
+            }
+            4 if address.is_multiple_of(4) => {
+                u64::from((*(address as *const AtomicU32)).load(Ordering::Relaxed))
+            }
+            8 if address.is_multiple_of(8) => {
+                (*(address as *const AtomicU64)).load(Ordering::Relaxed)
+            }
             _ => {
                 let mut value = 0;
                 for byte in 0..size {
                     let at = address + byte as u64;
-                    value |= u64::from((*(at as *const AtomicU8)).load(Ordering::Relaxed)) << (8 * byte);
+                    value |=
+                        u64::from((*(at as *const AtomicU8)).load(Ordering::Relaxed)) << (8 * byte);
                 }
                 value
             }
@@ -124,13 +151,20 @@ pub fn write(address: u64, size: usize, value: u64) {
     unsafe {
         match size {
             1 => (*(address as *const AtomicU8)).store(value as u8, Ordering::Release),
-            2 if address % 2 == 0 => (*(address as *const AtomicU16)).store(value as u16, Ordering::Release),
-            4 if address % 4 == 0 => (*(address as *const AtomicU32)).store(value as u32, Ordering::Release),
-            8 if address % 8 == 0 => (*(address as *const AtomicU64)).store(value, Ordering::Release),
+            2 if address.is_multiple_of(2) => {
+                (*(address as *const AtomicU16)).store(value as u16, Ordering::Release)
+            }
+            4 if address.is_multiple_of(4) => {
+                (*(address as *const AtomicU32)).store(value as u32, Ordering::Release)
+            }
+            8 if address.is_multiple_of(8) => {
+                (*(address as *const AtomicU64)).store(value, Ordering::Release)
+            }
             _ => {
                 for byte in 0..size {
                     let at = address + byte as u64;
-                    (*(at as *const AtomicU8)).store((value >> (8 * byte)) as u8, Ordering::Release);
+                    (*(at as *const AtomicU8))
+                        .store((value >> (8 * byte)) as u8, Ordering::Release);
                 }
             }
         }
@@ -153,7 +187,8 @@ fn addresses(
     {
         return Err(Fault::Undefined(Register::Scalar(number), "an address"));
     }
-    let wide = access.space == Space::Flat || (access.space == Space::Global && base == Operand::None);
+    let wide =
+        access.space == Space::Flat || (access.space == Space::Global && base == Operand::None);
     let words = if wide { 2 } else { 1 };
     let vector = instruction.sources[0];
     let mut room = ROOM;
@@ -175,10 +210,15 @@ fn addresses(
         // SAFETY: as above.
         let high = unsafe { &(*source.registers.add(1)).0 };
         for lane in 0..LANES {
-            result[lane] = (u64::from(low[lane]) | (u64::from(high[lane]) << 32)).wrapping_add(added);
+            result[lane] =
+                (u64::from(low[lane]) | (u64::from(high[lane]) << 32)).wrapping_add(added);
         }
     } else {
-        let mask = if access.space == Space::Global { u64::MAX } else { 0xffff_ffff };
+        let mask = if access.space == Space::Global {
+            u64::MAX
+        } else {
+            0xffff_ffff
+        };
         for lane in 0..LANES {
             result[lane] = u64::from(low[lane]).wrapping_add(added) & mask;
         }
@@ -200,22 +240,66 @@ pub fn execute(
         }
         let addresses = addresses(wave, instruction, access, half, reach.buffer_scale)?;
         match access.action {
-            Action::Load { bytes, signed, half: into } => {
-                load(wave, reach, instruction, access, half, &addresses, (bytes, signed, into), 0)?;
+            Action::Load {
+                bytes,
+                signed,
+                half: into,
+            } => {
+                load(
+                    wave,
+                    reach,
+                    instruction,
+                    access,
+                    half,
+                    &addresses,
+                    (bytes, signed, into),
+                    0,
+                )?;
                 if let Some(second) = access.second {
-                    let addresses = addresses.map(|address| address - access.offset as u64 + second as u64);
+                    let addresses =
+                        addresses.map(|address| address - access.offset as u64 + second as u64);
                     let first = u16::from(bytes) / 4;
-                    load(wave, reach, instruction, access, half, &addresses, (bytes, signed, into), first)?;
+                    load(
+                        wave,
+                        reach,
+                        instruction,
+                        access,
+                        half,
+                        &addresses,
+                        (bytes, signed, into),
+                        first,
+                    )?;
                 }
             }
             Action::Store { bytes, high } => {
-                store(wave, reach, instruction.sources[1], access, half, &addresses, (bytes, high))?;
+                store(
+                    wave,
+                    reach,
+                    instruction.sources[1],
+                    access,
+                    half,
+                    &addresses,
+                    (bytes, high),
+                )?;
                 if let Some(second) = access.second {
-                    let addresses = addresses.map(|address| address - access.offset as u64 + second as u64);
-                    store(wave, reach, instruction.sources[2], access, half, &addresses, (bytes, high))?;
+                    let addresses =
+                        addresses.map(|address| address - access.offset as u64 + second as u64);
+                    store(
+                        wave,
+                        reach,
+                        instruction.sources[2],
+                        access,
+                        half,
+                        &addresses,
+                        (bytes, high),
+                    )?;
                 }
             }
-            Action::Atomic { operation, bytes, returns } => {
+            Action::Atomic {
+                operation,
+                bytes,
+                returns,
+            } => {
                 atomic::execute(
                     wave,
                     reach,
@@ -237,9 +321,17 @@ fn begin(wave: &mut Wave, reach: &Reach<'_>, instruction: &Instruction, access: 
     let words = match access.action {
         Action::Load { bytes, .. } => {
             let one = bytes.div_ceil(4);
-            if access.second.is_some() { 2 * one } else { one }
+            if access.second.is_some() {
+                2 * one
+            } else {
+                one
+            }
         }
-        Action::Atomic { bytes, returns: true, .. } => bytes / 4,
+        Action::Atomic {
+            bytes,
+            returns: true,
+            ..
+        } => bytes / 4,
         _ => 0,
     };
     let destination = match instruction.destination {
@@ -285,7 +377,14 @@ fn load(
     while remaining != 0 {
         let lane = remaining.trailing_zeros() as usize;
         remaining &= remaining - 1;
-        let target = reach.place(wave, access.space, addresses[lane], size, half * LANES + lane, "a load")?;
+        let target = reach.place(
+            wave,
+            access.space,
+            addresses[lane],
+            size,
+            half * LANES + lane,
+            "a load",
+        )?;
         for word in 0..words {
             let part = if size < 4 { size } else { 4 };
             let (value, is_defined) = match target {
@@ -302,7 +401,11 @@ fn load(
         let old = &wave.vectors[place];
         for lane in 0..LANES {
             let value = results[0].0[lane];
-            let value = if signed { (((value << shift) as i32) >> shift) as u32 } else { value };
+            let value = if signed {
+                (((value << shift) as i32) >> shift) as u32
+            } else {
+                value
+            };
             results[0].0[lane] = match into {
                 None => value,
                 Some(false) => (value & 0xffff) | (old.0[lane] & 0xffff_0000),
@@ -338,7 +441,14 @@ fn store(
     while remaining != 0 {
         let lane = remaining.trailing_zeros() as usize;
         remaining &= remaining - 1;
-        let target = reach.place(wave, access.space, addresses[lane], size, half * LANES + lane, "a store")?;
+        let target = reach.place(
+            wave,
+            access.space,
+            addresses[lane],
+            size,
+            half * LANES + lane,
+            "a store",
+        )?;
         for word in 0..words {
             let part = if size < 4 { size } else { 4 };
             let value = wave.vectors[place + word].0[lane];
@@ -347,7 +457,9 @@ fn store(
             match target {
                 Place::Global(address) => write(address + 4 * word as u64, part, value),
                 Place::Local(offset) => reach.local.write(offset + 4 * word, part, value, defined),
-                Place::Scratch(offset) => wave.scratch.write(offset + 4 * word, part, value, defined),
+                Place::Scratch(offset) => {
+                    wave.scratch.write(offset + 4 * word, part, value, defined)
+                }
             }
         }
         if let Place::Global(address) = target
@@ -373,7 +485,10 @@ pub fn load_scalars(
         Operand::None => (0, true),
         operand => wave.read(operand, 1),
     };
-    for (operand, defined) in [(instruction.sources[0], base_defined), (instruction.sources[1], index_defined)] {
+    for (operand, defined) in [
+        (instruction.sources[0], base_defined),
+        (instruction.sources[1], index_defined),
+    ] {
         if let Operand::Scalar(number) = operand
             && !defined
         {
@@ -383,11 +498,22 @@ pub fn load_scalars(
     let address = base.wrapping_add(index).wrapping_add(offset as u64);
     let size = 4 * usize::from(words);
     let what = "a load";
-    if address % 4 != 0 {
-        return Err(Fault::Misaligned { what, address, size, lane: 0 });
+    if !address.is_multiple_of(4) {
+        return Err(Fault::Misaligned {
+            what,
+            address,
+            size,
+            lane: 0,
+        });
     }
     if let Err(why) = reach.memory.check(address, size, false) {
-        return Err(Fault::Memory { what, address, size, lane: 0, why });
+        return Err(Fault::Memory {
+            what,
+            address,
+            size,
+            lane: 0,
+            why,
+        });
     }
     let Operand::Scalar(number) = instruction.destination else {
         return Err(Fault::Unknown("a load without a scalar register".into()));
@@ -395,6 +521,7 @@ pub fn load_scalars(
     for word in 0..u16::from(words) {
         wave.set_scalar(number + word, read(address + 4 * u64::from(word), 4) as u32);
     }
-    wave.waits.begin_local(Some((Register::Scalar(number), words)), true);
+    wave.waits
+        .begin_local(Some((Register::Scalar(number), words)), true);
     Ok(())
 }

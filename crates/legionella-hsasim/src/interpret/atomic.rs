@@ -14,7 +14,13 @@ use super::wave::Wave;
 /// The value that an operation leaves in memory.
 pub fn changed(operation: Atomic, bytes: usize, old: u64, data: u64, compare: u64) -> u64 {
     let wide = bytes == 8;
-    let signed = |value: u64| if wide { value as i64 } else { i64::from(value as u32 as i32) };
+    let signed = |value: u64| {
+        if wide {
+            value as i64
+        } else {
+            i64::from(value as u32 as i32)
+        }
+    };
     let of32 = |value: u64| f32::from_bits(value as u32);
     let float = |single: fn(f32, f32) -> f32, double: fn(f64, f64) -> f64| {
         if wide {
@@ -25,19 +31,49 @@ pub fn changed(operation: Atomic, bytes: usize, old: u64, data: u64, compare: u6
     };
     let value = match operation {
         Atomic::Swap => data,
-        Atomic::CompareSwap => if old == compare { data } else { old },
+        Atomic::CompareSwap => {
+            if old == compare {
+                data
+            } else {
+                old
+            }
+        }
         Atomic::Add => old.wrapping_add(data),
         Atomic::Subtract => old.wrapping_sub(data),
         Atomic::ReverseSubtract => data.wrapping_sub(old),
-        Atomic::MinSigned => if signed(data) < signed(old) { data } else { old },
-        Atomic::MaxSigned => if signed(data) > signed(old) { data } else { old },
+        Atomic::MinSigned => {
+            if signed(data) < signed(old) {
+                data
+            } else {
+                old
+            }
+        }
+        Atomic::MaxSigned => {
+            if signed(data) > signed(old) {
+                data
+            } else {
+                old
+            }
+        }
         Atomic::MinUnsigned => old.min(data),
         Atomic::MaxUnsigned => old.max(data),
         Atomic::And => old & data,
         Atomic::Or => old | data,
         Atomic::Xor => old ^ data,
-        Atomic::Increment => if old >= data { 0 } else { old + 1 },
-        Atomic::Decrement => if old == 0 || old > data { data } else { old - 1 },
+        Atomic::Increment => {
+            if old >= data {
+                0
+            } else {
+                old + 1
+            }
+        }
+        Atomic::Decrement => {
+            if old == 0 || old > data {
+                data
+            } else {
+                old - 1
+            }
+        }
         Atomic::AddFloat => float(|a, b| a + b, |a, b| a + b),
         Atomic::MinFloat => float(min32, min64),
         Atomic::MaxFloat => float(max32, max64),
@@ -95,7 +131,11 @@ pub fn execute(
     };
     let value = |wave: &Wave, place: usize, lane: usize| {
         let low = u64::from(wave.vectors[place].0[lane]);
-        if words == 2 { low | (u64::from(wave.vectors[place + 1].0[lane]) << 32) } else { low }
+        if words == 2 {
+            low | (u64::from(wave.vectors[place + 1].0[lane]) << 32)
+        } else {
+            low
+        }
     };
     let mut results = [Lanes([0; LANES]); 2];
     let mut defined = u32::MAX;
@@ -104,14 +144,23 @@ pub fn execute(
         let lane = remaining.trailing_zeros() as usize;
         remaining &= remaining - 1;
         if (wave.defined[compare] >> lane) & 1 == 0
-            && let (Atomic::CompareSwap, Operand::Vector(number)) = (operation, instruction.sources[2])
+            && let (Atomic::CompareSwap, Operand::Vector(number)) =
+                (operation, instruction.sources[2])
         {
-            return Err(Fault::Undefined(Register::Vector(number), "a value to compare with"));
+            return Err(Fault::Undefined(
+                Register::Vector(number),
+                "a value to compare with",
+            ));
         }
         let address = addresses[lane];
         let number = half * LANES + lane;
-        if address % bytes as u64 != 0 {
-            return Err(Fault::Misaligned { what: WHAT, address, size: bytes, lane: number });
+        if !address.is_multiple_of(bytes as u64) {
+            return Err(Fault::Misaligned {
+                what: WHAT,
+                address,
+                size: bytes,
+                lane: number,
+            });
         }
         let target = reach.place(wave, space, address, bytes, number, WHAT)?;
         let (new, compare) = (value(wave, data, lane), value(wave, compare, lane));
@@ -127,13 +176,23 @@ pub fn execute(
             Place::Local(offset) => {
                 let (old, is_defined) = reach.local.read(offset, bytes);
                 defined &= !(u32::from(!is_defined) << lane);
-                reach.local.write(offset, bytes, change(old), is_defined || operation == Atomic::Swap);
+                reach.local.write(
+                    offset,
+                    bytes,
+                    change(old),
+                    is_defined || operation == Atomic::Swap,
+                );
                 old
             }
             Place::Scratch(offset) => {
                 let (old, is_defined) = wave.scratch.read(offset, bytes);
                 defined &= !(u32::from(!is_defined) << lane);
-                wave.scratch.write(offset, bytes, change(old), is_defined || operation == Atomic::Swap);
+                wave.scratch.write(
+                    offset,
+                    bytes,
+                    change(old),
+                    is_defined || operation == Atomic::Swap,
+                );
                 old
             }
         };
@@ -142,8 +201,8 @@ pub fn execute(
     }
     if returns {
         let place = operand(wave, instruction.destination)?;
-        for word in 0..words {
-            wave.put(place + word, exec, &results[word], defined);
+        for (word, result) in results.iter().enumerate().take(words) {
+            wave.put(place + word, exec, result, defined);
         }
     }
     Ok(())
@@ -169,10 +228,20 @@ mod tests {
         assert_eq!(of(Atomic::Decrement, 5, 5), 4);
         assert_eq!(of(Atomic::CompareSwap, 7, 9), 9);
         assert_eq!(of(Atomic::CompareSwap, 8, 9), 8);
-        assert_eq!(of(Atomic::AddFloat, 1f32.to_bits().into(), 2f32.to_bits().into()), 3f32.to_bits().into());
+        assert_eq!(
+            of(
+                Atomic::AddFloat,
+                1f32.to_bits().into(),
+                2f32.to_bits().into()
+            ),
+            3f32.to_bits().into()
+        );
         // The upper halves count in operations of 64 bits.
         let old = 7 | (1 << 40);
         assert_eq!(changed(Atomic::CompareSwap, 8, old, 9, 7), old);
-        assert_eq!(changed(Atomic::AddHalves, 4, 0x3c00_3c00, 0x3c00_4000, 0), 0x4000_4200);
+        assert_eq!(
+            changed(Atomic::AddHalves, 4, 0x3c00_3c00, 0x3c00_4000, 0),
+            0x4000_4200
+        );
     }
 }

@@ -58,7 +58,11 @@ impl Group {
             buffer_scale: 64,
         };
         // A wave that is alone needs no turns as short as those of waves that may wait for it.
-        let turn = if self.waves.len() == 1 { 100 * TURN } else { TURN };
+        let turn = if self.waves.len() == 1 {
+            100 * TURN
+        } else {
+            TURN
+        };
         for (index, wave) in self.waves.iter_mut().enumerate() {
             if wave.ended || wave.at_barrier {
                 continue;

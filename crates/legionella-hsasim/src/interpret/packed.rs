@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use crate::decode::{Instruction, Modifiers, Operand};
 use crate::error::Fault;
 use crate::lanes::{LANES, Lanes};
+use crate::operation::value::saturate;
 use crate::operation::{Operation, Output};
 
 use super::source::{ROOM, Source, fetch};
@@ -35,7 +36,12 @@ fn run(operation: &Operation, sources: &[Lanes; 3]) -> Lanes {
     // SAFETY: agents exist only where the processor has what the tables need; packed operations have
     // sources and results of one register.
     unsafe {
-        (operation.run)(&mut output, &raw const sources[0], &raw const sources[1], &raw const sources[2]);
+        (operation.run)(
+            &mut output,
+            &raw const sources[0],
+            &raw const sources[1],
+            &raw const sources[2],
+        );
         *(output.as_ptr() as *const Lanes)
     }
 }
@@ -43,16 +49,20 @@ fn run(operation: &Operation, sources: &[Lanes; 3]) -> Lanes {
 fn clamped(lanes: &mut Lanes, half: bool) {
     for lane in &mut lanes.0 {
         *lane = if half {
-            let value = half::f16::from_bits(*lane as u16).to_f32().max(0.0).min(1.0);
-            u32::from(half::f16::from_f32(value).to_bits())
+            let value = half::f16::from_bits(*lane as u16).to_f64();
+            u32::from(half::f16::from_f64(saturate(value)).to_bits())
         } else {
-            f32::from_bits(*lane).max(0.0).min(1.0).to_bits()
+            (saturate(f64::from(f32::from_bits(*lane))) as f32).to_bits()
         };
     }
 }
 
 /// An operation of 16 bits on both halves.
-pub fn halves(wave: &mut Wave, instruction: &Instruction, operation: &'static Operation) -> Result<(), Fault> {
+pub fn halves(
+    wave: &mut Wave,
+    instruction: &Instruction,
+    operation: &'static Operation,
+) -> Result<(), Fault> {
     let modifiers = instruction.modifiers.as_deref().unwrap_or(&DEFAULT);
     let number = destination(instruction)?;
     for half in 0..wave.halves {
@@ -94,7 +104,11 @@ pub fn halves(wave: &mut Wave, instruction: &Instruction, operation: &'static Op
 }
 
 /// An operation of 32 bits on two registers. A move takes its two words from its two sources.
-pub fn words(wave: &mut Wave, instruction: &Instruction, operation: &'static Operation) -> Result<(), Fault> {
+pub fn words(
+    wave: &mut Wave,
+    instruction: &Instruction,
+    operation: &'static Operation,
+) -> Result<(), Fault> {
     let modifiers = instruction.modifiers.as_deref().unwrap_or(&DEFAULT);
     let number = destination(instruction)?;
     let moves = operation.sources.len() == 1;
@@ -107,7 +121,9 @@ pub fn words(wave: &mut Wave, instruction: &Instruction, operation: &'static Ope
             let operand = instruction.sources[at];
             // A constant stands in both words.
             let operand = match operand {
-                Operand::Constant(value) => Operand::Constant((value & 0xffff_ffff) | (value << 32)),
+                Operand::Constant(value) => {
+                    Operand::Constant((value & 0xffff_ffff) | (value << 32))
+                }
                 operand => operand,
             };
             let source = fetch(wave, operand, 2, half, room)?;
@@ -154,7 +170,11 @@ pub fn words(wave: &mut Wave, instruction: &Instruction, operation: &'static Ope
 }
 
 /// An operation on `f32` whose sources may be halves of registers, as `f16` (`v_fma_mix`).
-pub fn mixed(wave: &mut Wave, instruction: &Instruction, operation: &'static Operation) -> Result<(), Fault> {
+pub fn mixed(
+    wave: &mut Wave,
+    instruction: &Instruction,
+    operation: &'static Operation,
+) -> Result<(), Fault> {
     let modifiers = instruction.modifiers.as_deref().unwrap_or(&DEFAULT);
     let number = destination(instruction)?;
     for half in 0..wave.halves {
@@ -170,7 +190,9 @@ pub fn mixed(wave: &mut Wave, instruction: &Instruction, operation: &'static Ope
                 let word = unsafe { (*source.registers).0[lane] };
                 let mut bits = if bit(modifiers.select_high) {
                     let shift = if bit(modifiers.select) { 16 } else { 0 };
-                    half::f16::from_bits((word >> shift) as u16).to_f32().to_bits()
+                    half::f16::from_bits((word >> shift) as u16)
+                        .to_f32()
+                        .to_bits()
                 } else {
                     word
                 };

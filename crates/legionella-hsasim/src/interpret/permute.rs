@@ -50,8 +50,17 @@ fn origin(pattern: Pattern, lane: usize, lanes: usize) -> Option<usize> {
 }
 
 /// The source of an operand, permuted.
-pub fn permuted(wave: &Wave, operand: Operand, words: usize, permute: Permute) -> Result<Permuted, Fault> {
-    let mut result = Permuted { rooms: [ROOM; 2], defined: [0; 2], enabled: [0; 2] };
+pub fn permuted(
+    wave: &Wave,
+    operand: Operand,
+    words: usize,
+    permute: Permute,
+) -> Result<Permuted, Fault> {
+    let mut result = Permuted {
+        rooms: [ROOM; 2],
+        defined: [0; 2],
+        enabled: [0; 2],
+    };
     let Operand::Vector(number) = operand else {
         return Err(Fault::Unknown(format!("DPP of {operand:?}")));
     };
@@ -92,12 +101,18 @@ pub fn permuted(wave: &Wave, operand: Operand, words: usize, permute: Permute) -
 fn vector(operand: Operand) -> Result<u16, Fault> {
     match operand {
         Operand::Vector(number) => Ok(number),
-        operand => Err(Fault::Unknown(format!("{operand:?} in place of a vector register"))),
+        operand => Err(Fault::Unknown(format!(
+            "{operand:?} in place of a vector register"
+        ))),
     }
 }
 
 /// A lane's value to a scalar register.
-pub fn read_lane(wave: &mut Wave, instruction: &Instruction, lane: Option<usize>) -> Result<(), Fault> {
+pub fn read_lane(
+    wave: &mut Wave,
+    instruction: &Instruction,
+    lane: Option<usize>,
+) -> Result<(), Fault> {
     let lane = match lane {
         Some(lane) => lane,
         None => {
@@ -105,7 +120,10 @@ pub fn read_lane(wave: &mut Wave, instruction: &Instruction, lane: Option<usize>
             if let Operand::Scalar(number) = instruction.sources[1]
                 && !defined
             {
-                return Err(Fault::Undefined(Register::Scalar(number), "a lane's number"));
+                return Err(Fault::Undefined(
+                    Register::Scalar(number),
+                    "a lane's number",
+                ));
             }
             lane as usize % (wave.halves * LANES)
         }
@@ -128,7 +146,11 @@ pub fn read_lane(wave: &mut Wave, instruction: &Instruction, lane: Option<usize>
 /// The first active lane's value to a scalar register; of lane 0 if none is active.
 pub fn read_first_lane(wave: &mut Wave, instruction: &Instruction) -> Result<(), Fault> {
     let exec = wave.exec_mask();
-    let lane = if exec == 0 { 0 } else { exec.trailing_zeros() as usize };
+    let lane = if exec == 0 {
+        0
+    } else {
+        exec.trailing_zeros() as usize
+    };
     read_lane(wave, instruction, Some(lane))
 }
 
@@ -169,13 +191,26 @@ fn whole(wave: &Wave, operand: Operand) -> Result<([u32; 64], u64), Fault> {
 }
 
 /// Writes a register of all lanes of the wave.
-fn put_whole(wave: &mut Wave, operand: Operand, values: &[u32; 64], enabled: u64, defined: u64) -> Result<(), Fault> {
+fn put_whole(
+    wave: &mut Wave,
+    operand: Operand,
+    values: &[u32; 64],
+    enabled: u64,
+    defined: u64,
+) -> Result<(), Fault> {
     let number = vector(operand)?;
     for half in 0..wave.halves {
         let place = wave.place(half, number, 1)?;
         let mut lanes = Lanes([0; LANES]);
-        lanes.0.copy_from_slice(&values[half * LANES..(half + 1) * LANES]);
-        wave.put(place, (enabled >> (32 * half)) as u32, &lanes, (defined >> (32 * half)) as u32);
+        lanes
+            .0
+            .copy_from_slice(&values[half * LANES..(half + 1) * LANES]);
+        wave.put(
+            place,
+            (enabled >> (32 * half)) as u32,
+            &lanes,
+            (defined >> (32 * half)) as u32,
+        );
     }
     Ok(())
 }
@@ -183,19 +218,27 @@ fn put_whole(wave: &mut Wave, operand: Operand, values: &[u32; 64], enabled: u64
 /// For each lane a lane of its row, or of the other row of the pair.
 pub fn permute_row(wave: &mut Wave, instruction: &Instruction, across: bool) -> Result<(), Fault> {
     let (values, defined) = whole(wave, instruction.sources[0])?;
-    let selectors = wave.read(instruction.sources[1], 1).0 | (wave.read(instruction.sources[2], 1).0 << 32);
+    let selectors =
+        wave.read(instruction.sources[1], 1).0 | (wave.read(instruction.sources[2], 1).0 << 32);
     // `op_sel`: the first bit lets lanes read from inactive ones, the second gives zero for those.
-    let select = instruction.modifiers.as_ref().map_or(0, |modifiers| modifiers.select);
+    let select = instruction
+        .modifiers
+        .as_ref()
+        .map_or(0, |modifiers| modifiers.select);
     let exec = wave.exec_mask();
     let mut results = [0; 64];
     let mut enabled = 0;
     let mut results_defined = 0;
-    for lane in 0..wave.halves * LANES {
+    for (lane, result) in results.iter_mut().enumerate().take(wave.halves * LANES) {
         let at = ((selectors >> (4 * (lane % 16))) & 15) as usize;
-        let row = if across { (lane & !15) ^ 16 } else { lane & !15 };
+        let row = if across {
+            (lane & !15) ^ 16
+        } else {
+            lane & !15
+        };
         let origin = row + at;
         if select & 1 == 1 || (exec >> origin) & 1 == 1 {
-            results[lane] = values[origin];
+            *result = values[origin];
             results_defined |= ((defined >> origin) & 1) << lane;
             enabled |= 1 << lane;
         } else if select & 2 == 2 {
@@ -203,7 +246,13 @@ pub fn permute_row(wave: &mut Wave, instruction: &Instruction, across: bool) -> 
             enabled |= 1 << lane;
         }
     }
-    put_whole(wave, instruction.destination, &results, enabled & exec, results_defined)
+    put_whole(
+        wave,
+        instruction.destination,
+        &results,
+        enabled & exec,
+        results_defined,
+    )
 }
 
 /// Exchanges the halves of a wave of 64; waves of 32 copy.
@@ -213,12 +262,21 @@ pub fn permute_halves(wave: &mut Wave, instruction: &Instruction) -> Result<(), 
         values.rotate_left(32);
         defined = defined.rotate_left(32);
     }
-    put_whole(wave, instruction.destination, &values, wave.exec_mask(), defined)
+    put_whole(
+        wave,
+        instruction.destination,
+        &values,
+        wave.exec_mask(),
+        defined,
+    )
 }
 
 /// Exchanges two registers.
 pub fn swap(wave: &mut Wave, instruction: &Instruction) -> Result<(), Fault> {
-    let (first, second) = (vector(instruction.destination)?, vector(instruction.sources[0])?);
+    let (first, second) = (
+        vector(instruction.destination)?,
+        vector(instruction.sources[0])?,
+    );
     for half in 0..wave.halves {
         let (first, second) = (wave.place(half, first, 1)?, wave.place(half, second, 1)?);
         let (a, a_defined) = (wave.vectors[first], wave.defined[first]);
@@ -231,9 +289,16 @@ pub fn swap(wave: &mut Wave, instruction: &Instruction) -> Result<(), Fault> {
 }
 
 /// Moves from or to the register that is `m0` further on.
-pub fn move_relative(wave: &mut Wave, instruction: &Instruction, source: bool) -> Result<(), Fault> {
+pub fn move_relative(
+    wave: &mut Wave,
+    instruction: &Instruction,
+    source: bool,
+) -> Result<(), Fault> {
     if !wave.is_defined(M0) {
-        return Err(Fault::Undefined(Register::Scalar(M0), "a register's number"));
+        return Err(Fault::Undefined(
+            Register::Scalar(M0),
+            "a register's number",
+        ));
     }
     let by = wave.scalars[usize::from(M0)];
     let moved = |operand: Operand| {
@@ -292,9 +357,16 @@ pub fn crossbar(wave: &mut Wave, instruction: &Instruction, kind: Crossbar) -> R
             }
         }
     }
-    put_whole(wave, instruction.destination, &results, exec, results_defined)?;
+    put_whole(
+        wave,
+        instruction.destination,
+        &results,
+        exec,
+        results_defined,
+    )?;
     let destination = vector(instruction.destination)?;
-    wave.waits.begin_local(Some((Register::Vector(destination), 1)), false);
+    wave.waits
+        .begin_local(Some((Register::Vector(destination), 1)), false);
     Ok(())
 }
 

@@ -108,7 +108,8 @@ fn check_waits(wave: &Wave, instruction: &Instruction) -> Result<(), Fault> {
     // A load may overwrite what a load before it wrote: they end in order.
     let loads = matches!(instruction.kind, Kind::Memory(_));
     let first = usize::from(loads && matches!(instruction.destination, Operand::Vector(_)));
-    wave.waits.check(&instruction.uses[first.min(instruction.uses.len())..])
+    wave.waits
+        .check(&instruction.uses[first.min(instruction.uses.len())..])
 }
 
 #[inline(always)]
@@ -135,9 +136,15 @@ fn rare(
         Kind::Packed(operation) => packed::halves(wave, instruction, operation)?,
         Kind::PackedWords(operation) => packed::words(wave, instruction, operation)?,
         Kind::Mixed(operation) => packed::mixed(wave, instruction, operation)?,
-        Kind::VectorAndMask(value, bit) => vector::with_mask(wave, instruction, value, bit, halves)?,
+        Kind::VectorAndMask(value, bit) => {
+            vector::with_mask(wave, instruction, value, bit, halves)?
+        }
         Kind::VectorByMask(clear, set) => by_mask(wave, instruction, clear, set, halves)?,
-        Kind::Carry { subtract, reverse, carry_in } => {
+        Kind::Carry {
+            subtract,
+            reverse,
+            carry_in,
+        } => {
             vector::carry(wave, instruction, (subtract, reverse, carry_in))?;
         }
         Kind::Select { .. } => vector::select(wave, instruction, halves)?,
@@ -150,8 +157,12 @@ fn rare(
         Kind::PermuteHalves => permute::permute_halves(wave, instruction)?,
         Kind::MoveRelative { source } => permute::move_relative(wave, instruction, source)?,
         Kind::Crossbar(kind) => permute::crossbar(wave, instruction, kind)?,
-        Kind::SaveExec { run, wide, write } => scalar::save_exec(wave, instruction, run, wide, write)?,
-        Kind::ScalarLoad { words, offset } => access::load_scalars(wave, reach, instruction, words, offset)?,
+        Kind::SaveExec { run, wide, write } => {
+            scalar::save_exec(wave, instruction, run, wide, write)?
+        }
+        Kind::ScalarLoad { words, offset } => {
+            access::load_scalars(wave, reach, instruction, words, offset)?
+        }
         Kind::GetRegister(field) => scalar::get_register(wave, instruction, field),
         Kind::SetRegister(field) => scalar::set_register(wave, instruction, field)?,
         Kind::Time { real } => {

@@ -11,7 +11,11 @@ use super::wave::Wave;
 
 /// Executes an operation on scalar registers.
 #[inline(always)]
-pub fn operation(wave: &mut Wave, instruction: &Instruction, operation: &'static ScalarOperation) -> Result<(), Fault> {
+pub fn operation(
+    wave: &mut Wave,
+    instruction: &Instruction,
+    operation: &'static ScalarOperation,
+) -> Result<(), Fault> {
     let mut values = [0; 2];
     let mut defined = true;
     for (at, &words) in operation.sources.iter().enumerate() {
@@ -32,7 +36,10 @@ pub fn operation(wave: &mut Wave, instruction: &Instruction, operation: &'static
     wave.scc = scc;
     if words > 0 {
         if !defined && matches!(instruction.destination, Operand::Scalar(EXEC)) {
-            return Err(Fault::Undefined(first_scalar(instruction), "the execution mask"));
+            return Err(Fault::Undefined(
+                first_scalar(instruction),
+                "the execution mask",
+            ));
         }
         wave.write(instruction.destination, words, result, defined);
     }
@@ -61,12 +68,20 @@ pub fn save_exec(
     let words = if wide { 2 } else { 1 };
     let (source, defined) = wave.read(instruction.sources[0], words);
     if !defined {
-        return Err(Fault::Undefined(first_scalar(instruction), "the execution mask"));
+        return Err(Fault::Undefined(
+            first_scalar(instruction),
+            "the execution mask",
+        ));
     }
     let old = wave.read(Operand::Scalar(EXEC), words).0;
     let limit = if wide { u64::MAX } else { 0xffff_ffff };
     let new = run(source, old) & limit;
-    wave.write(instruction.destination, words, if write { new } else { old }, true);
+    wave.write(
+        instruction.destination,
+        words,
+        if write { new } else { old },
+        true,
+    );
     wave.write(Operand::Scalar(EXEC), words, new, true);
     wave.scc = new != 0;
     Ok(())
@@ -95,12 +110,17 @@ pub fn get_register(wave: &mut Wave, instruction: &Instruction, field: HardwareF
 
 /// Writes a field of a hardware register. The modes that the interpreter has are rounding to nearest
 /// and subnormal numbers kept.
-pub fn set_register(wave: &mut Wave, instruction: &Instruction, field: HardwareField) -> Result<(), Fault> {
+pub fn set_register(
+    wave: &mut Wave,
+    instruction: &Instruction,
+    field: HardwareField,
+) -> Result<(), Fault> {
     let value = wave.read(instruction.sources[0], 1).0 as u32;
     if field.register != Hardware::Mode {
         return Err(Fault::Unknown(format!("writing to {:?}", field.register)));
     }
-    let mode = (wave.mode & !(mask(field) << field.offset)) | ((value & mask(field)) << field.offset);
+    let mode =
+        (wave.mode & !(mask(field) << field.offset)) | ((value & mask(field)) << field.offset);
     if mode & 0xff != 0xf0 {
         return Err(Fault::Mode(mode));
     }

@@ -23,7 +23,13 @@ pub struct Source {
 
 /// The source of an operand, for one half.
 #[inline(always)]
-pub fn fetch(wave: &Wave, operand: Operand, words: usize, half: usize, room: &mut Room) -> Result<Source, Fault> {
+pub fn fetch(
+    wave: &Wave,
+    operand: Operand,
+    words: usize,
+    half: usize,
+    room: &mut Room,
+) -> Result<Source, Fault> {
     match operand {
         Operand::Vector(number) => {
             let place = wave.place(half, number, words)?;
@@ -51,7 +57,13 @@ pub fn fetch(wave: &Wave, operand: Operand, words: usize, half: usize, room: &mu
 }
 
 /// Applies what modifiers do to the source at a place: half, part, magnitude, sign.
-pub fn modify(source: Source, at: usize, kind: Type, modifiers: &Modifiers, room: &mut Room) -> Source {
+pub fn modify(
+    source: Source,
+    at: usize,
+    kind: Type,
+    modifiers: &Modifiers,
+    room: &mut Room,
+) -> Source {
     let words = kind.words();
     let mut copy = ROOM;
     for (word, copy) in copy.iter_mut().enumerate().take(words) {
@@ -67,7 +79,10 @@ pub fn modify(source: Source, at: usize, kind: Type, modifiers: &Modifiers, room
     {
         let part = parts.sources[at];
         let extend = bit(parts.extend);
-        copy[0].0.iter_mut().for_each(|lane| *lane = taken(*lane, part, extend));
+        copy[0]
+            .0
+            .iter_mut()
+            .for_each(|lane| *lane = taken(*lane, part, extend));
     }
     let sign = match kind {
         Type::F16 | Type::B16 => 0x8000,

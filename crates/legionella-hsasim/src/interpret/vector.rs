@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use crate::decode::{EXEC, Instruction, Kind, Modifiers, Operand, Part, Register, Rest, VCC};
 use crate::error::Fault;
 use crate::lanes::{LANES, Lanes, Type};
+use crate::operation::value::saturate;
 use crate::operation::{Comparison, Operation, Output};
 
 use super::permute::{Permuted, permuted};
@@ -48,7 +49,11 @@ pub fn operation(
 
 /// The first source from other lanes, if the instruction asks for that.
 fn dpp(wave: &Wave, instruction: &Instruction, words: usize) -> Result<Option<Permuted>, Fault> {
-    match instruction.modifiers.as_ref().and_then(|modifiers| modifiers.permute) {
+    match instruction
+        .modifiers
+        .as_ref()
+        .and_then(|modifiers| modifiers.permute)
+    {
         Some(permute) => permuted(wave, instruction.sources[0], words, permute).map(Some),
         None => Ok(None),
     }
@@ -64,7 +69,10 @@ fn sources<const N: usize>(
     permuted: Option<&Permuted>,
     rooms: &mut [Room; N],
 ) -> Result<[Source; N], Fault> {
-    let mut sources = [Source { registers: std::ptr::null(), defined: u32::MAX }; N];
+    let mut sources = [Source {
+        registers: std::ptr::null(),
+        defined: u32::MAX,
+    }; N];
     for (at, room) in rooms.iter_mut().enumerate() {
         let Some(&kind) = kinds.get(at) else {
             sources[at].registers = room.as_ptr();
@@ -90,7 +98,14 @@ fn compute(
     permuted: Option<&Permuted>,
 ) -> Result<Computed, Fault> {
     let mut rooms = [ROOM; 3];
-    let [a, b, c] = sources(wave, instruction, operation.sources, half, permuted, &mut rooms)?;
+    let [a, b, c] = sources(
+        wave,
+        instruction,
+        operation.sources,
+        half,
+        permuted,
+        &mut rooms,
+    )?;
     let count = operation.sources.len();
     let defined = match (operation.joins, count) {
         (_, 1) => a.defined,
@@ -131,14 +146,21 @@ fn commit(
     if let Some(modifiers) = modifiers {
         if modifiers.clamp || modifiers.multiply != 0 {
             // SAFETY: as above.
-            unsafe { adjust(result.lanes.as_mut_ptr() as *mut Lanes, result.kind, modifiers) };
+            unsafe {
+                adjust(
+                    result.lanes.as_mut_ptr() as *mut Lanes,
+                    result.kind,
+                    modifiers,
+                )
+            };
         }
         if let Some(parts) = modifiers.parts
             && (parts.destination != Part::WHOLE || result.kind.is_half())
         {
             let old = &wave.vectors[place];
             for lane in 0..LANES {
-                lanes[0].0[lane] = inserted(old.0[lane], lanes[0].0[lane], parts.destination, parts.rest);
+                lanes[0].0[lane] =
+                    inserted(old.0[lane], lanes[0].0[lane], parts.destination, parts.rest);
             }
             wave.put(place, result.exec, &lanes[0], result.defined);
             return Ok(());
@@ -175,7 +197,10 @@ fn commit(
 
 #[cold]
 fn scalar_result(instruction: &Instruction) -> Result<(), Fault> {
-    Err(Fault::Unknown(format!("a vector result in {:?}", instruction.destination)))
+    Err(Fault::Unknown(format!(
+        "a vector result in {:?}",
+        instruction.destination
+    )))
 }
 
 /// Multiplies by a power of two and limits to the range from 0 to 1 (modifiers `omod`, `clamp`).
@@ -184,24 +209,29 @@ fn scalar_result(instruction: &Instruction) -> Result<(), Fault> {
 /// `lanes` has as many registers as the type has words.
 unsafe fn adjust(lanes: *mut Lanes, kind: Type, modifiers: &Modifiers) {
     use crate::lanes::{F16, F32, F64, Lane};
+    // Multiplying by a power of two and limiting are exact in `f64`, but for results of `f64`
+    // themselves, which are rounded here as there.
     let factor = [1.0, 2.0, 4.0, 0.5][usize::from(modifiers.multiply)];
+    let adjusted = |value: f64| {
+        let value = value * factor;
+        if modifiers.clamp {
+            saturate(value)
+        } else {
+            value
+        }
+    };
     for lane in 0..LANES {
-        // A NaN becomes 0 (mode DX10_CLAMP).
         // SAFETY: the caller's promise.
         unsafe {
             match kind {
                 Type::F32 => {
-                    let value = F32::get(lanes, lane) * factor as f32;
-                    F32::put(lanes, lane, if modifiers.clamp { value.max(0.0).min(1.0) } else { value });
+                    let value = F32::get(lanes, lane);
+                    F32::put(lanes, lane, adjusted(f64::from(value)) as f32);
                 }
-                Type::F64 => {
-                    let value = F64::get(lanes, lane) * factor;
-                    F64::put(lanes, lane, if modifiers.clamp { value.max(0.0).min(1.0) } else { value });
-                }
+                Type::F64 => F64::put(lanes, lane, adjusted(F64::get(lanes, lane))),
                 Type::F16 => {
-                    let value = F16::get(lanes, lane).to_f64() * factor;
-                    let value = if modifiers.clamp { value.max(0.0).min(1.0) } else { value };
-                    F16::put(lanes, lane, half::f16::from_f64(value));
+                    let value = F16::get(lanes, lane).to_f64();
+                    F16::put(lanes, lane, half::f16::from_f64(adjusted(value)));
                 }
                 Type::B16 | Type::B32 | Type::B64 => {}
             }
@@ -219,7 +249,11 @@ fn inserted(old: u32, value: u32, part: Part, rest: Rest) -> u32 {
         Rest::Sign => {
             let top = u32::from(part.shift) + u32::from(part.bits);
             let negative = (placed >> (top - 1)) & 1 == 1;
-            if negative && top < 32 { placed | (u32::MAX << top) } else { placed }
+            if negative && top < 32 {
+                placed | (u32::MAX << top)
+            } else {
+                placed
+            }
         }
     }
 }
@@ -229,7 +263,10 @@ pub fn dual(wave: &mut Wave, pair: &[Instruction; 2], halves: Halves) -> Result<
     let compute = |wave: &Wave, instruction: &Instruction| match instruction.kind {
         Kind::Vector(operation) => compute(wave, instruction, operation, 0, None),
         Kind::Select { .. } => select_half(wave, instruction, 0, None),
-        _ => Err(Fault::Unknown(format!("half of a dual instruction: {:?}", instruction.kind))),
+        _ => Err(Fault::Unknown(format!(
+            "half of a dual instruction: {:?}",
+            instruction.kind
+        ))),
     };
     if wave.exec(0) == 0 {
         return Ok(());
@@ -303,12 +340,22 @@ pub fn compare(
     let mut mask = 0;
     let mut defined = true;
     for half in 0..wave.halves {
-        let active = wave.exec(half) & permuted.as_ref().map_or(u32::MAX, |permuted| permuted.enabled[half]);
+        let active = wave.exec(half)
+            & permuted
+                .as_ref()
+                .map_or(u32::MAX, |permuted| permuted.enabled[half]);
         if active == 0 {
             continue;
         }
         let mut rooms = [ROOM; 2];
-        let [a, b] = sources(wave, instruction, &test.sources, half, permuted.as_ref(), &mut rooms)?;
+        let [a, b] = sources(
+            wave,
+            instruction,
+            &test.sources,
+            half,
+            permuted.as_ref(),
+            &mut rooms,
+        )?;
         // SAFETY: see `compute`.
         let bits = unsafe { (test.run)(a.registers, b.registers) };
         defined &= a.defined & b.defined & active == active;
@@ -322,7 +369,10 @@ pub fn compare(
     }
     if exec {
         if !defined {
-            return Err(Fault::Undefined(undefined_source(instruction), "a condition of v_cmpx"));
+            return Err(Fault::Undefined(
+                undefined_source(instruction),
+                "a condition of v_cmpx",
+            ));
         }
         wave.set_mask(EXEC, mask);
     }
@@ -364,10 +414,13 @@ fn select_half(
     let (kind, mask) = match instruction.kind {
         Kind::Select { half: true } => (Type::F16, instruction.sources[2]),
         // The dual form has the mask in `vcc`.
-        _ => (Type::F32, match instruction.sources[2] {
-            Operand::None => Operand::Scalar(VCC),
-            mask => mask,
-        }),
+        _ => (
+            Type::F32,
+            match instruction.sources[2] {
+                Operand::None => Operand::Scalar(VCC),
+                mask => mask,
+            },
+        ),
     };
     let mut rooms = [ROOM; 2];
     let [a, b] = sources(wave, instruction, &[kind, kind], half, permuted, &mut rooms)?;
@@ -407,18 +460,31 @@ pub fn carry(
     };
     let mut mask = 0;
     for half in 0..wave.halves {
-        let active = wave.exec(half) & permuted.as_ref().map_or(u32::MAX, |permuted| permuted.enabled[half]);
+        let active = wave.exec(half)
+            & permuted
+                .as_ref()
+                .map_or(u32::MAX, |permuted| permuted.enabled[half]);
         if active == 0 {
             continue;
         }
         let mut rooms = [ROOM; 2];
         let kinds = [Type::B32, Type::B32];
-        let [mut a, mut b] = sources(wave, instruction, &kinds, half, permuted.as_ref(), &mut rooms)?;
+        let [mut a, mut b] = sources(
+            wave,
+            instruction,
+            &kinds,
+            half,
+            permuted.as_ref(),
+            &mut rooms,
+        )?;
         if reverse {
             std::mem::swap(&mut a, &mut b);
         }
         let carry = (carries >> (32 * half)) as u32;
-        let clamp = instruction.modifiers.as_ref().is_some_and(|modifiers| modifiers.clamp);
+        let clamp = instruction
+            .modifiers
+            .as_ref()
+            .is_some_and(|modifiers| modifiers.clamp);
         let mut lanes = Lanes([0; LANES]);
         let mut out = 0;
         for lane in 0..LANES {
@@ -465,14 +531,20 @@ pub fn count_below(wave: &mut Wave, instruction: &Instruction, high: bool) -> Re
                 _ => u32::MAX,
             };
             // SAFETY: both sources have a register.
-            let (mask, addend) = unsafe { ((*mask.registers).0[lane], (*addend.registers).0[lane]) };
+            let (mask, addend) =
+                unsafe { ((*mask.registers).0[lane], (*addend.registers).0[lane]) };
             *value = (mask & below).count_ones().wrapping_add(addend);
         }
         let Operand::Vector(number) = instruction.destination else {
             return scalar_result(instruction);
         };
         let place = wave.place(half, number, 1)?;
-        wave.put(place, wave.exec(half), &lanes, mask.defined & addend.defined);
+        wave.put(
+            place,
+            wave.exec(half),
+            &lanes,
+            mask.defined & addend.defined,
+        );
     }
     Ok(())
 }

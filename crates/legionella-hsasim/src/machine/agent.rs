@@ -94,7 +94,11 @@ impl Agent {
 pub fn agents() -> &'static [Agent] {
     static AGENTS: OnceLock<Vec<Agent>> = OnceLock::new();
     AGENTS.get_or_init(|| {
-        let isas = if operation::supported() { chosen() } else { Vec::new() };
+        let isas = if operation::supported() {
+            chosen()
+        } else {
+            Vec::new()
+        };
         let gpu_memory = std::env::var(MEMORY_VARIABLE)
             .ok()
             .and_then(|text| text.parse().ok())
@@ -102,7 +106,13 @@ pub fn agents() -> &'static [Agent] {
         let mut pools = 0;
         let mut pool = |agent, kind, size| {
             pools += 1;
-            Pool { number: pools, agent, kind, size, used: AtomicUsize::new(0) }
+            Pool {
+                number: pools,
+                agent,
+                kind,
+                size,
+                used: AtomicUsize::new(0),
+            }
         };
         let host = Agent {
             number: 0,
@@ -136,13 +146,21 @@ fn chosen() -> Vec<Isa> {
         .split('@')
         .next()
         .unwrap_or_default();
-    let isas: Vec<Isa> = names.split(',').filter_map(|name| Isa::named(name.trim())).take(60).collect();
+    let isas: Vec<Isa> = names
+        .split(',')
+        .filter_map(|name| Isa::named(name.trim()))
+        .take(60)
+        .collect();
     for name in names.split(',').map(str::trim) {
         if !name.is_empty() && Isa::named(name).is_none() {
             eprintln!("legionella-hsasim: {VARIABLE} names {name}, which is not simulated");
         }
     }
-    if names.is_empty() { Isa::ALL.to_vec() } else { isas }
+    if names.is_empty() {
+        Isa::ALL.to_vec()
+    } else {
+        isas
+    }
 }
 
 /// The pool of a number.

@@ -50,7 +50,10 @@ pub struct Refused {
 
 impl Refused {
     fn new(status: u32, why: impl Into<String>) -> Refused {
-        Refused { status, why: why.into() }
+        Refused {
+            status,
+            why: why.into(),
+        }
     }
 }
 
@@ -91,7 +94,10 @@ impl Dispatch {
             return Err(Refused::new(INVALID_PACKET, "an extent of zero"));
         }
         if items > 1024 {
-            return Err(Refused::new(INVALID_PACKET, format!("work-groups of {items} items")));
+            return Err(Refused::new(
+                INVALID_PACKET,
+                format!("work-groups of {items} items"),
+            ));
         }
         let isa = loaded.isa;
         if packet.group_size() as usize > isa.local_memory() {
@@ -104,13 +110,15 @@ impl Dispatch {
             return Err(Refused::new(OUT_OF_RESOURCES, why));
         }
         if packet.arguments() == 0 && descriptor.arguments_size > 0 {
-            return Err(Refused::new(INVALID_PACKET, "arguments at the address zero"));
+            return Err(Refused::new(
+                INVALID_PACKET,
+                "arguments at the address zero",
+            ));
         }
         let entry = packet.kernel().wrapping_add_signed(descriptor.entry);
-        let entry = loaded
-            .code
-            .slot_of(entry)
-            .ok_or_else(|| Refused::new(INVALID_CODE, "the kernel's entry lies outside of the code"))?;
+        let entry = loaded.code.slot_of(entry).ok_or_else(|| {
+            Refused::new(INVALID_CODE, "the kernel's entry lies outside of the code")
+        })?;
         let counts = std::array::from_fn(|at| u64::from(grid[at].div_ceil(group[at])));
         Ok(Dispatch {
             queue,
@@ -157,7 +165,11 @@ impl Dispatch {
     /// The place of a work-group in the grid.
     pub fn place(&self, number: u64) -> [u32; 3] {
         let [x, y, _] = self.counts;
-        [(number % x) as u32, (number / x % y) as u32, (number / x / y) as u32]
+        [
+            (number % x) as u32,
+            (number / x % y) as u32,
+            (number / x / y) as u32,
+        ]
     }
 
     /// A work-group at its beginning. `waves` has those of one that has ended, to be used again.
@@ -201,7 +213,11 @@ impl Dispatch {
             Isa::Gfx942 | Isa::Gfx90a => {
                 // Accumulation registers follow the others.
                 let others = 4 * ((self.descriptor.resources3 & 63) as usize + 1);
-                if 8 * granules > others { self.loaded.isa.vector_registers() } else { 8 * granules }
+                if 8 * granules > others {
+                    self.loaded.isa.vector_registers()
+                } else {
+                    8 * granules
+                }
             }
         }
     }
@@ -260,7 +276,14 @@ impl Dispatch {
         }
         let lanes = wave.halves * LANES;
         let active = (items - first).min(lanes);
-        wave.set_mask(crate::decode::EXEC, if active == 64 { u64::MAX } else { (1 << active) - 1 });
+        wave.set_mask(
+            crate::decode::EXEC,
+            if active == 64 {
+                u64::MAX
+            } else {
+                (1 << active) - 1
+            },
+        );
         // The ids of an item are packed into one register, 10 bits each.
         let dimensions = (resources >> 11) & 3;
         for half in 0..wave.halves {

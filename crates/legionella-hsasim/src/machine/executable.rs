@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use object::elf::{PF_W, PF_X, PT_LOAD, STT_FUNC, STT_OBJECT};
-use object::read::elf::{FileHeader as _, ProgramHeader as _, Rela as _, SectionHeader as _, Sym as _};
+use object::read::elf::{
+    FileHeader as _, ProgramHeader as _, Rela as _, SectionHeader as _, Sym as _,
+};
 use object::{LittleEndian, elf};
 
 use crate::decode::Code;
@@ -119,7 +121,9 @@ impl Loaded {
             .iter()
             .find(|symbol| symbol.kind == SymbolKind::Kernel && symbol.address == address)?;
         // SAFETY: the symbol lies in a segment of this code object, which is mapped as long as it.
-        Some((symbol, unsafe { (address as *const Descriptor).read_unaligned() }))
+        Some((symbol, unsafe {
+            (address as *const Descriptor).read_unaligned()
+        }))
     }
 
     /// Copies a code object to memory of an agent.
@@ -168,9 +172,17 @@ fn load(file: &[u8], isa: Isa, agent: u32) -> Result<Loaded, Failure> {
         .into());
     }
     let segments = header.program_headers(endian, file)?;
-    let loads = || segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD);
+    let loads = || {
+        segments
+            .iter()
+            .filter(|segment| segment.p_type(endian) == PT_LOAD)
+    };
     let end = loads()
-        .map(|segment| segment.p_vaddr(endian).saturating_add(segment.p_memsz(endian)))
+        .map(|segment| {
+            segment
+                .p_vaddr(endian)
+                .saturating_add(segment.p_memsz(endian))
+        })
         .max()
         .ok_or_else(|| "it has nothing to load".to_owned())?;
     let bit = 1 << agent;
@@ -226,7 +238,11 @@ fn load(file: &[u8], isa: Isa, agent: u32) -> Result<Loaded, Failure> {
         let kernel = name.ends_with(".kd") && length == 64;
         found.push(Symbol {
             name,
-            kind: if kernel { SymbolKind::Kernel } else { SymbolKind::Variable },
+            kind: if kernel {
+                SymbolKind::Kernel
+            } else {
+                SymbolKind::Variable
+            },
             address: base + value,
             size: length,
         });
@@ -249,7 +265,9 @@ fn load(file: &[u8], isa: Isa, agent: u32) -> Result<Loaded, Failure> {
         .map(|symbol| unsafe { (symbol.address as *const Descriptor).read_unaligned() }.is_wave32())
         .collect::<Vec<bool>>();
     if wave32.windows(2).any(|pair| pair[0] != pair[1]) {
-        return Err("it has kernels for waves of 32 and for waves of 64".to_owned().into());
+        return Err("it has kernels for waves of 32 and for waves of 64"
+            .to_owned()
+            .into());
     }
     let wave = match wave32.first() {
         Some(true) => 32,
@@ -284,7 +302,8 @@ fn relocate(
         Some(index) => {
             let symbol = symbols.symbol(index)?;
             if symbol.is_undefined(endian) {
-                let name = String::from_utf8_lossy(symbol.name(endian, symbols.strings())?).into_owned();
+                let name =
+                    String::from_utf8_lossy(symbol.name(endian, symbols.strings())?).into_owned();
                 return Err(format!("the symbol {name} is not defined").into());
             }
             base + symbol.st_value(endian)
@@ -303,8 +322,13 @@ fn relocate(
         13 => (base.wrapping_add(addend), 8),
         _ => return Err(format!("a relocation of the kind {}", kind.0).into()),
     };
-    if place.checked_add(bytes as u64).is_none_or(|end| end > size as u64) {
-        return Err("a relocation lies outside of all segments".to_owned().into());
+    if place
+        .checked_add(bytes as u64)
+        .is_none_or(|end| end > size as u64)
+    {
+        return Err("a relocation lies outside of all segments"
+            .to_owned()
+            .into());
     }
     crate::interpret::access::write(base + place, bytes, value);
     Ok(())

@@ -31,7 +31,11 @@ fn find(file: &[u8], address: u64) -> Option<Vec<String>> {
         if let Some(place) = frame.location {
             let file = place.file.unwrap_or("?");
             let line = place.line.unwrap_or(0);
-            lines.push(format!("{file}:{line} {}", rustc_demangle::demangle(&name)).trim_end().to_owned());
+            lines.push(
+                format!("{file}:{line} {}", rustc_demangle::demangle(&name))
+                    .trim_end()
+                    .to_owned(),
+            );
         }
     }
     Some(lines)

@@ -225,7 +225,10 @@ impl View {
     #[cold]
     fn reload(&mut self) {
         let memory = memory();
-        let regions = memory.regions.read().unwrap_or_else(PoisonError::into_inner);
+        let regions = memory
+            .regions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         self.generation = memory.generation.load(Ordering::Acquire);
         self.regions = Arc::clone(&regions);
         self.size = 0;
@@ -233,14 +236,24 @@ impl View {
 
     #[cold]
     fn look_up(&mut self, address: u64, size: usize, write: bool) -> Result<(), &'static str> {
-        let at = self.regions.partition_point(|region| region.base <= address);
+        let at = self
+            .regions
+            .partition_point(|region| region.base <= address);
         // Locked regions may lie within others: the nearest that holds the address counts.
         let region = self.regions[..at]
             .iter()
             .rev()
             .take(8)
-            .find(|region| region.holds(address))
-            .ok_or("there is no memory that was allocated for agents")?;
+            .find(|region| region.holds(address));
+        let Some(region) = region else {
+            let end = |region: &Arc<Region>| region.base + region.size as u64;
+            let near = at > 0 && address - end(&self.regions[at - 1]) < 4096;
+            return Err(if near {
+                "it lies beyond the end of the allocation before"
+            } else {
+                "there is no memory that was allocated for agents"
+            });
+        };
         if region.access.load(Ordering::Acquire) & self.agent == 0 {
             return Err("the agent was given no access to this memory");
         }

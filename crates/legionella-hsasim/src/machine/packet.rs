@@ -96,7 +96,11 @@ impl Packet {
     /// Of a dispatch: items of a work-group in each dimension.
     pub fn group(&self) -> [u32; 3] {
         let word = self.second;
-        [word & 0xffff, word >> 16, half(self.words[0], false) & 0xffff]
+        [
+            word & 0xffff,
+            word >> 16,
+            half(self.words[0], false) & 0xffff,
+        ]
     }
 
     /// Of a dispatch: dimensions.
@@ -145,6 +149,11 @@ impl Packet {
 
     /// Of a wait for a value: signal, value, mask, condition.
     pub fn awaited(&self) -> (u64, i64, i64, u32) {
-        (self.words[0], self.words[1] as i64, self.words[2] as i64, half(self.words[3], false))
+        (
+            self.words[0],
+            self.words[1] as i64,
+            self.words[2] as i64,
+            half(self.words[3], false),
+        )
     }
 }

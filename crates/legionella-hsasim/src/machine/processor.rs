@@ -56,7 +56,10 @@ pub fn process(queue: &Arc<Queue>) {
             }),
         };
         if let Err(refused) = done {
-            queue.failed(refused.status, format!("packet {number} of a queue: {}", refused.why));
+            queue.failed(
+                refused.status,
+                format!("packet {number} of a queue: {}", refused.why),
+            );
             return;
         }
         slot.invalidate();
@@ -67,16 +70,28 @@ pub fn process(queue: &Arc<Queue>) {
 fn launch(queue: &Arc<Queue>, packet: Packet, number: u64) -> Result<(), Refused> {
     let loaded = kernel(packet.kernel(), queue.agent).ok_or_else(|| Refused {
         status: 0x1010,
-        why: format!("there is no kernel at {:#x} that is loaded for the agent", packet.kernel()),
+        why: format!(
+            "there is no kernel at {:#x} that is loaded for the agent",
+            packet.kernel()
+        ),
     })?;
     let copy = queue.copy(number);
     copy.write(&packet);
     let address = copy as *const _ as u64;
-    let dispatch = Arc::new(Dispatch::new(Arc::clone(queue), loaded, packet, address, number)?);
+    let dispatch = Arc::new(Dispatch::new(
+        Arc::clone(queue),
+        loaded,
+        packet,
+        address,
+        number,
+    )?);
     if let Some(mode) = dispatch.strange_mode() {
         return Err(Refused {
             status: 42,
-            why: format!("the kernel {} asks for the floating-point mode {mode:#x}", dispatch.kernel),
+            why: format!(
+                "the kernel {} asks for the floating-point mode {mode:#x}",
+                dispatch.kernel
+            ),
         });
     }
     queue.began(&dispatch);
@@ -99,7 +114,11 @@ fn barrier(queue: &Queue, packet: &Packet, all: bool) -> Result<(), Refused> {
         })
         .collect::<Result<_, _>>()?;
     let zero = |signal: &&signal::Signal| signal.value.load(Ordering::SeqCst) == 0;
-    while !(if all { signals.iter().all(zero) } else { signals.is_empty() || signals.iter().any(zero) }) {
+    while !(if all {
+        signals.iter().all(zero)
+    } else {
+        signals.is_empty() || signals.iter().any(zero)
+    }) {
         if queue.is_stopped() {
             return Ok(());
         }

@@ -116,7 +116,10 @@ fn queues() -> &'static RwLock<Vec<Arc<Queue>>> {
 /// The queue at an address.
 pub fn of(address: *const Shared) -> Option<Arc<Queue>> {
     let queues = queues().read().unwrap_or_else(PoisonError::into_inner);
-    queues.iter().find(|queue| queue.address() == address as u64).cloned()
+    queues
+        .iter()
+        .find(|queue| queue.address() == address as u64)
+        .cloned()
 }
 
 /// Code that is loaded, for the look-up of kernels.
@@ -151,10 +154,18 @@ impl Queue {
     ) -> Option<Arc<Queue>> {
         let packets = size as usize * SIZE;
         let everyone = u64::MAX;
-        let shared = memory().allocate(size_of::<Shared>(), Purpose::Control, everyone)?.cast::<Shared>();
-        let ring = memory().allocate(packets, Purpose::Control, everyone)?.cast::<Slot>();
-        let copies = memory().allocate(packets, Purpose::Control, everyone)?.cast::<Slot>();
-        let bell = memory().allocate(8, Purpose::Control, everyone)?.cast::<AtomicI64>();
+        let shared = memory()
+            .allocate(size_of::<Shared>(), Purpose::Control, everyone)?
+            .cast::<Shared>();
+        let ring = memory()
+            .allocate(packets, Purpose::Control, everyone)?
+            .cast::<Slot>();
+        let copies = memory()
+            .allocate(packets, Purpose::Control, everyone)?
+            .cast::<Slot>();
+        let bell = memory()
+            .allocate(8, Purpose::Control, everyone)?
+            .cast::<AtomicI64>();
         let doorbell = signal::create(DOORBELL, bell.as_ptr() as i64)?;
         for at in 0..size as usize {
             // SAFETY: the ring has so many slots, of zeros, which are valid slots.
@@ -176,7 +187,9 @@ impl Queue {
             fields.read_index_offset = std::mem::offset_of!(Shared, read_index) as u32;
             fields.properties = 1 << 1;
         }
-        doorbell.queue.store(shared.as_ptr() as u64, Ordering::Release);
+        doorbell
+            .queue
+            .store(shared.as_ptr() as u64, Ordering::Release);
         let queue = Arc::new(Queue {
             agent,
             shared,
@@ -197,7 +210,10 @@ impl Queue {
             .spawn(move || processor::process(&processed))
             .ok()?;
         *queue.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
-        queues().write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&queue));
+        queues()
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::clone(&queue));
         Some(queue)
     }
 
@@ -274,7 +290,9 @@ impl Queue {
     pub fn complete(&self, handle: u64, start: u64) {
         if let Some(signal) = signal::of(handle) {
             signal.start.store(start, Ordering::Relaxed);
-            signal.end.store(crate::interpret::scalar::clock(), Ordering::Relaxed);
+            signal
+                .end
+                .store(crate::interpret::scalar::clock(), Ordering::Relaxed);
             signal.change(|value| value.wrapping_sub(1));
         }
     }
@@ -307,13 +325,20 @@ impl Queue {
 
     /// What was said of the failure.
     pub fn report(&self) -> String {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.report
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Stops the queue and takes it from the list of all.
     pub fn destroy(self: &Arc<Queue>) {
         self.stop();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread
             && thread.thread().id() != std::thread::current().id()
         {
@@ -329,7 +354,12 @@ impl Drop for Queue {
     fn drop(&mut self) {
         signal::destroy(self.doorbell);
         let ring = self.shared().ring;
-        for base in [ring, self.copies.as_ptr() as u64, self.bell.as_ptr() as u64, self.address()] {
+        for base in [
+            ring,
+            self.copies.as_ptr() as u64,
+            self.bell.as_ptr() as u64,
+            self.address(),
+        ] {
             memory().remove(base, |purpose| purpose == Purpose::Control);
         }
     }

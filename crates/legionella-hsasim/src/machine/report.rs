@@ -19,7 +19,14 @@ pub fn status(fault: &Fault) -> u32 {
 }
 
 /// The text for a fault at a slot of code.
-pub fn text(loaded: &Loaded, kernel: &str, group: [u32; 3], wave: usize, slot: u32, fault: &Fault) -> String {
+pub fn text(
+    loaded: &Loaded,
+    kernel: &str,
+    group: [u32; 3],
+    wave: usize,
+    slot: u32,
+    fault: &Fault,
+) -> String {
     let address = loaded.code.address_of(slot);
     let kernel = kernel.strip_suffix(".kd").unwrap_or(kernel);
     let mut text = format!("kernel {kernel} on {}: {fault}", loaded.isa.name());
@@ -33,8 +40,15 @@ pub fn text(loaded: &Loaded, kernel: &str, group: [u32; 3], wave: usize, slot: u
     };
     let _ = write!(text, "\n  at {place}: {}", loaded.code.text(slot));
     let _ = write!(text, "\n  in work-group {group:?}, wave {wave}");
-    for (at, frame) in lines::frames(&loaded.file, address - loaded.base).iter().enumerate() {
-        let _ = write!(text, "\n  {}{frame}", if at == 0 { "" } else { "inlined into " });
+    for (at, frame) in lines::frames(&loaded.file, address - loaded.base)
+        .iter()
+        .enumerate()
+    {
+        let _ = write!(
+            text,
+            "\n  {}{frame}",
+            if at == 0 { "" } else { "inlined into " }
+        );
     }
     text
 }

@@ -50,8 +50,14 @@ pub fn create(kind: i64, value: i64) -> Option<&'static Signal> {
     let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
     if free.is_empty() {
         let size = SLAB * size_of::<Signal>();
-        let base = memory().allocate(size, Purpose::Control, u64::MAX)?.as_ptr() as u64;
-        free.extend((0..SLAB).rev().map(|at| base + (at * size_of::<Signal>()) as u64));
+        let base = memory()
+            .allocate(size, Purpose::Control, u64::MAX)?
+            .as_ptr() as u64;
+        free.extend(
+            (0..SLAB)
+                .rev()
+                .map(|at| base + (at * size_of::<Signal>()) as u64),
+        );
     }
     // SAFETY: slabs stay mapped, and all of a signal's fields are atomic and valid as zeros.
     let signal = unsafe { &*(free.pop()? as *const Signal) };
@@ -70,7 +76,7 @@ pub fn destroy(signal: &'static Signal) {
 
 /// The signal of a handle, if it is one.
 pub fn of(handle: u64) -> Option<&'static Signal> {
-    if handle == 0 || handle % 64 != 0 {
+    if handle == 0 || !handle.is_multiple_of(64) {
         return None;
     }
     // SAFETY: handles are addresses of signals, by the contract of the ABI's functions.
@@ -122,7 +128,9 @@ impl Signal {
                 std::hint::spin_loop();
                 continue;
             }
-            let left = limit.map_or(LOOK, |limit| limit.saturating_sub(start.elapsed()).min(LOOK));
+            let left = limit.map_or(LOOK, |limit| {
+                limit.saturating_sub(start.elapsed()).min(LOOK)
+            });
             sleep(&raw const self.value as u64, value as u32, left);
         }
     }

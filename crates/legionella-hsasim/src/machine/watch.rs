@@ -24,7 +24,9 @@ const LOOK: Duration = Duration::from_micros(50);
 impl Watch {
     fn start(name: &str) -> &'static Watch {
         let watch: &'static Watch = Box::leak(Box::default());
-        let started = std::thread::Builder::new().name(name.to_owned()).spawn(|| watch.run());
+        let started = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(|| watch.run());
         if started.is_err() {
             eprintln!("legionella-hsasim: no thread can be started for {name}");
         }
@@ -45,7 +47,10 @@ impl Watch {
 
     /// Adds a task.
     pub fn add(&self, task: Task) {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        self.tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(task);
         self.changed.notify_one();
     }
 
@@ -57,7 +62,9 @@ impl Watch {
                     break tasks.remove(at);
                 }
                 tasks = if tasks.is_empty() {
-                    self.changed.wait(tasks).unwrap_or_else(PoisonError::into_inner)
+                    self.changed
+                        .wait(tasks)
+                        .unwrap_or_else(PoisonError::into_inner)
                 } else {
                     self.changed
                         .wait_timeout(tasks, LOOK)

@@ -96,7 +96,12 @@ impl Worker {
                         drop(waiting);
                         let group = dispatch.begin(number, &mut self.waves);
                         let memory = View::new(1 << dispatch.loaded.agent);
-                        return Some(Begun { dispatch, number, group, memory });
+                        return Some(Begun {
+                            dispatch,
+                            number,
+                            group,
+                            memory,
+                        });
                     }
                     None => {
                         waiting.pop_front();
@@ -106,7 +111,10 @@ impl Worker {
             if !self.resident.is_empty() {
                 return None;
             }
-            waiting = pool.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting = pool
+                .changed
+                .wait(waiting)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -116,7 +124,10 @@ impl Worker {
                 self.end(begun);
                 return;
             }
-            match begun.group.turn(&begun.dispatch.loaded.code, &mut begun.memory) {
+            match begun
+                .group
+                .turn(&begun.dispatch.loaded.code, &mut begun.memory)
+            {
                 Ok(Progress::Turn) => {}
                 Ok(Progress::Ended) => {
                     self.end(begun);
@@ -134,9 +145,15 @@ impl Worker {
     }
 
     fn end(&mut self, begun: Begun) {
-        let Begun { dispatch, group, memory, .. } = begun;
+        let Begun {
+            dispatch,
+            group,
+            memory,
+            ..
+        } = begun;
         drop(memory);
-        self.waves.extend(group.waves.into_iter().take(64 - self.waves.len().min(64)));
+        self.waves
+            .extend(group.waves.into_iter().take(64 - self.waves.len().min(64)));
         if dispatch.stopped.load(Ordering::Acquire) {
             return;
         }

@@ -54,7 +54,11 @@ fn permute(a: u32, b: u32, selectors: u32) -> u32 {
 #[inline(always)]
 fn sign_bits(value: i32) -> u32 {
     let same = if value < 0 { !value } else { value } as u32;
-    if same == 0 { u32::MAX } else { same.leading_zeros() }
+    if same == 0 {
+        u32::MAX
+    } else {
+        same.leading_zeros()
+    }
 }
 
 super::operations! {

@@ -14,7 +14,12 @@ macro_rules! comparison {
             let mut mask = 0;
             for lane in 0..LANES {
                 // SAFETY: the sources have their types' registers, by the caller's promise.
-                let ($a, $b) = unsafe { (<$left as Lane>::get(a, lane), <$right as Lane>::get(b, lane)) };
+                let ($a, $b) = unsafe {
+                    (
+                        <$left as Lane>::get(a, lane),
+                        <$right as Lane>::get(b, lane),
+                    )
+                };
                 let holds: bool = $value;
                 mask |= u32::from(holds) << lane;
             }
@@ -75,10 +80,34 @@ fn class16(value: f16, mask: u32) -> bool {
     let magnitude = value.to_bits() & 0x7fff;
     let negative = value.is_sign_negative();
     let class = match magnitude {
-        0 => if negative { 5 } else { 6 },
-        1..0x400 => if negative { 4 } else { 7 },
-        0x400..0x7c00 => if negative { 3 } else { 8 },
-        0x7c00 => if negative { 2 } else { 9 },
+        0 => {
+            if negative {
+                5
+            } else {
+                6
+            }
+        }
+        1..0x400 => {
+            if negative {
+                4
+            } else {
+                7
+            }
+        }
+        0x400..0x7c00 => {
+            if negative {
+                3
+            } else {
+                8
+            }
+        }
+        0x7c00 => {
+            if negative {
+                2
+            } else {
+                9
+            }
+        }
         0x7c01..0x7e00 => 0,
         _ => 1,
     };
@@ -86,7 +115,11 @@ fn class16(value: f16, mask: u32) -> bool {
 }
 
 /// The comparison of a condition and a type, as mnemonics have them after `v_cmp_` or `v_cmpx_`.
-#[expect(clippy::nonminimal_bool, clippy::neg_cmp_op_on_partial_ord, reason = "as the ISA defines them")]
+#[expect(
+    clippy::neg_cmp_op_on_partial_ord,
+    clippy::double_comparisons,
+    reason = "as the ISA defines them"
+)]
 pub fn comparison(condition: &str, kind: &str) -> Option<&'static Comparison> {
     match (condition, kind) {
         ("class", "f16") => comparison!(F16, U32, |a, b| class16(a, b)),

@@ -6,13 +6,19 @@
 //! right for them as far as it corrects both.
 
 use super::value::{
-    div_fixup32, div_fixup64, div_scale32, div_scale64, exponent32, exponent64, flush, fraction32,
-    fraction64, fract32, fract64, ldexp32, ldexp64, max32, max64, med3, min32, min64,
-    unscale32, unscale64,
+    div_fixup32, div_fixup64, div_scale32, div_scale64, exponent32, exponent64, flush, fract32,
+    fract64, fraction32, fraction64, ldexp32, ldexp64, max32, max64, med3, min32, min64, unscale32,
+    unscale64,
 };
 use crate::lanes::{F32, F64, I32, U32};
 
 const JOINS: bool = false;
+
+/// A product and a sum, each rounded, without subnormal numbers (`v_mad_f32`).
+#[inline(always)]
+fn unfused(a: f32, b: f32, c: f32) -> f32 {
+    flush(flush(flush(a) * flush(b)) + flush(c))
+}
 
 super::operations! {
     "v_add_f32" (a: F32, b: F32) -> F32 = a + b;
@@ -26,6 +32,10 @@ super::operations! {
     "v_fmac_f32" (a: F32, b: F32, c: F32) -> F32 = a.mul_add(b, c);
     "v_fmaak_f32" (a: F32, b: F32, c: F32) -> F32 = a.mul_add(b, c);
     "v_fmamk_f32" (a: F32, b: F32, c: F32) -> F32 = a.mul_add(b, c);
+    "v_mad_f32" (a: F32, b: F32, c: F32) -> F32 = unfused(a, b, c);
+    "v_mac_f32" (a: F32, b: F32, c: F32) -> F32 = unfused(a, b, c);
+    "v_madak_f32" (a: F32, b: F32, c: F32) -> F32 = unfused(a, b, c);
+    "v_madmk_f32" (a: F32, b: F32, c: F32) -> F32 = unfused(a, b, c);
     "v_min_f32" (a: F32, b: F32) -> F32 = min32(a, b);
     "v_max_f32" (a: F32, b: F32) -> F32 = max32(a, b);
     "v_min3_f32" (a: F32, b: F32, c: F32) -> F32 = min32(min32(a, b), c);

@@ -3,7 +3,7 @@
 
 use half::f16;
 
-use super::value::{exponent32, flush, fraction32, fract32, max32, min32};
+use super::value::{exponent32, flush, fract32, fraction32, max32, min32};
 use crate::lanes::{F16, F32, I16, U32};
 
 const JOINS: bool = false;

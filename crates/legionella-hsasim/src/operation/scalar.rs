@@ -86,7 +86,11 @@ fn field(b: u64) -> (u32, u32) {
 fn field_u32(a: u64, b: u64) -> u64 {
     let (offset, width) = field(b);
     let shifted = (a as u32) >> (offset & 31);
-    u64::from(if width >= 32 { shifted } else { shifted & ((1 << width) - 1) })
+    u64::from(if width >= 32 {
+        shifted
+    } else {
+        shifted & ((1 << width) - 1)
+    })
 }
 
 fn field_i32(a: u64, b: u64) -> u64 {
@@ -102,7 +106,11 @@ fn field_i32(a: u64, b: u64) -> u64 {
 fn field_u64(a: u64, b: u64) -> u64 {
     let (offset, width) = field(b);
     let shifted = a >> offset;
-    if width >= 64 { shifted } else { shifted & ((1 << width) - 1) }
+    if width >= 64 {
+        shifted
+    } else {
+        shifted & ((1 << width) - 1)
+    }
 }
 
 fn field_i64(a: u64, b: u64) -> u64 {

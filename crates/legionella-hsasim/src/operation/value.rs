@@ -66,7 +66,11 @@ macro_rules! both {
         pub fn $fract(value: $float) -> $float {
             let below_one = <$float>::from_bits((1.0 as $float).to_bits() - 1);
             let fraction = value - value.floor();
-            if fraction > below_one { below_one } else { fraction }
+            if fraction > below_one {
+                below_one
+            } else {
+                fraction
+            }
         }
 
         /// Whether the class of a value is among those of a mask (`v_cmp_class`).
@@ -75,10 +79,34 @@ macro_rules! both {
             let negative = value.is_sign_negative();
             let class = match value.classify() {
                 std::num::FpCategory::Nan => u32::from(!$signals(value)),
-                std::num::FpCategory::Infinite => if negative { 2 } else { 9 },
-                std::num::FpCategory::Normal => if negative { 3 } else { 8 },
-                std::num::FpCategory::Subnormal => if negative { 4 } else { 7 },
-                std::num::FpCategory::Zero => if negative { 5 } else { 6 },
+                std::num::FpCategory::Infinite => {
+                    if negative {
+                        2
+                    } else {
+                        9
+                    }
+                }
+                std::num::FpCategory::Normal => {
+                    if negative {
+                        3
+                    } else {
+                        8
+                    }
+                }
+                std::num::FpCategory::Subnormal => {
+                    if negative {
+                        4
+                    } else {
+                        7
+                    }
+                }
+                std::num::FpCategory::Zero => {
+                    if negative {
+                        5
+                    } else {
+                        6
+                    }
+                }
             };
             (mask >> class) & 1 != 0
         }
@@ -154,7 +182,14 @@ macro_rules! both {
             if numerator == 0.0 || denominator == 0.0 {
                 (<$float>::NAN, false)
             } else if $biased(numerator) - $biased(denominator) >= $far {
-                (if is_denominator { $ldexp(which, $by) } else { which }, true)
+                (
+                    if is_denominator {
+                        $ldexp(which, $by)
+                    } else {
+                        which
+                    },
+                    true,
+                )
             } else if denominator.is_subnormal() {
                 ($ldexp(which, $by), false)
             } else {
@@ -162,11 +197,25 @@ macro_rules! both {
                 let quotient = (numerator / denominator).abs() < <$float>::MIN_POSITIVE
                     && denominator.is_finite();
                 if reciprocal && quotient {
-                    (if is_denominator { $ldexp(which, -$by) } else { which }, true)
+                    (
+                        if is_denominator {
+                            $ldexp(which, -$by)
+                        } else {
+                            which
+                        },
+                        true,
+                    )
                 } else if reciprocal {
                     ($ldexp(which, -$by), false)
                 } else if quotient {
-                    (if is_numerator { $ldexp(which, $by) } else { which }, true)
+                    (
+                        if is_numerator {
+                            $ldexp(which, $by)
+                        } else {
+                            which
+                        },
+                        true,
+                    )
                 } else if $biased(numerator) <= $tiny {
                     ($ldexp(which, $by), false)
                 } else {
@@ -210,6 +259,12 @@ pub fn ldexp64(value: f64, power: i32) -> f64 {
     value * two_to(power)
 }
 
+/// Limited to the range from 0 to 1; 0 of a NaN (mode DX10_CLAMP).
+#[inline(always)]
+pub fn saturate(value: f64) -> f64 {
+    if value > 0.0 { value.min(1.0) } else { 0.0 }
+}
+
 /// The median of three; of a NaN, the smallest.
 #[inline(always)]
 pub fn med3(a: f32, b: f32, c: f32) -> f32 {
@@ -228,28 +283,35 @@ pub fn med3(a: f32, b: f32, c: f32) -> f32 {
 
 /// Defines `v_div_fmas` where the lane's bit is set.
 macro_rules! unscaled {
-    ($name:ident, $odd:ident, $float:ty, $biased:ident, $bias:literal, $by:literal, $ldexp:ident) => {
-        /// `a * b + c`, rounded to the neighbour with an odd significand where it is not exact, so
-        /// that rounding once more to fewer bits gives what rounding once would.
+    ($name:ident, $down:ident, $float:ty, $bits:ty, $biased:ident, $bias:literal, $mantissa:literal,
+     $by:literal, $ldexp:ident) => {
+        /// `(a * b + c)` scaled down, rounded once.
         #[inline(always)]
-        fn $odd(a: $float, b: $float, c: $float) -> $float {
+        fn $down(a: $float, b: $float, c: $float) -> $float {
             let rounded = a.mul_add(b, c);
-            if !rounded.is_finite() {
-                return rounded;
+            if $biased(rounded) > $by || rounded == 0.0 || !rounded.is_finite() {
+                return $ldexp(rounded, -$by);
             }
+            // The result is subnormal: its bits are rounded by what is shifted out, and by what
+            // rounding the sum has left out.
             let product = a * b;
             let product_error = a.mul_add(b, -product);
             let sum = product + c;
             let part = sum - product;
             let sum_error = (product - (sum - part)) + (c - part);
-            let error = (sum - rounded) + (sum_error + product_error);
-            if error == 0.0 || rounded.to_bits() & 1 == 1 {
-                rounded
-            } else if error > 0.0 {
-                rounded.next_up()
-            } else {
-                rounded.next_down()
+            let error = ((sum - rounded) + (sum_error + product_error)) * rounded.signum();
+            let one: $bits = 1;
+            let significand = (rounded.to_bits() & ((one << $mantissa) - 1)) | (one << $mantissa);
+            let shift = ($by + 1 - $biased(rounded)) as u32;
+            if shift > $mantissa + 1 {
+                return (0.0 as $float).copysign(rounded);
             }
+            let kept = significand >> shift;
+            let left = significand & ((one << shift) - 1);
+            let tie = one << (shift - 1);
+            let up =
+                left > tie || (left == tie && (error > 0.0 || (error == 0.0 && kept & 1 == 1)));
+            <$float>::from_bits(kept + <$bits>::from(up)).copysign(rounded)
         }
 
         /// `v_div_fmas` of a lane whose bit is set: a sum scaled back from `v_div_scale`, rounded once.
@@ -258,11 +320,13 @@ macro_rules! unscaled {
             if $biased(c) > $bias {
                 $ldexp(a.mul_add(b, c), $by)
             } else {
-                $ldexp($odd(a, b, c), -$by)
+                $down(a, b, c)
             }
         }
     };
 }
 
-unscaled!(unscale32, odd32, f32, biased32, 127, 64, ldexp32);
-unscaled!(unscale64, odd64, f64, biased64, 1023, 128, ldexp64);
+unscaled!(unscale32, down32, f32, u32, biased32, 127, 23, 64, ldexp32);
+unscaled!(
+    unscale64, down64, f64, u64, biased64, 1023, 52, 128, ldexp64
+);

@@ -15,10 +15,20 @@ fn library() -> &'static Library {
         let path = llvm::find().unwrap();
         // SAFETY: LLVM's initialisers only register options.
         let library = unsafe { Library::new(path).unwrap() };
-        for part in ["TargetInfo", "Target", "TargetMC", "AsmParser", "AsmPrinter"] {
+        for part in [
+            "TargetInfo",
+            "Target",
+            "TargetMC",
+            "AsmParser",
+            "AsmPrinter",
+        ] {
             let name = format!("LLVMInitializeAMDGPU{part}");
             // SAFETY: the function takes and gives nothing.
-            unsafe { library.get::<unsafe extern "C" fn()>(name.as_bytes()).unwrap()() };
+            unsafe {
+                library
+                    .get::<unsafe extern "C" fn()>(name.as_bytes())
+                    .unwrap()()
+            };
         }
         library
     })
@@ -50,34 +60,48 @@ fn compile(processor: &str, text: &str, ir: bool) -> Vec<u8> {
         let mut message: *mut c_char = std::ptr::null_mut();
         let said = |message: *mut c_char| CStr::from_ptr(message).to_string_lossy().into_owned();
         let module = if ir {
-            let buffer = function::<unsafe extern "C" fn(*const c_char, usize, *const c_char) -> Handle>(
-                "LLVMCreateMemoryBufferWithMemoryRangeCopy",
-            )(text.as_ptr().cast(), text.len(), c"test".as_ptr());
+            let buffer =
+                function::<unsafe extern "C" fn(*const c_char, usize, *const c_char) -> Handle>(
+                    "LLVMCreateMemoryBufferWithMemoryRangeCopy",
+                )(text.as_ptr().cast(), text.len(), c"test".as_ptr());
             let mut module: Handle = std::ptr::null_mut();
-            let failed = function::<unsafe extern "C" fn(Handle, Handle, *mut Handle, *mut *mut c_char) -> c_int>(
-                "LLVMParseIRInContext",
-            )(context, buffer, &mut module, &mut message);
+            let failed = function::<
+                unsafe extern "C" fn(Handle, Handle, *mut Handle, *mut *mut c_char) -> c_int,
+            >("LLVMParseIRInContext")(
+                context, buffer, &mut module, &mut message
+            );
             assert_eq!(failed, 0, "{}", said(message));
             module
         } else {
             let module = function::<unsafe extern "C" fn(*const c_char, Handle) -> Handle>(
                 "LLVMModuleCreateWithNameInContext",
             )(c"test".as_ptr(), context);
-            function::<unsafe extern "C" fn(Handle, *const c_char, usize)>("LLVMSetModuleInlineAsm2")(
-                module,
-                text.as_ptr().cast(),
-                text.len(),
-            );
+            function::<unsafe extern "C" fn(Handle, *const c_char, usize)>(
+                "LLVMSetModuleInlineAsm2",
+            )(module, text.as_ptr().cast(), text.len());
             module
         };
-        function::<unsafe extern "C" fn(Handle, *const c_char)>("LLVMSetTarget")(module, llvm::TRIPLE.as_ptr());
+        function::<unsafe extern "C" fn(Handle, *const c_char)>("LLVMSetTarget")(
+            module,
+            llvm::TRIPLE.as_ptr(),
+        );
         let mut target: Handle = std::ptr::null_mut();
-        let failed = function::<unsafe extern "C" fn(*const c_char, *mut Handle, *mut *mut c_char) -> c_int>(
-            "LLVMGetTargetFromTriple",
-        )(llvm::TRIPLE.as_ptr(), &mut target, &mut message);
+        let failed = function::<
+            unsafe extern "C" fn(*const c_char, *mut Handle, *mut *mut c_char) -> c_int,
+        >("LLVMGetTargetFromTriple")(
+            llvm::TRIPLE.as_ptr(), &mut target, &mut message
+        );
         assert_eq!(failed, 0, "{}", said(message));
         let machine = function::<
-            unsafe extern "C" fn(Handle, *const c_char, *const c_char, *const c_char, c_int, c_int, c_int) -> Handle,
+            unsafe extern "C" fn(
+                Handle,
+                *const c_char,
+                *const c_char,
+                *const c_char,
+                c_int,
+                c_int,
+                c_int,
+            ) -> Handle,
         >("LLVMCreateTargetMachine")(
             target,
             llvm::TRIPLE.as_ptr(),
@@ -88,12 +112,15 @@ fn compile(processor: &str, text: &str, ir: bool) -> Vec<u8> {
             0,
         );
         let mut buffer: Handle = std::ptr::null_mut();
-        let failed = function::<unsafe extern "C" fn(Handle, Handle, c_int, *mut *mut c_char, *mut Handle) -> c_int>(
-            "LLVMTargetMachineEmitToMemoryBuffer",
-        )(machine, module, 1, &mut message, &mut buffer);
+        let failed = function::<
+            unsafe extern "C" fn(Handle, Handle, c_int, *mut *mut c_char, *mut Handle) -> c_int,
+        >("LLVMTargetMachineEmitToMemoryBuffer")(
+            machine, module, 1, &mut message, &mut buffer
+        );
         assert_eq!(failed, 0, "{}", said(message));
         assert!(mistakes.is_empty(), "{mistakes}\n{text}");
-        let start = function::<unsafe extern "C" fn(Handle) -> *const u8>("LLVMGetBufferStart")(buffer);
+        let start =
+            function::<unsafe extern "C" fn(Handle) -> *const u8>("LLVMGetBufferStart")(buffer);
         let size = function::<unsafe extern "C" fn(Handle) -> usize>("LLVMGetBufferSize")(buffer);
         let bytes = std::slice::from_raw_parts(start, size).to_vec();
         function::<unsafe extern "C" fn(Handle)>("LLVMDisposeMemoryBuffer")(buffer);
@@ -104,11 +131,19 @@ fn compile(processor: &str, text: &str, ir: bool) -> Vec<u8> {
     }
 }
 
-/// Adds what LLVM complains of.
+/// Adds what LLVM says is wrong.
 extern "C" fn note(diagnostic: Handle, mistakes: *mut String) {
     // SAFETY: LLVM passes a diagnostic and the pointer that it was given with the handler.
     unsafe {
-        let text = function::<unsafe extern "C" fn(Handle) -> *mut c_char>("LLVMGetDiagInfoDescription")(diagnostic);
+        let severity = function::<unsafe extern "C" fn(Handle) -> c_int>("LLVMGetDiagInfoSeverity")(
+            diagnostic,
+        );
+        if severity != 0 {
+            return;
+        }
+        let text = function::<unsafe extern "C" fn(Handle) -> *mut c_char>(
+            "LLVMGetDiagInfoDescription",
+        )(diagnostic);
         (*mistakes).push_str(&CStr::from_ptr(text).to_string_lossy());
     }
 }
@@ -118,14 +153,22 @@ extern "C" fn note(diagnostic: Handle, mistakes: *mut String) {
 pub fn assemble(processor: &str, text: &str) -> Vec<u8> {
     let object = compile(processor, text, false);
     let file = object::File::parse(&*object).unwrap();
-    file.section_by_name(".text").unwrap().data().unwrap().to_vec()
+    file.section_by_name(".text")
+        .unwrap()
+        .data()
+        .unwrap()
+        .to_vec()
 }
 
 /// The code object of LLVM's IR, or of assembly with its directives.
 #[allow(dead_code, reason = "each test program uses its part")]
 pub fn code_object(processor: &str, text: &str, ir: bool) -> Vec<u8> {
     let object = compile(processor, text, ir);
-    let folder = std::env::temp_dir().join(format!("hsasim-{}-{:?}", std::process::id(), std::thread::current().id()));
+    let folder = std::env::temp_dir().join(format!(
+        "hsasim-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
     std::fs::create_dir_all(&folder).unwrap();
     let (input, output) = (folder.join("kernel.o"), folder.join("kernel.hsaco"));
     std::fs::write(&input, object).unwrap();

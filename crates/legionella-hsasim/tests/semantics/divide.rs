@@ -58,8 +58,24 @@ fn same64(a: f64, b: f64) -> bool {
 
 /// Values at the ends of every range.
 const CORNERS: [f32; 18] = [
-    0.0, -0.0, 1.0, -1.0, 3.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN_POSITIVE,
-    1.0e-45, 1.1e-38, 1.0e-40, 8.5e37, 1.8e38, 2.9e-39, 0.333_333_34, 16_777_217.0,
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    3.0,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    f32::NAN,
+    f32::MAX,
+    f32::MIN_POSITIVE,
+    1.0e-45,
+    1.1e-38,
+    1.0e-40,
+    8.5e37,
+    1.8e38,
+    2.9e-39,
+    0.333_333_34,
+    16_777_217.0,
 ];
 
 #[test]
@@ -84,10 +100,13 @@ fn quotients_of_f32_are_rounded_correctly() {
                 .with(1, |lane| values[lane].0.to_bits())
                 .with(2, |lane| values[lane].1.to_bits())
                 .run(&text);
-            for lane in 0..isa.wave() {
-                let (a, b) = values[lane];
+            for (lane, &(a, b)) in values.iter().enumerate().take(isa.wave()) {
                 let quotient = f32::from_bits(machine.lane(0, lane));
-                assert!(same32(quotient, a / b), "{a:e} / {b:e} = {:e}, not {quotient:e}", a / b);
+                assert!(
+                    same32(quotient, a / b),
+                    "{a:e} / {b:e} = {:e}, not {quotient:e}",
+                    a / b
+                );
             }
         }
     }
@@ -99,8 +118,20 @@ fn quotients_of_f64_are_rounded_correctly() {
         let text = text(isa, DOUBLE);
         let mut state = 2;
         let corners = [
-            0.0, -0.0, 1.0, -3.0, f64::INFINITY, f64::NAN, f64::MAX, f64::MIN_POSITIVE, 5e-324, 1e-310, 1e308,
-            2.3e-308, 1.0 / 3.0, 4.5e307,
+            0.0,
+            -0.0,
+            1.0,
+            -3.0,
+            f64::INFINITY,
+            f64::NAN,
+            f64::MAX,
+            f64::MIN_POSITIVE,
+            5e-324,
+            1e-310,
+            1e308,
+            2.3e-308,
+            1.0 / 3.0,
+            4.5e307,
         ];
         for round in 0..400 {
             let corner = |lane: usize| corners[(round + lane * 5) % corners.len()];
@@ -114,18 +145,23 @@ fn quotients_of_f64_are_rounded_correctly() {
                     }
                 })
                 .collect();
-            let word = |value: f64, upper: bool| (value.to_bits() >> if upper { 32 } else { 0 }) as u32;
+            let word =
+                |value: f64, upper: bool| (value.to_bits() >> if upper { 32 } else { 0 }) as u32;
             let machine = Machine::new(isa)
                 .with(2, |lane| word(values[lane].0, false))
                 .with(3, |lane| word(values[lane].0, true))
                 .with(4, |lane| word(values[lane].1, false))
                 .with(5, |lane| word(values[lane].1, true))
                 .run(&text);
-            for lane in 0..isa.wave() {
-                let (a, b) = values[lane];
-                let bits = u64::from(machine.lane(0, lane)) | (u64::from(machine.lane(1, lane)) << 32);
+            for (lane, &(a, b)) in values.iter().enumerate().take(isa.wave()) {
+                let bits =
+                    u64::from(machine.lane(0, lane)) | (u64::from(machine.lane(1, lane)) << 32);
                 let quotient = f64::from_bits(bits);
-                assert!(same64(quotient, a / b), "{a:e} / {b:e} = {:e}, not {quotient:e}", a / b);
+                assert!(
+                    same64(quotient, a / b),
+                    "{a:e} / {b:e} = {:e}, not {quotient:e}",
+                    a / b
+                );
             }
         }
     }

@@ -21,21 +21,48 @@ fn sums_and_products() {
     for isa in [Gfx1100, Gfx942] {
         assert_eq!(of(isa, "v_add_f32 v0, v1, v2", &[f(1.5), f(2.25)]), f(3.75));
         assert_eq!(of(isa, "v_sub_f32 v0, v1, v2", &[f(1.0), f(3.0)]), f(-2.0));
-        assert_eq!(of(isa, "v_subrev_f32 v0, v1, v2", &[f(1.0), f(3.0)]), f(2.0));
+        assert_eq!(
+            of(isa, "v_subrev_f32 v0, v1, v2", &[f(1.0), f(3.0)]),
+            f(2.0)
+        );
         // To nearest, ties to even: 2^24 + 1.
-        assert_eq!(of(isa, "v_add_f32 v0, v1, v2", &[f(16_777_216.0), f(1.0)]), f(16_777_216.0));
+        assert_eq!(
+            of(isa, "v_add_f32 v0, v1, v2", &[f(16_777_216.0), f(1.0)]),
+            f(16_777_216.0)
+        );
         // Subnormal numbers stay.
         assert_eq!(of(isa, "v_add_f32 v0, v1, v2", &[TINY, TINY]), 2);
-        assert_eq!(of(isa, "v_mul_f32 v0, v1, v2", &[0x0080_0000, f(0.5)]), 0x0040_0000);
+        assert_eq!(
+            of(isa, "v_mul_f32 v0, v1, v2", &[0x0080_0000, f(0.5)]),
+            0x0040_0000
+        );
         assert_eq!(of(isa, "v_add_f32 v0, v1, v2", &[QUIET, f(1.0)]), QUIET);
         // Constants and modifiers.
-        assert_eq!(of(isa, "v_add_f32 v0, -v1, |v2|", &[f(1.0), f(-3.0)]), f(2.0));
+        assert_eq!(
+            of(isa, "v_add_f32 v0, -v1, |v2|", &[f(1.0), f(-3.0)]),
+            f(2.0)
+        );
         assert_eq!(of(isa, "v_mul_f32 v0, 0.5, v1", &[f(3.0)]), f(1.5));
-        assert_eq!(of(isa, "v_mul_f32 v0, 0x40490fdb, v1", &[f(1.0)]), 0x4049_0fdb);
-        assert_eq!(of(isa, "v_add_f32 v0, v1, v2 mul:4", &[f(1.0), f(2.0)]), f(12.0));
-        assert_eq!(of(isa, "v_add_f32 v0, v1, v2 div:2", &[f(1.0), f(2.0)]), f(1.5));
-        assert_eq!(of(isa, "v_add_f32 v0, v1, v2 clamp", &[f(1.0), f(2.0)]), f(1.0));
-        assert_eq!(of(isa, "v_add_f32 v0, v1, v2 clamp", &[f(-1.0), f(-2.0)]), 0);
+        assert_eq!(
+            of(isa, "v_mul_f32 v0, 0x40490fdb, v1", &[f(1.0)]),
+            0x4049_0fdb
+        );
+        assert_eq!(
+            of(isa, "v_add_f32 v0, v1, v2 mul:4", &[f(1.0), f(2.0)]),
+            f(12.0)
+        );
+        assert_eq!(
+            of(isa, "v_add_f32 v0, v1, v2 div:2", &[f(1.0), f(2.0)]),
+            f(1.5)
+        );
+        assert_eq!(
+            of(isa, "v_add_f32 v0, v1, v2 clamp", &[f(1.0), f(2.0)]),
+            f(1.0)
+        );
+        assert_eq!(
+            of(isa, "v_add_f32 v0, v1, v2 clamp", &[f(-1.0), f(-2.0)]),
+            0
+        );
         assert_eq!(of(isa, "v_add_f32 v0, v1, v2 clamp", &[QUIET, f(2.0)]), 0);
     }
 }
@@ -52,8 +79,22 @@ fn fused_sums_round_once() {
         let machine = Machine::new(isa).v(0, f(10.0)).v(1, f(2.0)).v(2, f(3.0));
         assert_eq!(machine.run("v_fmac_f32 v0, v1, v2").get(0), f(16.0));
     }
-    assert_eq!(of(Gfx1100, "v_fmaak_f32 v0, v1, v2, 0x40000000", &[f(3.0), f(5.0)]), f(17.0));
-    assert_eq!(of(Gfx1100, "v_fmamk_f32 v0, v1, 0x40000000, v2", &[f(3.0), f(5.0)]), f(11.0));
+    assert_eq!(
+        of(
+            Gfx1100,
+            "v_fmaak_f32 v0, v1, v2, 0x40000000",
+            &[f(3.0), f(5.0)]
+        ),
+        f(17.0)
+    );
+    assert_eq!(
+        of(
+            Gfx1100,
+            "v_fmamk_f32 v0, v1, 0x40000000, v2",
+            &[f(3.0), f(5.0)]
+        ),
+        f(11.0)
+    );
 }
 
 #[test]
@@ -68,9 +109,18 @@ fn smaller_and_larger() {
         assert_eq!(min(QUIET, f(2.0)), f(2.0));
         assert_eq!(max(f(2.0), QUIET), f(2.0));
         assert_eq!(min(SIGNALLING, f(2.0)), SIGNALLING | 0x40_0000);
-        assert_eq!(of(isa, "v_med3_f32 v0, v1, v2, v3", &[f(3.0), f(1.0), f(2.0)]), f(2.0));
-        assert_eq!(of(isa, "v_max3_f32 v0, v1, v2, v3", &[f(3.0), f(1.0), f(2.0)]), f(3.0));
-        assert_eq!(of64(isa, "v_min_f64 v[0:1], v[2:3], v[4:5]", &[d(-0.0), d(0.0)]), d(-0.0));
+        assert_eq!(
+            of(isa, "v_med3_f32 v0, v1, v2, v3", &[f(3.0), f(1.0), f(2.0)]),
+            f(2.0)
+        );
+        assert_eq!(
+            of(isa, "v_max3_f32 v0, v1, v2, v3", &[f(3.0), f(1.0), f(2.0)]),
+            f(3.0)
+        );
+        assert_eq!(
+            of64(isa, "v_min_f64 v[0:1], v[2:3], v[4:5]", &[d(-0.0), d(0.0)]),
+            d(-0.0)
+        );
     }
 }
 
@@ -106,28 +156,57 @@ fn roundings() {
             ("v_frexp_mant_f32", f32::from_bits(1), 0.5),
             ("v_frexp_mant_f32", f32::INFINITY, f32::INFINITY),
         ] {
-            assert_eq!(of(isa, &format!("{name} v0, v1"), &[f(value)]), f(result), "{name} {value}");
+            assert_eq!(
+                of(isa, &format!("{name} v0, v1"), &[f(value)]),
+                f(result),
+                "{name} {value}"
+            );
         }
         assert_eq!(of(isa, "v_frexp_exp_i32_f32 v0, v1", &[f(6.0)]), 3);
         assert_eq!(of(isa, "v_frexp_exp_i32_f32 v0, v1", &[TINY]) as i32, -148);
-        assert_eq!(of(isa, "v_frexp_exp_i32_f32 v0, v1", &[f(f32::INFINITY)]), 0);
+        assert_eq!(
+            of(isa, "v_frexp_exp_i32_f32 v0, v1", &[f(f32::INFINITY)]),
+            0
+        );
         assert_eq!(of(isa, "v_ldexp_f32 v0, v1, v2", &[f(1.5), 3]), f(12.0));
-        assert_eq!(of(isa, "v_ldexp_f32 v0, v1, v2", &[f(1.5), (-149i32) as u32]), 2);
-        assert_eq!(of(isa, "v_ldexp_f32 v0, v1, v2", &[f(1.0), 1000]), f(f32::INFINITY));
+        assert_eq!(
+            of(isa, "v_ldexp_f32 v0, v1, v2", &[f(1.5), (-149i32) as u32]),
+            2
+        );
+        assert_eq!(
+            of(isa, "v_ldexp_f32 v0, v1, v2", &[f(1.0), 1000]),
+            f(f32::INFINITY)
+        );
     }
 }
 
 #[test]
 fn doubles() {
     for isa in [Gfx1100, Gfx942] {
-        assert_eq!(of64(isa, "v_add_f64 v[0:1], v[2:3], v[4:5]", &[d(0.1), d(0.2)]), d(0.1 + 0.2));
-        assert_eq!(of64(isa, "v_mul_f64 v[0:1], v[2:3], -v[4:5]", &[d(0.1), d(0.2)]), d(-(0.1 * 0.2)));
-        if isa == Gfx1100 {
-            assert_eq!(of64(isa, "v_add_f64 v[0:1], v[2:3], 100.0", &[d(1.0)]), d(101.0));
-        }
-        assert_eq!(of64(isa, "v_add_f64 v[0:1], v[2:3], 0.5", &[d(1.0)]), d(1.5));
         assert_eq!(
-            of64(isa, "v_fma_f64 v[0:1], v[2:3], v[4:5], v[6:7]", &[d(0.1), d(10.0), d(-1.0)]),
+            of64(isa, "v_add_f64 v[0:1], v[2:3], v[4:5]", &[d(0.1), d(0.2)]),
+            d(0.1 + 0.2)
+        );
+        assert_eq!(
+            of64(isa, "v_mul_f64 v[0:1], v[2:3], -v[4:5]", &[d(0.1), d(0.2)]),
+            d(-(0.1 * 0.2))
+        );
+        if isa == Gfx1100 {
+            assert_eq!(
+                of64(isa, "v_add_f64 v[0:1], v[2:3], 100.0", &[d(1.0)]),
+                d(101.0)
+            );
+        }
+        assert_eq!(
+            of64(isa, "v_add_f64 v[0:1], v[2:3], 0.5", &[d(1.0)]),
+            d(1.5)
+        );
+        assert_eq!(
+            of64(
+                isa,
+                "v_fma_f64 v[0:1], v[2:3], v[4:5], v[6:7]",
+                &[d(0.1), d(10.0), d(-1.0)]
+            ),
             d(0.1f64.mul_add(10.0, -1.0))
         );
         let ldexp = |value, power: i32| {
@@ -148,7 +227,14 @@ fn doubles() {
 
 #[test]
 fn comparisons() {
-    let mask = |text: &str, a, b| Machine::rdna().v(1, a).v(2, b).exec(0xf0).run(text).scalar(4);
+    let mask = |text: &str, a, b| {
+        Machine::rdna()
+            .v(1, a)
+            .v(2, b)
+            .exec(0xf0)
+            .run(text)
+            .scalar(4)
+    };
     assert_eq!(mask("v_cmp_lt_f32 s4, v1, v2", f(1.0), f(2.0)), 0xf0);
     assert_eq!(mask("v_cmp_lt_f32 s4, v1, v2", QUIET, f(2.0)), 0);
     assert_eq!(mask("v_cmp_nge_f32 s4, v1, v2", QUIET, f(2.0)), 0xf0);
@@ -172,17 +258,38 @@ fn comparisons() {
         (f(1.0), 8),
         (f(f32::INFINITY), 9),
     ] {
-        assert_eq!(mask("v_cmp_class_f32 s4, v1, v2", value, 1 << bit), 0xf0, "{bit}");
-        assert_eq!(mask("v_cmp_class_f32 s4, v1, v2", value, 0x3ff & !(1 << bit)), 0, "{bit}");
+        assert_eq!(
+            mask("v_cmp_class_f32 s4, v1, v2", value, 1 << bit),
+            0xf0,
+            "{bit}"
+        );
+        assert_eq!(
+            mask("v_cmp_class_f32 s4, v1, v2", value, 0x3ff & !(1 << bit)),
+            0,
+            "{bit}"
+        );
     }
     // Waves of 64 have masks of 64 bits; `v_cmpx` writes the execution mask too.
-    let machine = Machine::cdna().with(1, |lane| lane as u32).run("v_cmp_gt_u32 s[4:5], 40, v1");
+    let machine = Machine::cdna()
+        .with(1, |lane| lane as u32)
+        .run("v_cmp_gt_u32 s[4:5], 40, v1");
     assert_eq!(machine.scalar64(4), (1 << 40) - 1);
-    let machine = Machine::cdna().with(1, |lane| lane as u32).run("v_cmpx_gt_u32 s[4:5], 40, v1");
-    assert_eq!((machine.scalar64(4), machine.scalar64(126)), ((1 << 40) - 1, (1 << 40) - 1));
-    let machine = Machine::rdna().with(1, |lane| lane as u32).exec(0xff).run("v_cmpx_gt_u32 4, v1");
+    let machine = Machine::cdna()
+        .with(1, |lane| lane as u32)
+        .run("v_cmpx_gt_u32 s[4:5], 40, v1");
+    assert_eq!(
+        (machine.scalar64(4), machine.scalar64(126)),
+        ((1 << 40) - 1, (1 << 40) - 1)
+    );
+    let machine = Machine::rdna()
+        .with(1, |lane| lane as u32)
+        .exec(0xff)
+        .run("v_cmpx_gt_u32 4, v1");
     assert_eq!(machine.scalar(126), 15);
     // The source may be the destination, of both halves.
-    let machine = Machine::cdna().s64(4, 40).with(1, |lane| lane as u32).run("v_cmp_gt_u32 s[4:5], s4, v1");
+    let machine = Machine::cdna()
+        .s64(4, 40)
+        .with(1, |lane| lane as u32)
+        .run("v_cmp_gt_u32 s[4:5], s4, v1");
     assert_eq!(machine.scalar64(4), (1 << 40) - 1);
 }

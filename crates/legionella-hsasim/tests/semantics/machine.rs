@@ -27,10 +27,14 @@ fn decoded(isa: Isa, text: &str) -> &'static Code {
     static CODES: OnceLock<Mutex<HashMap<(&'static str, String), &'static Code>>> = OnceLock::new();
     let codes = CODES.get_or_init(Mutex::default);
     let mut codes = codes.lock().unwrap_or_else(PoisonError::into_inner);
-    codes.entry((isa.name(), text.to_owned())).or_insert_with(|| {
-        let bytes = assemble(isa.name(), &format!("{text}\ns_endpgm\n"));
-        Box::leak(Box::new(Code::decode(isa, isa.wave(), &bytes, 0x1000).unwrap()))
-    })
+    codes
+        .entry((isa.name(), text.to_owned()))
+        .or_insert_with(|| {
+            let bytes = assemble(isa.name(), &format!("{text}\ns_endpgm\n"));
+            Box::leak(Box::new(
+                Code::decode(isa, isa.wave(), &bytes, 0x1000).unwrap(),
+            ))
+        })
 }
 
 impl Machine {
@@ -38,7 +42,11 @@ impl Machine {
     pub fn new(isa: Isa) -> Machine {
         let mut wave = Wave::new(isa.wave() / LANES, isa.vector_registers(), 256, 0);
         wave.set_mask(126, u64::MAX);
-        Machine { isa, wave, local: Bytes::new(1024) }
+        Machine {
+            isa,
+            wave,
+            local: Bytes::new(1024),
+        }
     }
 
     /// RDNA 3, waves of 32.
@@ -59,7 +67,8 @@ impl Machine {
 
     /// Two vector registers.
     pub fn v64(self, number: u16, value: u64) -> Machine {
-        self.v(number, value as u32).v(number + 1, (value >> 32) as u32)
+        self.v(number, value as u32)
+            .v(number + 1, (value >> 32) as u32)
     }
 
     /// A vector register, by lane.
@@ -87,7 +96,8 @@ impl Machine {
 
     /// Two scalar registers.
     pub fn s64(self, number: u16, value: u64) -> Machine {
-        self.s(number, value as u32).s(number + 1, (value >> 32) as u32)
+        self.s(number, value as u32)
+            .s(number + 1, (value >> 32) as u32)
     }
 
     /// The execution mask.
@@ -106,7 +116,9 @@ impl Machine {
             counts_stores: self.isa.counts_stores(),
             buffer_scale: 64,
         };
-        let halves = Halves { keep: self.isa.keeps_halves() };
+        let halves = Halves {
+            keep: self.isa.keeps_halves(),
+        };
         self.wave.slot = 0;
         match run(&mut self.wave, code, &mut reach, halves, 100_000)? {
             Stop::End => Ok(self),
@@ -117,7 +129,8 @@ impl Machine {
     /// Executes the text, which has to go well.
     #[track_caller]
     pub fn run(self, text: &str) -> Machine {
-        self.try_run(text).unwrap_or_else(|fault| panic!("{text}: {fault}"))
+        self.try_run(text)
+            .unwrap_or_else(|fault| panic!("{text}: {fault}"))
     }
 
     /// A lane of a vector register.
