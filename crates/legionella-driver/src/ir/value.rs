@@ -48,6 +48,14 @@ impl<'m> Type<'m> {
         Type::from_raw(llvm!(c::LLVMVectorType(self.0, len as u32)))
     }
 
+    /// The type of addresses in an address space, given any type of the context.
+    pub(crate) fn pointer_in(self, space: u32) -> Type<'m> {
+        Type::from_raw(llvm!(c::LLVMPointerTypeInContext(
+            c::LLVMGetTypeContext(self.0),
+            space
+        )))
+    }
+
     /// The type of integers of that many bits.
     pub(crate) fn integer(self, bits: u32) -> Type<'m> {
         Type::from_raw(llvm!(c::LLVMIntTypeInContext(
@@ -394,6 +402,9 @@ impl<'m> Value<'m> {
         if self == base {
             return Some(0);
         }
+        if self.is(LLVMOpcode::LLVMAddrSpaceCast) && self.is_instruction() {
+            return self.operand(0).distance_from(base);
+        }
         let by_bytes = self.is_instruction()
             && self.is(LLVMOpcode::LLVMGetElementPtr)
             && Type::from_raw(llvm!(c::LLVMGetGEPSourceElementType(self.0))).integer_width() == 8;
@@ -484,6 +495,9 @@ impl<'m> Value<'m> {
     /// Whether an address lies at a constant distance from a parameter of its function.
     pub(crate) fn is_address_in_parameter(self) -> bool {
         self.is_argument()
+            || (self.is(LLVMOpcode::LLVMAddrSpaceCast)
+                && self.is_instruction()
+                && self.operand(0).is_argument())
             || (self.is(LLVMOpcode::LLVMGetElementPtr)
                 && self.is_instruction()
                 && self.operand(0).is_address_in_parameter()

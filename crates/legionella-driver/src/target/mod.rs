@@ -3,7 +3,9 @@
 mod cold;
 pub(crate) mod cpu;
 mod guards;
+mod kernels;
 pub(crate) mod nvptx;
+mod wide;
 
 use inkwell::targets::TargetMachine;
 use legionella_abi::protocol::{Code, TargetSpec};

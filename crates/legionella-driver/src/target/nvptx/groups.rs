@@ -30,6 +30,7 @@ use legionella_abi::intrinsic;
 use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
 
+use super::super::kernels::SharedMemory;
 use super::internal;
 use crate::error::Error;
 use crate::ir::{self, Block, Builder, Function, Types, Value, llvm};
@@ -58,15 +59,6 @@ const DYNAMIC: &str = "legionella_dynamic_shared";
 /// Most bytes of shared memory that code can ask for by itself, less what panics need of it (PTX ISA,
 /// "Performance-Tuning Directives"; CUDA C++ Programming Guide, table "Technical Specifications").
 const MOST_STATIC: u64 = (48 << 10) - 256;
-
-/// Memory that the launch has to give to each group.
-#[derive(Clone, Copy, Default)]
-pub(super) struct SharedMemory {
-    /// Whether the launch gives any.
-    pub(super) dynamic: bool,
-    /// Bytes of it in front of those that the kernel knows as the launch's own.
-    pub(super) front: u64,
-}
 
 /// Binds the operations in an entry shim, which contains all there are.
 pub(super) fn bind(module: &Module<'_>, entry: Function<'_>) -> Result<SharedMemory, Error> {

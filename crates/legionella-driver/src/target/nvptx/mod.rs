@@ -1,7 +1,7 @@
 //! The NVIDIA target: a thread a work-item, and the code is a PTX text (contract:
 //! [`legionella_abi::nvptx`]).
 //!
-//! [`kernels`] makes the functions that are launched, [`groups`] binds what the items of a group do
+//! [`registers`] says what its kernels ([`super::kernels`]) are made of, [`groups`] binds what the items of a group do
 //! together, [`immutable`] says of which loads that they can't change, [`atomics`], [`memory`] and [`runtime`] replace what LLVM's code generator gets
 //! wrong or has not; [`stack`] and [`barriers`] see to the rest.
 
@@ -10,11 +10,10 @@ mod atomics;
 mod barriers;
 mod groups;
 mod immutable;
-mod kernels;
 mod memory;
+mod registers;
 mod runtime;
 mod stack;
-mod wide;
 
 use inkwell::OptimizationLevel;
 use inkwell::module::Module;
@@ -25,7 +24,7 @@ use inkwell::targets::{
 use legionella_abi::protocol::{Code, TargetSpec};
 use legionella_abi::{intrinsic, nvptx};
 
-use super::{Target, Toolbox};
+use super::{Target, Toolbox, kernels};
 use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::{self, Pipeline};
@@ -97,7 +96,7 @@ fn optimise(
         .ok_or_else(|| internal("the entry shim is gone".to_owned()))?;
     let in_groups = crate::lower::work_in_groups(module);
     let shared = groups::bind(module, entry)?;
-    let mut built = kernels::build(module, entry, in_groups);
+    let mut built = kernels::build(module, &registers::DEVICE, entry, in_groups);
     stages.show("items", module)?;
     run(module, machine, "always-inline,globaldce")?;
     kernels::bind_ids(module, &built)?;
