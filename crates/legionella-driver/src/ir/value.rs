@@ -354,6 +354,11 @@ impl<'m> Value<'m> {
         llvm!(c::LLVMReplaceAllUsesWith(self.0, other.0));
     }
 
+    /// Removes a global variable that nothing refers to.
+    pub(crate) fn delete_global(self) {
+        llvm!(c::LLVMDeleteGlobal(self.0));
+    }
+
     /// Removes an instruction. It must have no users left.
     pub(crate) fn erase(self) {
         llvm!(c::LLVMInstructionEraseFromParent(self.0));

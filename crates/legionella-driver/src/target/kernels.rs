@@ -59,8 +59,10 @@ pub(super) struct Device {
     pub(super) largest_block: u64,
     /// What the machine has of a work-item.
     pub(super) read: Read,
-    /// Ends a work-item for which others of its group don't wait any more.
+    /// Ends a work-item of a kernel whose items wait for each other.
     pub(super) leave: End,
+    /// Ends what is no work-item in such a kernel: it is outside of the grid.
+    pub(super) skip: End,
 }
 
 /// Memory that a launch has to give to each group.
@@ -267,11 +269,15 @@ pub(super) fn build<'m>(
     item.add_attribute("alwaysinline");
     item.set_linkage(LLVMLinkage::LLVMInternalLinkage);
 
-    let end: End = if in_groups { device.leave } else { finish };
-    let mut all = vec![kernel(module, device, &shape, &block, Form::Any, end)];
+    let ends: [End; 2] = if in_groups {
+        [device.skip, device.leave]
+    } else {
+        [finish, finish]
+    };
+    let mut all = vec![kernel(module, device, &shape, &block, Form::Any, ends)];
     if is_simple(item) {
-        all.push(kernel(module, device, &shape, &block, Form::Line, end));
-        all.push(kernel(module, device, &shape, &block, Form::Plane, end));
+        all.push(kernel(module, device, &shape, &block, Form::Line, ends));
+        all.push(kernel(module, device, &shape, &block, Form::Plane, ends));
     }
     let mut wide = None;
     if !in_groups && wide::is_suitable(item) {
@@ -357,6 +363,23 @@ fn finish<'m>(_: &'m Module<'_>, block: Block<'m>) {
     Builder::at_end(block).ret(None);
 }
 
+/// The kernels that do a launch's work.
+pub(super) const WORK: [&str; 4] = [gpu::KERNEL, gpu::LINE, gpu::PLANE, gpu::WIDE];
+
+/// A copy of a module without some kernels and what only they need.
+pub(super) fn without<'ctx>(
+    module: &Module<'ctx>,
+    machine: &TargetMachine,
+    kernels: &[&str],
+) -> Result<Module<'ctx>, Error> {
+    let copy = module.clone();
+    for function in kernels.iter().filter_map(|name| ir::function(&copy, name)) {
+        function.delete();
+    }
+    super::machine::run(&copy, machine, "globaldce")?;
+    Ok(copy)
+}
+
 /// Whether a function is small and calls nothing but the machine, so that there may be two of it:
 /// the assembler compiles what kernels call for each of them anew.
 fn is_simple(item: Function<'_>) -> bool {
@@ -426,7 +449,7 @@ fn kernel<'m>(
     shape: &Shape<'m>,
     block: &ArgumentBlock,
     form: Form,
-    end: End,
+    [skip, leave]: [End; 2],
 ) -> Kernel<'m> {
     let types = Types::of(module);
     let (name, dimensions) = match form {
@@ -450,8 +473,8 @@ fn kernel<'m>(
     }
     start.branch_if(inside, item, outside);
     run_item(&kernel, &ids, shape, Builder::at_end(item)).branch(done);
-    end(module, outside);
-    end(module, done);
+    skip(module, outside);
+    leave(module, done);
     kernel
 }
 

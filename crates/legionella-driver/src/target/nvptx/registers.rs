@@ -14,6 +14,7 @@ pub(super) const DEVICE: Device = Device {
     largest_block: nvptx::LARGEST_BLOCK,
     read,
     leave,
+    skip: leave,
 };
 
 /// LLVM's number of the calling convention `ptx_kernel`.
