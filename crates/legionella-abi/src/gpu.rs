@@ -67,6 +67,10 @@ pub struct Needs {
     /// Which of the first 64 words of the argument block are addresses that the functions for usual
     /// launches take to be aligned, a bit each.
     pub addresses: u64,
+    /// Size of the argument block, however it is passed, in bytes.
+    pub arguments: u64,
+    /// Alignment of the argument block in bytes.
+    pub align: u64,
 }
 
 /// The index space of a launch, or of a part of one that takes the device's largest grid or less.

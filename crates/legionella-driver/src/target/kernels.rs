@@ -86,6 +86,7 @@ pub(super) struct Kernels<'m> {
     unsettled: bool,
     /// Size of the argument block if it is passed by address, and else 0.
     by_address: u64,
+    block: ArgumentBlock,
 }
 
 /// One function that is launched.
@@ -183,6 +184,8 @@ impl<'m> Kernels<'m> {
             u64::from(self.unsettled),
             if has(Form::Wide) { gpu::WIDTH } else { 0 },
             self.addresses,
+            self.block.size,
+            self.block.align,
         ];
         let mut needs = needs.map(|number| types.i64.constant(number).raw());
         let name = ir::c_name(gpu::NEEDS);
@@ -305,6 +308,7 @@ pub(super) fn build<'m>(
         addresses: 0,
         unsettled,
         by_address,
+        block,
     }
 }
 
