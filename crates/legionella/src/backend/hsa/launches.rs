@@ -19,6 +19,7 @@ use super::super::panics;
 use super::api::{Queue, Signal};
 use super::arguments::{ArgumentPool, Arguments};
 use super::device::Device;
+use super::heap::Region;
 use super::memory::Memory;
 use super::packets::{self, Dispatch, Packet};
 use super::panics::Panics;
@@ -79,6 +80,8 @@ pub(super) struct Functions {
     pub(super) settled: bool,
     /// For panics.
     pub(super) panics: Panics,
+    /// What the code allocates from, which stays as long as that.
+    pub(super) _heap: Option<Arc<Region>>,
 }
 
 impl Functions {

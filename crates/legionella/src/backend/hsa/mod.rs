@@ -6,6 +6,7 @@
 //! * [`api`]: the runtime's functions, from the library that the machine has;
 //! * [`device`]: a device's agent, and what the runtime's results mean;
 //! * [`memory`]: where buffers are;
+//! * [`heap`]: what kernels allocate from;
 //! * [`module`]: loading of generated code;
 //! * [`packets`]: what queues take;
 //! * [`arguments`]: where kernels find their arguments;
@@ -22,6 +23,7 @@ use std::sync::{Arc, OnceLock};
 use legionella_abi::cpu::Launch;
 use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
+use legionella_device::heap::statistics::Statistics;
 
 use super::{Backend, Code, Runtime};
 use crate::code::Machine;
@@ -31,6 +33,7 @@ use crate::schedule::slot::Running;
 mod api;
 mod arguments;
 mod device;
+mod heap;
 mod launches;
 mod memory;
 mod module;
@@ -40,6 +43,7 @@ mod states;
 
 use api::{Absent, Api};
 use device::{Device, Found};
+use heap::Region;
 use launches::{Functions, Launches};
 use memory::Memory;
 
@@ -102,7 +106,11 @@ pub(crate) struct Hsa {
     name: String,
     found: Found,
     machine: Machine,
-    opened: OnceLock<Result<Opened>>,
+    opened: OnceLock<Result<Arc<Opened>>>,
+    /// Bytes of the heap, if they were asked for.
+    heap_bytes: Option<usize>,
+    /// The heap, once a kernel was loaded that allocates, or once it was asked for.
+    heap: OnceLock<Result<Arc<Region>>>,
 }
 
 /// What is there once a device is used.
@@ -120,20 +128,43 @@ impl Hsa {
             found: found.clone(),
             machine: machine(&found.processor),
             opened: OnceLock::new(),
+            heap_bytes: None,
+            heap: OnceLock::new(),
         }
     }
 
-    fn opened(&self) -> Result<&Opened> {
+    /// The same device, not in use.
+    fn anew(&self) -> Self {
+        Hsa {
+            api: self.api,
+            name: self.name.clone(),
+            found: self.found.clone(),
+            machine: self.machine.clone(),
+            opened: OnceLock::new(),
+            heap_bytes: self.heap_bytes,
+            heap: OnceLock::new(),
+        }
+    }
+
+    fn opened(&self) -> Result<&Arc<Opened>> {
         let opened = self.opened.get_or_init(|| {
             let device = Arc::new(Device::open(self.api, &self.name, &self.found));
             let memory = Arc::new(Memory::new());
-            Ok(Opened {
+            Ok(Arc::new(Opened {
                 launches: Arc::new(Launches::new(&device, &memory)?),
                 memory,
                 device,
-            })
+            }))
         });
         opened.as_ref().map_err(Error::clone)
+    }
+
+    fn region(&self) -> Result<&Arc<Region>> {
+        let opened = self.opened()?;
+        let region = self.heap.get_or_init(|| {
+            Region::new(&opened.device, &opened.memory, self.heap_bytes).map(Arc::new)
+        });
+        region.as_ref().map_err(Error::clone)
     }
 }
 
@@ -208,6 +239,20 @@ impl Backend for Hsa {
         }
     }
 
+    fn with_heap(&self, bytes: usize) -> Result<Arc<dyn Backend>> {
+        let new = Hsa {
+            heap_bytes: Some(bytes),
+            ..self.anew()
+        };
+        let _ = new.opened.set(self.opened().cloned());
+        new.region()?;
+        Ok(Arc::new(new))
+    }
+
+    fn heap(&self) -> Result<Option<Statistics>> {
+        self.region()?.statistics().map(Some)
+    }
+
     unsafe fn upload(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()> {
         let opened = self.opened()?;
         // SAFETY: the caller's promise.
@@ -245,7 +290,10 @@ impl Backend for Hsa {
     unsafe fn load(&self, kernel: &Arc<str>, code: &[u8]) -> Result<Box<dyn Code>> {
         let opened = self.opened()?;
         // SAFETY: the code is as the caller promises.
-        let functions = unsafe { module::load(&opened.device, &opened.memory, kernel, code) }?;
+        let functions = unsafe {
+            let heap = || self.region().cloned();
+            module::load(&opened.device, &opened.memory, kernel, code, &heap)
+        }?;
         Ok(Box::new(Program {
             functions: Arc::new(functions),
             most_shared: self.found.shared as u64,
@@ -259,13 +307,7 @@ impl Backend for Hsa {
 
     /// Queues of its own are all that a lost device needs.
     fn renewed(&self) -> Result<Arc<dyn Backend>> {
-        let new = Hsa {
-            api: self.api,
-            name: self.name.clone(),
-            found: self.found.clone(),
-            machine: self.machine.clone(),
-            opened: OnceLock::new(),
-        };
+        let new = self.anew();
         new.opened()?;
         Ok(Arc::new(new))
     }

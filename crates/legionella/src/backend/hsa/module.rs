@@ -4,11 +4,12 @@ use std::ffi::{CString, c_void};
 use std::ptr::null;
 use std::sync::Arc;
 
-use legionella_abi::amdgpu::Header;
+use legionella_abi::amdgpu::{self, Header};
 use legionella_abi::gpu::{self, Needs};
 
 use super::api::{self, Executable, Reader, Symbol};
 use super::device::Device;
+use super::heap::Region;
 use super::launches::{Functions, Kernel};
 use super::memory::Memory;
 use super::panics::Panics;
@@ -19,7 +20,8 @@ use crate::error::{Error, Result};
 /// calls through pointers, in bytes.
 const DEEP_STACK: u32 = 64 << 10;
 
-/// Loads the code of a kernel. It stays for as long as the process.
+/// Loads the code of a kernel, with the `heap` that it allocates from if it does. It stays for as long as
+/// the process.
 ///
 /// # Safety
 /// The driver process generated the code.
@@ -28,6 +30,7 @@ pub(super) unsafe fn load(
     memory: &Memory,
     kernel: &Arc<str>,
     code: &[u8],
+    heap: &dyn Fn() -> Result<Arc<Region>>,
 ) -> Result<Functions> {
     device.alive()?;
     let (work, panic) = Header::split(code)
@@ -35,6 +38,16 @@ pub(super) unsafe fn load(
     // SAFETY: the caller's promise.
     let module = unsafe { Module::load(device, kernel, work) }?;
     let needs = module.needs(device, memory)?;
+    let heap = match module.variable(device, amdgpu::HEAP) {
+        None => None,
+        Some(place) => {
+            let region = heap()?;
+            let start = region.start().expose_provenance() as u64;
+            // SAFETY: the variable is an address.
+            unsafe { memory.upload(device, (&raw const start).cast(), place, size_of::<u64>())? };
+            Some(region)
+        }
+    };
     let usual = |there: u64, name| match there {
         0 => Ok(None),
         _ => module.kernel(device, name).map(Some),
@@ -50,6 +63,7 @@ pub(super) unsafe fn load(
         shared: (needs.dynamic != 0).then_some(needs.front),
         settled: needs.unsettled == 0,
         panics: Panics::new(panic),
+        _heap: heap,
     })
 }
 
@@ -131,11 +145,20 @@ impl Module {
         })
     }
 
+    /// Where a variable is, if the code object has it.
+    fn variable(&self, device: &Device, name: &str) -> Option<*mut u8> {
+        let symbol = self.symbol(device, name).ok()?;
+        let address: u64 = info(device, symbol, api::SYMBOL_VARIABLE_ADDRESS).ok()?;
+        Some(std::ptr::with_exposed_provenance_mut(address as usize))
+    }
+
     /// What a module says of itself.
     fn needs(&self, device: &Device, memory: &Memory) -> Result<Needs> {
-        let symbol = self.symbol(device, gpu::NEEDS)?;
-        let address: u64 = info(device, symbol, api::SYMBOL_VARIABLE_ADDRESS)?;
-        let from: *const u8 = std::ptr::with_exposed_provenance(address as usize);
+        let from = self.variable(device, gpu::NEEDS);
+        let from = from.ok_or_else(|| Error::Device {
+            accelerator: device.name().to_owned(),
+            reason: format!("the code has no `{}`", gpu::NEEDS),
+        })?;
         let mut needs = Needs::default();
         // SAFETY: the variable is a `Needs`.
         unsafe { memory.download(device, from, (&raw mut needs).cast(), size_of::<Needs>())? };
