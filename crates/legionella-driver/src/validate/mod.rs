@@ -4,7 +4,7 @@
 //! that the host changes into a constant; [`calls`] looks at what is left after simplification,
 //! because unmodified crates contain much that a kernel never reaches; so does [`collective`].
 
-mod chain;
+pub(crate) mod chain;
 
 use legionella_abi::intrinsic;
 use legionella_abi::protocol::{Diagnostic, Problem};
