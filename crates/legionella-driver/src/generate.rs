@@ -196,6 +196,7 @@ pub fn generate_seen(
     stages.show("simplified", &kernel.module)?;
     problems.extend(validate::calls(&kernel, target.native, &lacking));
     problems.extend(validate::collective(&kernel));
+    problems.extend(validate::divergent(&kernel));
     if !problems.is_empty() {
         return Err(Failure::Refused(problems));
     }

@@ -115,6 +115,7 @@ fn kind(problem: Problem) -> &'static str {
         }
         Problem::MissingOperation => "an operation that the machine doesn't have",
         Problem::Collective => "work-items wait for each other in a function of its own",
+        Problem::Divergent => "work-items wait for others that never come",
         Problem::CodeGeneration => "code generation failed",
     }
 }
