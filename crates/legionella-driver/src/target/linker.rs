@@ -49,13 +49,12 @@ impl Linker {
         })
     }
 
-    /// Links one object file.
-    pub(super) fn link(mut self, object: &[u8]) -> Result<Vec<u8>, Error> {
+    /// Links one object file, in the way that the linker's `arguments` say.
+    pub(super) fn link(mut self, object: &[u8], arguments: &str) -> Result<Vec<u8>, Error> {
         let input = self.folder.path().join("kernel.o");
         let output = self.folder.path().join("kernel.so");
         std::fs::write(&input, object).map_err(|error| Error::file(&input, error))?;
-        let arguments = "-shared --gc-sections -z now --hash-style=gnu --no-rosegment -O2 \
-                         --strip-debug -o kernel.so kernel.o";
+        let arguments = format!("{arguments} -o kernel.so kernel.o");
         let told = match self.process.stdin.take() {
             Some(mut stdin) => stdin.write_all(arguments.as_bytes()),
             None => Ok(()),

@@ -5,7 +5,7 @@
 //! because unmodified crates contain much that a kernel never reaches; so do [`collective`] and
 //! [`divergent`].
 
-mod chain;
+pub(crate) mod chain;
 mod divergent;
 
 use legionella_abi::intrinsic;

@@ -29,6 +29,7 @@ use super::machine::{optimise_cold_code_too, run, set_machine};
 use super::{Target, Toolbox, barriers, immutable, kernels, scopes};
 use crate::error::Error;
 use crate::generate::Stages;
+use crate::ir::debug::Lines;
 use crate::ir::{self, Pipeline, Types, llvm};
 use crate::lower::Lowered;
 use crate::lower::atomics::Atomics;
@@ -55,6 +56,7 @@ pub(super) const TARGET: Target = Target {
     has_allocator: false,
     support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
+    lines: Lines::Table,
     optimise,
     emit,
 };
@@ -66,6 +68,9 @@ const DEVICE_SCOPE: &str = "agent";
 
 /// What the linker calls code objects.
 const EMULATION: &str = "elf64_amdgpu";
+
+/// How it links them: what tells of source lines stays.
+const LINKING: &str = "-shared --gc-sections --hash-style=gnu --no-undefined -O2";
 
 /// What a kernel could be told by the hardware or the runtime, and isn't: its arguments are all there is
 /// ("User Guide for AMDGPU Backend", section "LLVM IR Attributes").
@@ -197,11 +202,13 @@ fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, toolbox: &Toolbox) -> Res
         let object = machine
             .write_to_memory_buffer(module, FileType::Object)
             .map_err(|error| internal(error.to_string()))?;
-        linker.link(object.as_slice())
+        linker.link(object.as_slice(), LINKING)
     };
     let (work, panic) = if ir::function(module, gpu::PANIC).is_some() {
         let work = kernels::without(module, machine, &[gpu::PANIC])?;
         let panic = kernels::without(module, machine, &kernels::WORK)?;
+        // Nobody asks for the lines of what panics, which is much code.
+        panic.strip_debug_info();
         runtime::drop_unused(&work);
         runtime::drop_unused(&panic);
         (object(&work)?, object(&panic)?)

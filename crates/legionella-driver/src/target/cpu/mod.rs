@@ -34,6 +34,7 @@ use super::linker::Linker;
 use super::{Target, Toolbox};
 use crate::error::Error;
 use crate::generate::Stages;
+use crate::ir::debug::Lines;
 use crate::ir::{self, Pipeline, Types};
 use crate::lower::Lowered;
 use crate::lower::atomics::Atomics;
@@ -58,6 +59,7 @@ pub(super) const TARGET: Target = Target {
         intrinsic::BARRIER_FAILED,
     ],
     lockstep: false,
+    lines: Lines::None,
     optimise,
     emit,
 };
@@ -68,6 +70,10 @@ const EMULATION: &str = if cfg!(target_arch = "aarch64") {
 } else {
     "elf_x86_64"
 };
+
+/// How it links them.
+const LINKING: &str =
+    "-shared --gc-sections -z now --hash-style=gnu --no-rosegment -O2 --strip-debug";
 
 fn machine(spec: &TargetSpec) -> Result<TargetMachine, Error> {
     let config = InitializationConfig::default();
@@ -267,7 +273,7 @@ fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, toolbox: &Toolbox) -> Res
     let object = machine
         .write_to_memory_buffer(&kernel.module, inkwell::targets::FileType::Object)
         .map_err(|error| internal(error.to_string()))?;
-    let bytes = linker.link(object.as_slice())?;
+    let bytes = linker.link(object.as_slice(), LINKING)?;
     Ok(Code {
         bytes,
         requires: required_features(machine),

@@ -26,6 +26,7 @@ use super::machine::{optimise_cold_code_too, run, set_machine};
 use super::{Target, Toolbox, barriers, immutable, kernels, scopes};
 use crate::error::Error;
 use crate::generate::Stages;
+use crate::ir::debug::Lines;
 use crate::ir::{self, Pipeline};
 use crate::lower::Lowered;
 use crate::lower::atomics::Atomics;
@@ -45,6 +46,7 @@ pub(super) const TARGET: Target = Target {
     has_allocator: true,
     support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
+    lines: Lines::Directives,
     optimise,
     emit,
 };
@@ -125,6 +127,8 @@ fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, _: &Toolbox) -> Result<Co
     if ir::function(module, nvptx::PANIC).is_some() {
         let work = kernels::without(module, machine, &[nvptx::PANIC])?;
         let panic = kernels::without(module, machine, &kernels::WORK)?;
+        // No profiler looks at what panics, which is much code.
+        panic.strip_debug_info();
         bytes = text(&work, machine)?;
         bytes.push(0);
         bytes.extend(text(&panic, machine)?);

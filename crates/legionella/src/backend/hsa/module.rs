@@ -122,8 +122,8 @@ impl Module {
         let agent = device.agent();
         let mut symbol = Symbol::default();
         // SAFETY: valid for reads and writes; the name is terminated.
-        device
-            .check(unsafe { (device.api().symbol)(self.0, name.as_ptr(), &agent, &mut symbol) })?;
+        let found = unsafe { (device.api().symbol)(self.0, name.as_ptr(), &agent, &mut symbol) };
+        device.check(found)?;
         Ok(symbol)
     }
 
