@@ -27,6 +27,10 @@ enum Outcome {
     Failed(String),
 }
 
+/// Looks at the code of a kernel for a machine, given the number of the thread that asks; says what
+/// is wrong with it, if anything is.
+type Look<'a> = dyn Fn(&[u8], &str, usize) -> anyhow::Result<Option<String>> + Sync + 'a;
+
 /// What is to be checked.
 pub struct Check<'a> {
     /// The target's name.
@@ -37,9 +41,8 @@ pub struct Check<'a> {
     pub machines: &'a [String],
     /// What a machine has that can run all code.
     pub features: Vec<String>,
-    /// Looks at the code of a kernel for a machine, given the number of the thread that asks; says what
-    /// is wrong with it, if anything is.
-    pub look: &'a (dyn Fn(&[u8], &str, usize) -> anyhow::Result<Option<String>> + Sync),
+    /// Looks at the code.
+    pub look: &'a Look<'a>,
 }
 
 impl Check<'_> {

@@ -216,6 +216,8 @@ fn large_argument_blocks_go_by_address() {
             wide: nvptx::WIDTH,
             // The input's and the output's.
             addresses: 0b11,
+            arguments: 32,
+            align: 8,
             ..nvptx::Needs::default()
         }
     );
