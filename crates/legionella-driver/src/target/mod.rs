@@ -1,15 +1,28 @@
 //! The targets: one module each, one line in [`TARGETS`] each.
 
+pub(crate) mod amdgpu;
+mod barriers;
 mod cold;
 pub(crate) mod cpu;
 mod guards;
+mod immutable;
+mod kernels;
+mod linker;
+mod machine;
+mod meetings;
 pub(crate) mod nvptx;
+mod scopes;
+mod shared_memory;
+mod uniform;
+mod wide;
 
+use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use legionella_abi::protocol::{Code, TargetSpec};
 
 use crate::error::Error;
 use crate::generate::Stages;
+use crate::ir::debug::Lines;
 use crate::lower::Lowered;
 use crate::lower::atomics::Atomics;
 
@@ -28,6 +41,9 @@ pub(crate) struct Target {
     pub(crate) lacking: fn(&TargetMachine) -> Vec<&'static str>,
     /// Scopes of atomic operations, and those that it has.
     pub(crate) atomics: Atomics,
+    /// Gives a lowered kernel, whose data layout has just become the target's, the address spaces that
+    /// this asks for.
+    pub(crate) adapt: fn(&Module<'_>) -> Result<(), Error>,
     /// Whether the target binds Rust's allocator to one of its own; else that is the device library's
     /// heap.
     pub(crate) has_allocator: bool,
@@ -38,6 +54,8 @@ pub(crate) struct Target {
     /// passes that kernels need before anything else: iterators become plain loops by jump
     /// threading.
     pub(crate) lockstep: bool,
+    /// What its code says of source lines.
+    pub(crate) lines: Lines,
     /// Gives a lowered kernel the target's form and optimises it.
     pub(crate) optimise: fn(&Lowered<'_>, &TargetMachine, &mut Stages<'_>) -> Result<(), Error>,
     /// Emits the code that the application loads.
@@ -52,7 +70,7 @@ pub struct Toolbox {
 }
 
 /// All targets.
-pub(crate) static TARGETS: &[Target] = &[cpu::TARGET, nvptx::TARGET];
+pub(crate) static TARGETS: &[Target] = &[cpu::TARGET, nvptx::TARGET, amdgpu::TARGET];
 
 /// The target of a specification.
 pub(crate) fn find(spec: &TargetSpec) -> Result<&'static Target, Error> {

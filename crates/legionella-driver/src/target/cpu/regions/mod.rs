@@ -14,6 +14,7 @@
 
 mod build;
 mod crossings;
+mod listing;
 mod sharing;
 mod split;
 #[cfg(test)]
@@ -37,7 +38,6 @@ use sharing::{Sharing, Sharings};
 use split::Split;
 
 pub(super) use build::Site;
-pub(super) use sharing::computable;
 pub(super) use vectors::storage;
 
 /// Why a kernel is not split into regions. It then runs item by item.
