@@ -228,6 +228,9 @@ fn addresses(
 }
 
 /// Executes an access of all active lanes.
+///
+/// # Safety
+/// The processor has what [`crate::operation::supported`] checks.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,bmi2"))]
 pub fn execute(
     wave: &mut Wave,
@@ -347,7 +350,8 @@ fn begin(wave: &mut Wave, reach: &Reach<'_>, instruction: &Instruction, access: 
             if !(stores && reach.counts_stores) {
                 wave.waits.begin_vector(destination);
             }
-            wave.waits.begin_local(destination, true);
+            // Where stores have a counter of their own, flat accesses end in order too.
+            wave.waits.begin_local(destination, !reach.counts_stores);
         }
         _ if stores && reach.counts_stores => {}
         _ => wave.waits.begin_vector(destination),
@@ -384,8 +388,8 @@ fn load(
         match access.space {
             Space::Global if reach.memory.check(range.0, range.1, false).is_ok() => {
                 for (word, result) in results.iter_mut().enumerate().take(words) {
-                    for lane in 0..LANES {
-                        result.0[lane] = read(addresses[lane] + 4 * word as u64, 4) as u32;
+                    for (lane, address) in result.0.iter_mut().zip(addresses) {
+                        *lane = read(address + 4 * word as u64, 4) as u32;
                     }
                     defined[word] = u32::MAX;
                 }
@@ -485,12 +489,8 @@ fn store(
     {
         for word in 0..words {
             let data = &wave.vectors[place + word];
-            for lane in 0..LANES {
-                write(
-                    addresses[lane] + 4 * word as u64,
-                    4,
-                    u64::from(data.0[lane]),
-                );
+            for (address, &value) in addresses.iter().zip(&data.0) {
+                write(address + 4 * word as u64, 4, u64::from(value));
             }
         }
         remaining = 0;

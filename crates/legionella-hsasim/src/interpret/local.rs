@@ -79,8 +79,8 @@ impl Bytes {
     #[inline(always)]
     pub fn gather(&self, places: &[u64; LANES], offset: usize, words: &mut Lanes) -> u32 {
         let mut defined = 0;
-        for lane in 0..LANES {
-            let at = places[lane] as usize + offset;
+        for (lane, &place) in places.iter().enumerate() {
+            let at = place as usize + offset;
             let word: [u8; 4] = self.bytes[at..at + 4].try_into().unwrap_or_default();
             let written: [u8; 4] = self.written[at..at + 4].try_into().unwrap_or_default();
             words.0[lane] = u32::from_le_bytes(word);
