@@ -189,13 +189,13 @@ impl<'a> Builder<'a> {
             .ok_or_else(|| format!("operand {index} is no number"))
     }
 
-    fn mask_words(&self) -> usize {
-        // How the disassembler writes `vcc` depends on the wave: by one register the mask has 32 bits.
-        if self.text.contains("vcc_lo") || !self.text.contains("vcc") && !self.text.contains("s[") {
-            1
-        } else {
-            2
-        }
+    /// An operand that is a mask: two registers of waves of 64, as its text says.
+    fn mask(&mut self, index: usize) -> Result<Operand, String> {
+        let text = self.line.operands.get(index).copied().unwrap_or_default();
+        let wide = matches!(text, "vcc" | "exec") || text.contains('[');
+        Ok(self
+            .operand(index, Type::B32, if wide { 2 } else { 1 })?
+            .operand)
     }
 
     // Instructions that are neither arithmetic nor memory.
@@ -416,7 +416,6 @@ impl<'a> Builder<'a> {
     // Vector instructions.
 
     fn vector(&mut self, name: &str) -> Result<(), String> {
-        let mask = self.mask_words();
         let kind = match name {
             "v_readlane_b32" => {
                 self.destination(0, 1)?;
@@ -477,7 +476,7 @@ impl<'a> Builder<'a> {
                 self.source(1, 2, kind)?;
                 // Of the two-operand form on waves of either size the mask is `vcc`.
                 self.instruction.sources[2] = match self.line.operands.get(3) {
-                    Some(_) => self.operand(3, Type::B32, mask)?.operand,
+                    Some(_) => self.mask(3)?,
                     None => Operand::Scalar(VCC),
                 };
                 self.settle_selection(2);
@@ -487,11 +486,11 @@ impl<'a> Builder<'a> {
             | "v_sub_co_ci_u32" | "v_subrev_co_ci_u32" => {
                 let carry_in = name.contains("_ci_");
                 self.destination(0, 1)?;
-                self.instruction.carry = discarded(self.operand(1, Type::B32, mask)?.operand);
+                self.instruction.carry = discarded(self.mask(1)?);
                 self.source(0, 2, Type::B32)?;
                 self.source(1, 3, Type::B32)?;
                 if carry_in {
-                    self.instruction.sources[2] = self.operand(4, Type::B32, mask)?.operand;
+                    self.instruction.sources[2] = self.mask(4)?;
                 }
                 Kind::Carry {
                     subtract: name.starts_with("v_sub"),
@@ -508,7 +507,7 @@ impl<'a> Builder<'a> {
                 let first = operation::find(name).ok_or("the mnemonic")?;
                 let second = operation::find(&format!("{name}.{suffix}")).ok_or("the mnemonic")?;
                 self.destination(0, first.output.words())?;
-                self.instruction.carry = discarded(self.operand(1, Type::B32, mask)?.operand);
+                self.instruction.carry = discarded(self.mask(1)?);
                 self.sources(2, first.sources)?;
                 Kind::VectorAndMask(first, second)
             }
@@ -548,8 +547,7 @@ impl<'a> Builder<'a> {
         let test = compare::comparison(condition, kind).ok_or("the mnemonic")?;
         let mut first = 0;
         if self.line.operands.len() > 2 {
-            let mask = self.mask_words();
-            self.instruction.carry = discarded(self.operand(0, Type::B32, mask)?.operand);
+            self.instruction.carry = discarded(self.mask(0)?);
             first = 1;
         }
         self.sources(first, &test.sources)?;

@@ -45,19 +45,20 @@ impl Bytes {
         self.bytes.is_empty()
     }
 
-    /// A value of up to 8 bytes, and whether all of it has been written. The range is in bounds.
+    /// A value of up to 8 bytes, and whether any of it has been written: code copies words of which
+    /// only some bytes mean something. The range is in bounds.
     #[inline(always)]
     pub fn read(&self, at: usize, size: usize) -> (u64, bool) {
         if size == 4 {
             let word: [u8; 4] = self.bytes[at..at + 4].try_into().unwrap_or_default();
             let written: [u8; 4] = self.written[at..at + 4].try_into().unwrap_or_default();
-            return (u64::from(u32::from_le_bytes(word)), written == [1; 4]);
+            return (u64::from(u32::from_le_bytes(word)), written != [0; 4]);
         }
         let mut value = [0; 8];
         value[..size].copy_from_slice(&self.bytes[at..at + size]);
         let written = self.written[at..at + size]
             .iter()
-            .all(|&written| written == 1);
+            .any(|&written| written == 1);
         (u64::from_le_bytes(value), written)
     }
 
@@ -84,7 +85,7 @@ impl Bytes {
             let word: [u8; 4] = self.bytes[at..at + 4].try_into().unwrap_or_default();
             let written: [u8; 4] = self.written[at..at + 4].try_into().unwrap_or_default();
             words.0[lane] = u32::from_le_bytes(word);
-            defined |= u32::from(written == [1; 4]) << lane;
+            defined |= u32::from(written != [0; 4]) << lane;
         }
         defined
     }

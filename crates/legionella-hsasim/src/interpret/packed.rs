@@ -115,7 +115,8 @@ pub fn words(
     for half in 0..wave.halves {
         let mut rooms = [ROOM; 3];
         let mut fetched = Vec::with_capacity(3);
-        let mut defined = u32::MAX;
+        // Each word has its own, and may be undefined alone.
+        let mut defined = [u32::MAX; 2];
         let count = if moves { 2 } else { operation.sources.len() };
         for (at, room) in rooms.iter_mut().enumerate().take(count) {
             let operand = instruction.sources[at];
@@ -126,9 +127,7 @@ pub fn words(
                 }
                 operand => operand,
             };
-            let source = fetch(wave, operand, 2, half, room)?;
-            defined &= source.defined;
-            fetched.push(source);
+            fetched.push(fetch(wave, operand, 2, half, room)?);
         }
         let word = |source: &Source, upper: bool, negate: bool| {
             // SAFETY: a source has two registers.
@@ -139,10 +138,15 @@ pub fn words(
             lanes
         };
         let bit = |bits: u8, at: usize| (bits >> at) & 1 == 1;
+        // What is known of the upper word alone is that it is defined if both are.
+        let part = |source: &Source, upper: bool| if upper { source.defined } else { source.low };
         let mut results = [Lanes([0; LANES]); 2];
         if moves {
-            results[0] = word(&fetched[0], bit(modifiers.select, 0), false);
-            results[1] = word(&fetched[1], bit(modifiers.select, 1), false);
+            for at in 0..2 {
+                let upper = bit(modifiers.select, at);
+                results[at] = word(&fetched[at], upper, false);
+                defined[at] = part(&fetched[at], upper);
+            }
         } else {
             for (at, (select, negate)) in [
                 (modifiers.select, modifiers.negate),
@@ -153,7 +157,9 @@ pub fn words(
             {
                 let mut sources = [Lanes([0; LANES]); 3];
                 for (index, source) in fetched.iter().enumerate() {
-                    sources[index] = word(source, bit(select, index), bit(negate, index));
+                    let upper = bit(select, index);
+                    sources[index] = word(source, upper, bit(negate, index));
+                    defined[at] &= part(source, upper);
                 }
                 results[at] = run(operation, &sources);
                 if modifiers.clamp {
@@ -163,8 +169,8 @@ pub fn words(
         }
         let place = wave.place(half, number, 2)?;
         let exec = wave.exec(half);
-        wave.put(place, exec, &results[0], defined);
-        wave.put(place + 1, exec, &results[1], defined);
+        wave.put(place, exec, &results[0], defined[0]);
+        wave.put(place + 1, exec, &results[1], defined[1]);
     }
     Ok(())
 }

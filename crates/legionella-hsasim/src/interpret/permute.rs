@@ -22,6 +22,7 @@ impl Permuted {
         Source {
             registers: self.rooms[half].as_ptr(),
             defined: self.defined[half],
+            low: self.defined[half],
         }
     }
 }
@@ -156,7 +157,9 @@ pub fn read_first_lane(wave: &mut Wave, instruction: &Instruction) -> Result<(),
 
 /// A scalar value to one lane, whether it is active or not.
 pub fn write_lane(wave: &mut Wave, instruction: &Instruction) -> Result<(), Fault> {
-    let (value, defined) = wave.read(instruction.sources[0], 1);
+    // A mask that is kept in a lane has undefined bits of lanes that are off: it counts as defined.
+    let (value, undefined) = wave.read_bits(instruction.sources[0], 1);
+    let defined = undefined as u32 != u32::MAX;
     let lane = wave.read(instruction.sources[1], 1).0 as usize % (wave.halves * LANES);
     let place = wave.place(lane / LANES, vector(instruction.destination)?, 1)?;
     wave.vectors[place].0[lane % LANES] = value as u32;

@@ -19,8 +19,10 @@ pub const ROOM: Room = MaybeUninit::uninit();
 pub struct Source {
     /// As many registers as the type has words.
     pub registers: *const Lanes,
-    /// A bit a lane.
+    /// A bit a lane: whether all words are defined.
     pub defined: u32,
+    /// A bit a lane: whether the lower word is.
+    pub low: u32,
 }
 
 /// The source of an operand, for one half.
@@ -35,13 +37,15 @@ pub fn fetch(
     match operand {
         Operand::Vector(number) => {
             let place = wave.place(half, number, words)?;
-            let mut defined = wave.defined[place];
+            let low = wave.defined[place];
+            let mut defined = low;
             if words == 2 {
                 defined &= wave.defined[place + 1];
             }
             Ok(Source {
                 registers: &raw const wave.vectors[place],
                 defined,
+                low,
             })
         }
         operand => {
@@ -57,6 +61,7 @@ pub fn fetch(
             Ok(Source {
                 registers,
                 defined: 0u32.wrapping_sub(u32::from(defined)),
+                low: 0u32.wrapping_sub(u32::from(defined)),
             })
         }
     }
@@ -104,6 +109,7 @@ pub fn modify(
     Source {
         registers: room.write(copy).as_ptr(),
         defined: source.defined,
+        low: source.low,
     }
 }
 

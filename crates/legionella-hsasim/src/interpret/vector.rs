@@ -17,6 +17,8 @@ use super::wave::Wave;
 struct Computed {
     kind: Type,
     defined: u32,
+    /// Of results of 64 bits, lanes whose lower word is defined.
+    low: u32,
     /// Lanes that are written.
     exec: u32,
 }
@@ -74,6 +76,7 @@ fn sources<const N: usize>(
     let mut sources = [Source {
         registers: std::ptr::null(),
         defined: u32::MAX,
+        low: u32::MAX,
     }; N];
     for (at, room) in rooms.iter_mut().enumerate() {
         let Some(&kind) = kinds.get(at) else {
@@ -110,11 +113,18 @@ fn compute(
         &mut rooms,
     )?;
     let count = operation.sources.len();
-    let defined = match (operation.joins, count) {
-        (_, 1) => a.defined,
-        (true, 2) => a.defined | b.defined,
-        (true, _) => a.defined | b.defined | c.defined,
-        (false, _) => a.defined & b.defined & c.defined,
+    let join = |a: u32, b: u32, c: u32| match (operation.joins, count) {
+        (_, 1) => a,
+        (true, 2) => a | b,
+        (true, _) => a | b | c,
+        (false, _) => a & b & c,
+    };
+    let defined = join(a.defined, b.defined, c.defined);
+    // Carries go upwards: of sums and products the lower word needs only lower words.
+    let low = if operation.output == Type::B64 {
+        join(a.low, b.low, c.low)
+    } else {
+        defined
     };
     // SAFETY: agents exist only where the processor has what the tables need; the sources have the
     // registers of their types.
@@ -122,6 +132,7 @@ fn compute(
     Ok(Computed {
         kind: operation.output,
         defined,
+        low,
         exec: wave.exec(half) & permuted.map_or(u32::MAX, |permuted| permuted.enabled[half]),
     })
 }
@@ -182,7 +193,12 @@ fn commit(
         wave.put(place, result.exec, &lanes[0], result.defined | old_counts);
         return Ok(());
     }
-    wave.put(place, result.exec, &lanes[0], result.defined);
+    let low = if words == 2 {
+        result.low
+    } else {
+        result.defined
+    };
+    wave.put(place, result.exec, &lanes[0], low);
     if words == 2 {
         // SAFETY: the operation has written two registers.
         let high = unsafe { &*(output.as_ptr() as *const Lanes).add(1) };
@@ -443,6 +459,7 @@ fn select_half(
     Ok(Computed {
         kind,
         defined: (b.defined & mask) | (a.defined & !mask),
+        low: 0,
         exec: wave.exec(half) & permuted.map_or(u32::MAX, |permuted| permuted.enabled[half]),
     })
 }
