@@ -56,9 +56,7 @@ impl Bytes {
         }
         let mut value = [0; 8];
         value[..size].copy_from_slice(&self.bytes[at..at + size]);
-        let written = self.written[at..at + size]
-            .iter()
-            .any(|&written| written == 1);
+        let written = self.written[at..at + size].contains(&1);
         (u64::from_le_bytes(value), written)
     }
 
