@@ -261,8 +261,7 @@ pub fn execute(
                     0,
                 )?;
                 if let Some(second) = access.second {
-                    let addresses =
-                        addresses.map(|address| address - access.offset as u64 + second as u64);
+                    let addresses = moved(&addresses, second - access.offset);
                     let first = u16::from(bytes) / 4;
                     load(
                         wave,
@@ -287,8 +286,7 @@ pub fn execute(
                     (bytes, high),
                 )?;
                 if let Some(second) = access.second {
-                    let addresses =
-                        addresses.map(|address| address - access.offset as u64 + second as u64);
+                    let addresses = moved(&addresses, second - access.offset);
                     store(
                         wave,
                         reach,
@@ -319,6 +317,13 @@ pub fn execute(
     }
     begin(wave, reach, instruction, access);
     Ok(())
+}
+
+/// The second addresses of two-address forms, in the work-group's memory. Lanes that are off may hold
+/// anything.
+#[inline(always)]
+fn moved(addresses: &Addresses, by: i64) -> Addresses {
+    addresses.map(|address| address.wrapping_add_signed(by) & 0xffff_ffff)
 }
 
 /// Counts the access as under way.

@@ -171,6 +171,17 @@ fn local_memory() {
 }
 
 #[test]
+fn lanes_that_are_off_have_no_addresses() {
+    let machine = Machine::rdna()
+        .with(1, |lane| if lane == 0 { 8 } else { 0xffff_fffc })
+        .v(2, 7)
+        .v(3, 9)
+        .exec(1)
+        .run("ds_store_2addr_b32 v1, v2, v3 offset0:2 offset1:1\nds_load_2addr_b32 v[10:11], v1 offset0:2 offset1:1\ns_waitcnt lgkmcnt(0)");
+    assert_eq!((machine.lane(10, 0), machine.lane(11, 0)), (7, 9));
+}
+
+#[test]
 fn scratch_memory_is_each_lanes_own() {
     for isa in [Isa::Gfx1100, Isa::Gfx942] {
         let (load, store) = if isa == Isa::Gfx1100 {
