@@ -3,6 +3,7 @@
 //! Takes a command, builds `cargo-legionella` and what the command needs through it, and runs
 //! that. Knows nothing of how kernels are compiled: it uses the tools as a user would.
 
+mod limits;
 mod pack;
 mod ptxas;
 mod suite;

@@ -4,12 +4,10 @@
 //! Takes the executables of the conformance suite and the benchmarks; generates the code of each
 //! kernel by a driver process, as applications do, and assembles it. Kernels that every target
 //! refuses, because they were written for that, are counted apart, and so are those that use what the
-//! architecture has not.
+//! architecture has not. Kernels of the benchmarks may spill registers only as far as [`Limits`] say.
 
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -18,20 +16,15 @@ use anyhow::{Context, bail, ensure};
 use legionella::code::{Client, Error, Kernel, Machine, Settings};
 use legionella_abi::bundle::{Bundle, SECTION};
 use legionella_abi::protocol::{Diagnostic, Problem, TargetSpec};
+use legionella_driver::ptxas;
 use object::{Object as _, ObjectSection as _};
 
+use crate::limits::{LIMITS, Limits};
 use crate::tools::Tools;
 
 /// Architectures that this `ptxas` and the driver both know; of the first, what panics is checked as
 /// well.
 pub const ARCHITECTURES: [&str; 4] = ["sm_90", "sm_75", "sm_80", "sm_120"];
-
-/// Variable with the assembler's path, for where it is not on `PATH`.
-const VARIABLE: &str = "PTXAS";
-
-/// How to get the assembler.
-pub const ADVICE: &str =
-    "no ptxas found: `pip install nvidia-cuda-nvcc`, and put its ptxas on PATH or name it in PTXAS";
 
 /// What becomes of one kernel on one architecture.
 enum Outcome {
@@ -41,35 +34,28 @@ enum Outcome {
     Failed(String),
 }
 
-/// The assembler, if it is installed: where `PTXAS` says, or on `PATH`.
-pub fn find() -> Option<PathBuf> {
-    if let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-        return Some(PathBuf::from(path));
-    }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut on_path = env::split_paths(&path).map(|folder| folder.join("ptxas"));
-    on_path.find(|file| file.is_file())
-}
-
 /// Checks every kernel whose name contains `filter`.
 pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Result<()> {
-    let Some(assembler) = find() else {
-        bail!(ADVICE);
+    let Some(assembler) = ptxas::find() else {
+        bail!(ptxas::ADVICE);
     };
-    let programs = [
-        tools.executable("conformance")?,
-        tools.executable("benches")?,
-    ];
-    let folder = tempfile::tempdir()?;
-    let mut kernels = Vec::new();
-    for program in &programs {
-        kernels.extend(kernels_in(program)?);
-    }
-    kernels.retain(|kernel| kernel.name().contains(filter));
+    let suite = kernels_in(&tools.executable("conformance")?)?;
+    let benches = kernels_in(&tools.executable("benches")?)?;
+    let limits = Limits::read(&tools.root().join(LIMITS))?;
+    // Only what is measured may not spill beyond its limit.
+    let suite = suite.into_iter().map(|kernel| (kernel, None));
+    let benches = benches.into_iter().map(|kernel| (kernel, Some(&limits)));
+    let mut kernels: Vec<_> = suite.chain(benches).collect();
+    kernels.retain(|(kernel, _)| kernel.name().contains(filter));
     ensure!(!kernels.is_empty(), "no kernel's name contains `{filter}`");
-    let jobs: Vec<(&Kernel, &str)> = kernels
+    let folder = tempfile::tempdir()?;
+    let jobs: Vec<(&Kernel, Option<&Limits>, &str)> = kernels
         .iter()
-        .flat_map(|kernel| architectures.iter().map(move |name| (kernel, &**name)))
+        .flat_map(|(kernel, limits)| {
+            architectures
+                .iter()
+                .map(move |name| (kernel, *limits, &**name))
+        })
         .collect();
 
     let next = AtomicUsize::new(0);
@@ -80,13 +66,22 @@ pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Res
     let work = |worker: usize| -> anyhow::Result<()> {
         let client = client(tools)?;
         let file = folder.path().join(format!("{worker}.ptx"));
-        while let Some((kernel, architecture)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let (kernel, limits, architecture) = job;
             let texts = if first.is_some_and(|first| first == architecture) {
                 usize::MAX
             } else {
                 1
             };
-            match check(&client, kernel, architecture, &assembler, &file, texts)? {
+            match check(
+                &client,
+                kernel,
+                architecture,
+                &assembler,
+                &file,
+                texts,
+                *limits,
+            )? {
                 Outcome::Passed => drop(passed.fetch_add(1, Ordering::Relaxed)),
                 Outcome::Refused => drop(refused.fetch_add(1, Ordering::Relaxed)),
                 Outcome::Failed(why) => {
@@ -128,7 +123,7 @@ fn client(tools: &Tools) -> anyhow::Result<Client> {
     Ok(Client::new(settings))
 }
 
-/// Generates a kernel's code and assembles that many of its texts.
+/// Generates a kernel's code and assembles that many of its texts; the first must keep to the limits.
 fn check(
     client: &Client,
     kernel: &Kernel,
@@ -136,6 +131,7 @@ fn check(
     assembler: &Path,
     file: &Path,
     texts: usize,
+    limits: Option<&Limits>,
 ) -> anyhow::Result<Outcome> {
     let target = TargetSpec {
         kind: "nvptx".to_owned(),
@@ -152,16 +148,17 @@ fn check(
         }
         Err(error) => return Ok(Outcome::Failed(error.to_string())),
     };
-    for text in code.split(|&byte| byte == 0).take(texts) {
-        fs::write(file, text)?;
-        let output = Command::new(assembler)
-            .args(["--gpu-name", architecture, "--output-file", "/dev/null"])
-            .arg(file)
-            .output()
-            .with_context(|| assembler.display().to_string())?;
-        if !output.status.success() {
-            let said = [output.stdout, output.stderr].concat();
-            return Ok(Outcome::Failed(String::from_utf8_lossy(&said).into_owned()));
+    for (number, text) in code.split(|&byte| byte == 0).take(texts).enumerate() {
+        let usages = match ptxas::assemble(assembler, architecture, text, file) {
+            Ok(usages) => usages,
+            Err(ptxas::Error::Refused(said)) => return Ok(Outcome::Failed(said)),
+            Err(error) => return Err(error.into()),
+        };
+        let excess = limits
+            .filter(|_| number == 0)
+            .and_then(|limits| limits.excess(kernel.name(), architecture, &usages));
+        if let Some(excess) = excess {
+            return Ok(Outcome::Failed(excess));
         }
     }
     Ok(Outcome::Passed)
