@@ -6,8 +6,8 @@ use inkwell::module::Module;
 use legionella_abi::intrinsic;
 use llvm_sys::LLVMLinkage;
 
+use super::super::kernels::Kernels;
 use super::internal;
-use super::kernels::Kernels;
 use crate::error::Error;
 use crate::extract::cuts::{Cut, cut};
 use crate::ir::{self, Function, Value};
