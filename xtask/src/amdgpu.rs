@@ -5,7 +5,7 @@ use anyhow::ensure;
 use legionella_abi::{amdgpu, gpu};
 use object::{Object as _, ObjectSymbol as _};
 
-use crate::kernels::Check;
+use crate::kernels::{Check, Generated};
 use crate::tools::Tools;
 
 /// Processors that code is generated for: with wavefronts of 32 and of 64 lanes, of five generations.
@@ -13,7 +13,8 @@ pub const PROCESSORS: [&str; 5] = ["gfx1100", "gfx942", "gfx90a", "gfx1030", "gf
 
 /// Checks every kernel whose name contains `filter`.
 pub fn run(tools: &Tools, filter: &str, processors: &[String]) -> anyhow::Result<()> {
-    let look = |code: &[u8], _: &str, _: usize| Ok(wrong(code).err().map(|why| why.to_string()));
+    let look =
+        |generated: &Generated<'_>| Ok(wrong(generated.code).err().map(|why| why.to_string()));
     Check {
         target: "amdgpu",
         filter,

@@ -27,9 +27,19 @@ enum Outcome {
     Failed(String),
 }
 
-/// Looks at the code of a kernel for a machine, given the number of the thread that asks; says what
-/// is wrong with it, if anything is.
-type Look<'a> = dyn Fn(&[u8], &str, usize) -> anyhow::Result<Option<String>> + Sync + 'a;
+/// The code of a kernel for a machine.
+pub struct Generated<'a> {
+    pub kernel: &'a str,
+    /// Whether its speed is measured.
+    pub is_measured: bool,
+    pub machine: &'a str,
+    pub code: &'a [u8],
+    /// Number of the thread that asks.
+    pub worker: usize,
+}
+
+/// Looks at code; says what is wrong with it, if anything is.
+type Look<'a> = dyn Fn(&Generated<'_>) -> anyhow::Result<Option<String>> + Sync + 'a;
 
 /// What is to be checked.
 pub struct Check<'a> {
@@ -48,21 +58,18 @@ pub struct Check<'a> {
 impl Check<'_> {
     /// Checks every kernel.
     pub fn run(&self, tools: &Tools) -> anyhow::Result<()> {
-        let programs = [
-            tools.executable("conformance")?,
-            tools.executable("benches")?,
-        ];
         let mut kernels = Vec::new();
-        for program in &programs {
-            kernels.extend(kernels_in(program)?);
+        for (program, is_measured) in [("conformance", false), ("benches", true)] {
+            let found = kernels_in(&tools.executable(program)?)?;
+            kernels.extend(found.into_iter().map(|kernel| (kernel, is_measured)));
         }
-        kernels.retain(|kernel| kernel.name().contains(self.filter));
+        kernels.retain(|(kernel, _)| kernel.name().contains(self.filter));
         ensure!(
             !kernels.is_empty(),
             "no kernel's name contains `{}`",
             self.filter
         );
-        let jobs: Vec<(&Kernel, &str)> = kernels
+        let jobs: Vec<(&(Kernel, bool), &str)> = kernels
             .iter()
             .flat_map(|kernel| self.machines.iter().map(move |name| (kernel, &**name)))
             .collect();
@@ -74,7 +81,17 @@ impl Check<'_> {
         let work = |worker: usize| -> anyhow::Result<()> {
             let client = client(tools)?;
             while let Some((kernel, machine)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let count = match self.check(&client, kernel, machine, worker)? {
+                let (kernel, is_measured) = kernel;
+                let look = |code: &[u8]| {
+                    (self.look)(&Generated {
+                        kernel: kernel.name(),
+                        is_measured: *is_measured,
+                        machine,
+                        code,
+                        worker,
+                    })
+                };
+                let count = match self.check(&client, kernel, machine, look)? {
                     Outcome::Passed => &passed,
                     Outcome::Refused => &refused,
                     Outcome::Failed(why) => {
@@ -111,7 +128,7 @@ impl Check<'_> {
         client: &Client,
         kernel: &Kernel,
         machine: &str,
-        worker: usize,
+        look: impl FnOnce(&[u8]) -> anyhow::Result<Option<String>>,
     ) -> anyhow::Result<Outcome> {
         let target = TargetSpec {
             kind: self.target.to_owned(),
@@ -128,7 +145,7 @@ impl Check<'_> {
             }
             Err(error) => return Ok(Outcome::Failed(error.to_string())),
         };
-        Ok(match (self.look)(&code, machine, worker)? {
+        Ok(match look(&code)? {
             None => Outcome::Passed,
             Some(wrong) => Outcome::Failed(wrong),
         })

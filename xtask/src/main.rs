@@ -5,6 +5,7 @@
 
 mod amdgpu;
 mod kernels;
+mod limits;
 mod pack;
 mod ptxas;
 mod suite;
