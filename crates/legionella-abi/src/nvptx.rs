@@ -10,6 +10,9 @@
 //! It may leave the whole panic there. Or it leaves the place where it panicked, as a number, and
 //! the values that the panic depends on; [`PANIC`], launched as one work-item with what is there,
 //! then leaves the whole panic in another record.
+//!
+//! What a kernel needs of the application is in variables that exist if it does: [`PORT`] and
+//! [`HEAP`].
 
 /// Symbol of the function that runs a launch of any form, or a part of one.
 pub const KERNEL: &str = "legionella_kernel";
@@ -39,6 +42,15 @@ pub const PANIC: &str = "legionella_panic";
 
 /// Symbol of a [`Needs`] in global memory, in the first text.
 pub const NEEDS: &str = "legionella_needs";
+
+/// Symbol of a variable in constant memory, in either text: where the kernel sends what it prints
+/// ([`PRINT_PORT`](crate::intrinsic::PRINT_PORT)). The application sets it before the first launch. There
+/// is none in a kernel that doesn't print.
+pub const PORT: &str = "legionella_port";
+
+/// Likewise, where the region of the heap is that the kernel allocates from
+/// ([`HEAP_REGION`](crate::intrinsic::HEAP_REGION)).
+pub const HEAP: &str = "legionella_heap";
 
 /// What the application has to know of the first text before it launches anything.
 #[repr(C)]
@@ -79,6 +91,8 @@ pub struct Launch {
     pub grid: [u64; 3],
     /// The part's first work-group in each dimension.
     pub first_group: [u64; 3],
+    /// A number of the launch, which no other launch in flight has.
+    pub number: u64,
 }
 
 /// Where the work-items of a launch, or of a part of one, leave a panic. In memory of the device.
@@ -107,6 +121,8 @@ pub struct Panicked {
     /// Ids of the work-item and sizes in each dimension: global id, size of the grid, local id,
     /// group, size of groups.
     pub ids: [[u64; 3]; 5],
+    /// As in [`Launch::number`].
+    pub number: u64,
 }
 
 /// Longest message and longest file name in a [`Record`], in bytes; what is longer is cut.
@@ -138,4 +154,7 @@ pub struct Record {
     pub message: [u8; TEXT],
     /// The source file, as far as it fits.
     pub file: [u8; TEXT],
+    /// The application sets this to 1 if work-items that wait for the host are to end, and one that does
+    /// sets it to 2.
+    pub cancelled: u32,
 }

@@ -153,6 +153,7 @@ pub fn generate_seen(
         &lacking,
         native,
         target.has_allocator,
+        target.peers,
         target.support,
     )?;
     kernel.module.set_triple(&machine.get_triple());

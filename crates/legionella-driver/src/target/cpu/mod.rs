@@ -51,6 +51,7 @@ pub(super) const TARGET: Target = Target {
         native: &[],
     },
     has_allocator: true,
+    peers: false,
     support: &[
         intrinsic::CPU_RUN_GROUPS,
         intrinsic::ALLOC_ERROR,

@@ -2,8 +2,9 @@
 //! [`legionella_abi::nvptx`]).
 //!
 //! [`kernels`] makes the functions that are launched, [`groups`] binds what the items of a group do
-//! together, [`immutable`] says of which loads that they can't change, [`atomics`], [`memory`] and [`runtime`] replace what LLVM's code generator gets
-//! wrong or has not; [`stack`] and [`barriers`] see to the rest.
+//! together and [`peers`] what those do that happen to be at the same place, [`immutable`] says of which
+//! loads that they can't change, [`atomics`], [`memory`] and [`runtime`] replace what LLVM's code
+//! generator gets wrong or has not; [`stack`] and [`barriers`] see to the rest.
 
 mod architectures;
 mod atomics;
@@ -12,6 +13,7 @@ mod groups;
 mod immutable;
 mod kernels;
 mod memory;
+mod peers;
 mod runtime;
 mod stack;
 mod wide;
@@ -43,7 +45,8 @@ pub(super) const TARGET: Target = Target {
         system: atomics::SYSTEM,
         native: &[intrinsic::ADD_F64],
     },
-    has_allocator: true,
+    has_allocator: false,
+    peers: true,
     support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
     optimise,
@@ -51,9 +54,7 @@ pub(super) const TARGET: Target = Target {
 };
 
 fn lacking(machine: &TargetMachine) -> Vec<&'static str> {
-    let mut lacking = architectures::lacking(&machine.get_cpu().to_string());
-    lacking.extend([intrinsic::PAUSE, intrinsic::PRINT_PORT]);
-    lacking
+    architectures::lacking(&machine.get_cpu().to_string())
 }
 
 fn machine(spec: &TargetSpec) -> Result<TargetMachine, Error> {
@@ -97,6 +98,7 @@ fn optimise(
         .ok_or_else(|| internal("the entry shim is gone".to_owned()))?;
     let in_groups = crate::lower::work_in_groups(module);
     let shared = groups::bind(module, entry)?;
+    peers::bind(module, &machine.get_cpu().to_string())?;
     let mut built = kernels::build(module, entry, in_groups);
     stages.show("items", module)?;
     run(module, machine, "always-inline,globaldce")?;
@@ -117,7 +119,7 @@ fn optimise(
     set_machine(module, machine);
     let stack = stack::unknown_to_the_assembler(module, machine);
     built.tell_needs(module, stack, shared);
-    run(module, machine, "globaldce")
+    run(module, machine, "always-inline,globaldce")
 }
 
 fn run(module: &Module<'_>, machine: &TargetMachine, text: &str) -> Result<(), Error> {

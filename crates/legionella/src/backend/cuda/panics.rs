@@ -13,13 +13,14 @@ use legionella_abi::protocol::Source;
 
 use super::api::Function;
 use super::device::Device;
-use super::module;
+use super::module::{self, Given};
 use crate::error::{Error, Result};
 
 /// How one kernel panics.
 pub(super) struct Panics {
     /// The text with the function for panics.
     text: Option<CString>,
+    given: Given,
     function: OnceLock<Result<Compiled>>,
 }
 
@@ -32,9 +33,10 @@ unsafe impl Send for Compiled {}
 unsafe impl Sync for Compiled {}
 
 impl Panics {
-    pub(super) fn new(text: Option<CString>) -> Self {
+    pub(super) fn new(text: Option<CString>, given: Given) -> Self {
         Panics {
             text,
+            given,
             function: OnceLock::new(),
         }
     }
@@ -43,7 +45,7 @@ impl Panics {
     pub(super) fn function(&self, device: &Device, kernel: &Arc<str>) -> Result<Function> {
         let compiled = self.function.get_or_init(|| {
             let text = self.text.as_deref().unwrap_or_default();
-            module::load_panic(device, kernel, text).map(Compiled)
+            module::load_panic(device, kernel, text, self.given).map(Compiled)
         });
         compiled
             .as_ref()
@@ -52,8 +54,8 @@ impl Panics {
     }
 }
 
-/// What the function for panics is told of a panic that was left as a place.
-pub(super) fn panicked(record: &Record, space: &Launch) -> Panicked {
+/// What the function for panics is told of a panic that was left as a place, by the launch of that number.
+pub(super) fn panicked(record: &Record, space: &Launch, number: u64) -> Panicked {
     let local = record.local.map(u64::from);
     Panicked {
         place: record.place.into(),
@@ -65,6 +67,7 @@ pub(super) fn panicked(record: &Record, space: &Launch) -> Panicked {
             record.group,
             space.group,
         ],
+        number,
     }
 }
 
