@@ -10,6 +10,7 @@ mod collective;
 mod denied;
 mod detection;
 mod division;
+pub(crate) mod formatting;
 mod heap;
 mod intrinsics;
 mod maths;

@@ -92,6 +92,7 @@ fn optimise(
     stages: &mut Stages<'_>,
 ) -> Result<(), Error> {
     let module = &kernel.module;
+    run(module, machine, "mergefunc,globaldce")?;
     immutable::mark(module);
     barriers::remove(module);
     let entry = ir::function(module, &kernel.entry)
@@ -119,7 +120,7 @@ fn optimise(
     set_machine(module, machine);
     let stack = stack::unknown_to_the_assembler(module, machine);
     built.tell_needs(module, stack, shared);
-    run(module, machine, "always-inline,globaldce")
+    run(module, machine, "always-inline,mergefunc,globaldce")
 }
 
 fn run(module: &Module<'_>, machine: &TargetMachine, text: &str) -> Result<(), Error> {
