@@ -33,6 +33,7 @@ use llvm_sys::LLVMLinkage;
 use super::{Target, Toolbox};
 use crate::error::Error;
 use crate::generate::Stages;
+use crate::ir::debug::Lines;
 use crate::ir::{self, Pipeline, Types};
 use crate::lower::Lowered;
 use crate::lower::atomics::Atomics;
@@ -58,6 +59,7 @@ pub(super) const TARGET: Target = Target {
         intrinsic::BARRIER_FAILED,
     ],
     lockstep: false,
+    lines: Lines::None,
     optimise,
     emit,
 };

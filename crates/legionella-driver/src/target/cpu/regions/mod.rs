@@ -14,6 +14,7 @@
 
 mod build;
 mod crossings;
+mod listing;
 mod sharing;
 mod split;
 #[cfg(test)]
