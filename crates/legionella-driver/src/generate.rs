@@ -185,6 +185,7 @@ pub fn generate_seen(
     kernel
         .module
         .set_data_layout(&machine.get_target_data().get_data_layout());
+    (target.adapt)(&kernel.module)?;
     lower::baseline::replace(&kernel.module, target.native)?;
     stages.show("lowered", &kernel.module)?;
     let mut problems = validate::statics(&kernel);

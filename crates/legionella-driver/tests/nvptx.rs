@@ -184,7 +184,7 @@ fn an_abort_is_a_panic() {
 
 /// What a text says of itself. Zeros at the end of an array may be left out.
 fn needs(text: &str) -> nvptx::Needs {
-    let head = format!(".b8 {}[64] = {{", nvptx::NEEDS);
+    let head = format!(".b8 {}[{}] = {{", nvptx::NEEDS, size_of::<nvptx::Needs>());
     let (_, rest) = text
         .split_once(&head)
         .unwrap_or_else(|| panic!("no {head} in {text}"));
@@ -200,6 +200,8 @@ fn needs(text: &str) -> nvptx::Needs {
         unsettled: next(),
         wide: next(),
         addresses: next(),
+        arguments: next(),
+        align: next(),
     }
 }
 
@@ -214,6 +216,8 @@ fn large_argument_blocks_go_by_address() {
             wide: nvptx::WIDTH,
             // The input's and the output's.
             addresses: 0b11,
+            arguments: 32,
+            align: 8,
             ..nvptx::Needs::default()
         }
     );

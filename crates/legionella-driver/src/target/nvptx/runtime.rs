@@ -7,8 +7,8 @@ use legionella_abi::{intrinsic, nvptx};
 use llvm_sys::LLVMLinkage;
 use llvm_sys::core as c;
 
+use super::super::kernels::Kernels;
 use super::internal;
-use super::kernels::Kernels;
 use crate::error::Error;
 use crate::ir::{self, Function, Value, llvm};
 

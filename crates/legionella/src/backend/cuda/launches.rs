@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 
 use legionella_abi::nvptx::{self, Record};
 
+use super::super::panics;
 use super::api::{self, Address, Event, Function, Stream};
 use super::device::Device;
-use super::panics::{self, Panics};
+use super::panics::Panics;
 use super::states::{Left, Place, States, parameter};
 use crate::error::{Error, Result};
 use crate::schedule::slot::{Lane, Running};

@@ -38,7 +38,6 @@ use sharing::{Sharing, Sharings};
 use split::Split;
 
 pub(super) use build::Site;
-pub(super) use sharing::computable;
 pub(super) use vectors::storage;
 
 /// Why a kernel is not split into regions. It then runs item by item.
