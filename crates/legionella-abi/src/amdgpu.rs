@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn arguments_are_aligned() {
         let arguments = Arguments::new(size_of::<Launch>(), 1);
-        assert_eq!((arguments.state, arguments.block), (64, 72));
+        assert_eq!((arguments.state, arguments.block), (72, 80));
         assert_eq!(Arguments::new(64, 16).block, 80);
     }
 }

@@ -81,6 +81,8 @@ pub struct Launch {
     pub grid: [u64; 3],
     /// The part's first work-group in each dimension.
     pub first_group: [u64; 3],
+    /// A number of the launch, which no other launch in flight has.
+    pub number: u64,
 }
 
 /// Where the work-items of a launch, or of a part of one, leave a panic. In memory of the device.
@@ -109,6 +111,8 @@ pub struct Panicked {
     /// Ids of the work-item and sizes in each dimension: global id, size of the grid, local id,
     /// group, size of groups.
     pub ids: [[u64; 3]; 5],
+    /// As in [`Launch::number`].
+    pub number: u64,
 }
 
 /// Longest message and longest file name in a [`Record`], in bytes; what is longer is cut.
@@ -140,4 +144,7 @@ pub struct Record {
     pub message: [u8; TEXT],
     /// The source file, as far as it fits.
     pub file: [u8; TEXT],
+    /// The application sets this to 1 if work-items that wait for the host are to end, and one that does
+    /// sets it to 2.
+    pub cancelled: u32,
 }

@@ -3,8 +3,20 @@
 //! The code of a kernel is a PTX text with all kernel functions but [`PANIC`], and, after a zero
 //! byte, another with that, if there is any need of it. The argument block is passed by value; where
 //! it has more than [`LARGEST_BLOCK`] bytes, by its address.
+//!
+//! What a kernel needs of the application is in variables that exist if it does: [`PORT`] and
+//! [`HEAP`].
 
 pub use crate::gpu::*;
+
+/// Symbol of a variable in constant memory, in either text: where the kernel sends what it prints
+/// ([`PRINT_PORT`](crate::intrinsic::PRINT_PORT)). The application sets it before the first launch. There
+/// is none in a kernel that doesn't print.
+pub const PORT: &str = "legionella_port";
+
+/// Likewise, where the region of the heap is that the kernel allocates from
+/// ([`HEAP_REGION`](crate::intrinsic::HEAP_REGION)).
+pub const HEAP: &str = "legionella_heap";
 
 /// Largest argument block that is passed by value, in bytes. All parameters together may take
 /// 4,096 (PTX ISA, "Kernel Function Parameters").

@@ -178,6 +178,7 @@ pub fn generate_seen(
         &lacking,
         native,
         target.has_allocator,
+        target.peers,
         target.support,
     )?;
     kernel.module.set_triple(&machine.get_triple());
@@ -189,6 +190,7 @@ pub fn generate_seen(
     stages.show("lowered", &kernel.module)?;
     let mut problems = validate::statics(&kernel);
     if target.lockstep {
+        lower::formatting::keep_small(&kernel.module);
         SIMPLIFY.run_for_any_machine(&kernel.module)?;
     } else {
         SIMPLIFY.run(&kernel.module, &machine)?;

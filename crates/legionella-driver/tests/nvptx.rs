@@ -324,6 +324,55 @@ fn code_is_for_the_machine_that_was_asked_for() {
 }
 
 #[test]
+fn items_that_wait_for_the_host_look_whether_they_are_to_end() {
+    let text = text("waits");
+    assert!(text.contains("nanosleep.u32"), "{text}");
+    assert!(text.contains("exit;"), "{text}");
+    // Where the launch's record is, for who waits.
+    let lines = body(&text, nvptx::LINE);
+    assert!(count(&lines, "st.shared") >= 1, "{text}");
+}
+
+#[test]
+fn kernels_that_print_are_told_where_and_know_who_they_are() {
+    let text = text("prints");
+    let variable = format!(".const .align 8 .u64 {}", nvptx::PORT);
+    assert!(text.contains(&variable), "{text}");
+    assert!(!text.contains(nvptx::HEAP), "{text}");
+    // The launch's number, two extents, and the first group.
+    assert!(
+        count(&body(&text, nvptx::KERNEL), "st.shared") >= 4,
+        "{text}"
+    );
+    let other = self::text("bounds");
+    assert!(
+        !other.contains(nvptx::PORT) && !other.contains(nvptx::HEAP),
+        "{other}"
+    );
+}
+
+#[test]
+fn items_that_allocate_at_once_act_as_one() {
+    let new = text("allocates");
+    let variable = format!(".const .align 8 .u64 {}", nvptx::HEAP);
+    assert!(
+        new.contains(&variable) && !new.contains(nvptx::PORT),
+        "{new}"
+    );
+    for operation in [
+        "activemask",
+        "match.any.sync",
+        "redux.sync.or",
+        "%smid",
+        "atom.global.add",
+    ] {
+        assert!(new.contains(operation), "no {operation} in\n{new}");
+    }
+    let old = texts("allocates", "sm_75").swap_remove(0);
+    assert!(!old.contains("redux.sync"), "{old}");
+}
+
+#[test]
 fn code_has_the_lines_of_its_source() {
     let kernel = include_str!("nvptx/kernel.ll");
     let lines = include_str!("nvptx/lines.ll");

@@ -232,6 +232,47 @@ impl<'m> Kernels<'m> {
             }
         }
     }
+
+    /// Leaves in front of instructions of the kernels, for which `wanted` says so, what says which item
+    /// of which launch runs: the launch's number, two extents of its grid, and its first group.
+    pub(super) fn leave_launch(
+        &self,
+        module: &'m Module<'_>,
+        place: Value<'m>,
+        mut wanted: impl FnMut(Value<'m>) -> bool,
+    ) {
+        use std::mem::offset_of;
+        let types = Types::of(module);
+        for kernel in &self.all {
+            // The kernel for panics runs as one item, which is that of the ids.
+            let words = match kernel.form {
+                Form::Panic => {
+                    let (ids, sizes) = (offset_of!(gpu::Panicked, ids), 3 * 8);
+                    let [x, y, z] = [ids, ids + 8, ids + 16];
+                    let number = offset_of!(gpu::Panicked, number);
+                    [number, x + sizes, y + sizes, x, y, z]
+                }
+                _ => {
+                    let grid = offset_of!(gpu::Launch, grid);
+                    let first = offset_of!(gpu::Launch, first_group);
+                    let number = offset_of!(gpu::Launch, number);
+                    [number, grid, grid + 8, first, first + 8, first + 16]
+                }
+            };
+            for instruction in kernel.function.instructions() {
+                if !wanted(instruction) {
+                    continue;
+                }
+                let at = Builder::before(instruction);
+                let ids = Ids::of(kernel, module, &types);
+                for (index, offset) in words.into_iter().enumerate() {
+                    let word = ids.word(&at, offset / 8);
+                    let index = types.i64.constant(index as u64);
+                    at.store(word, at.element(types.i64, place, index));
+                }
+            }
+        }
+    }
 }
 
 /// The argument block, as the entry shim's parameter describes it.

@@ -47,6 +47,9 @@ pub(crate) struct Target {
     /// Whether the target binds Rust's allocator to one of its own; else that is the device library's
     /// heap.
     pub(crate) has_allocator: bool,
+    /// Whether the target binds what work-items do with those that happen to be at the same place
+    /// ([`legionella_abi::intrinsic::OPPORTUNISTIC`]); else each is by itself.
+    pub(crate) peers: bool,
     /// Functions of the device library that the target builds on where items of a group work
     /// together.
     pub(crate) support: &'static [&'static str],

@@ -8,8 +8,8 @@ use legionella_abi::protocol::Source;
 
 use crate::error::Error;
 
-/// What the function for panics is told of a panic that was left as a place.
-pub(in crate::backend) fn panicked(record: &Record, space: &Launch) -> Panicked {
+/// What the function for panics is told of a panic that was left as a place, by the launch of that number.
+pub(in crate::backend) fn panicked(record: &Record, space: &Launch, number: u64) -> Panicked {
     let local = record.local.map(u64::from);
     Panicked {
         place: record.place.into(),
@@ -21,6 +21,7 @@ pub(in crate::backend) fn panicked(record: &Record, space: &Launch) -> Panicked 
             record.group,
             space.group,
         ],
+        number,
     }
 }
 

@@ -53,6 +53,7 @@ pub(super) const TARGET: Target = Target {
     },
     adapt: |_| Ok(()),
     has_allocator: true,
+    peers: false,
     support: &[
         intrinsic::CPU_RUN_GROUPS,
         intrinsic::ALLOC_ERROR,

@@ -1,14 +1,16 @@
 //! The NVIDIA target: a thread a work-item, and the code is a PTX text (contract:
 //! [`legionella_abi::nvptx`]).
 //!
-//! [`registers`] says what its kernels ([`super::kernels`]) are made of, [`groups`] binds what the items of a group do
-//! together, [`atomics`], [`memory`] and [`runtime`] replace what LLVM's code generator gets
-//! wrong or has not; [`stack`] and [`barriers`] see to the rest.
+//! [`registers`] says what its kernels ([`super::kernels`]) are made of, [`groups`] binds what the items of a
+//! group do together and [`peers`] what those do that happen to be at the same place, [`atomics`], [`memory`]
+//! and [`runtime`] replace what LLVM's code generator gets wrong or has not; [`stack`] and [`barriers`] see
+//! to the rest.
 
 mod architectures;
 mod atomics;
 mod groups;
 mod memory;
+mod peers;
 mod registers;
 mod runtime;
 mod stack;
@@ -43,7 +45,8 @@ pub(super) const TARGET: Target = Target {
         native: &[intrinsic::ADD_F64],
     },
     adapt: |_| Ok(()),
-    has_allocator: true,
+    has_allocator: false,
+    peers: true,
     support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
     lines: Lines::Directives,
@@ -52,9 +55,7 @@ pub(super) const TARGET: Target = Target {
 };
 
 fn lacking(machine: &TargetMachine) -> Vec<&'static str> {
-    let mut lacking = architectures::lacking(&machine.get_cpu().to_string());
-    lacking.extend([intrinsic::PAUSE, intrinsic::PRINT_PORT]);
-    lacking
+    architectures::lacking(&machine.get_cpu().to_string())
 }
 
 fn machine(spec: &TargetSpec) -> Result<TargetMachine, Error> {
@@ -92,12 +93,14 @@ fn optimise(
     stages: &mut Stages<'_>,
 ) -> Result<(), Error> {
     let module = &kernel.module;
+    run(module, machine, "mergefunc,globaldce")?;
     immutable::mark(module);
     barriers::remove(module);
     let entry = ir::function(module, &kernel.entry)
         .ok_or_else(|| internal("the entry shim is gone".to_owned()))?;
     let in_groups = crate::lower::work_in_groups(module);
     let shared = groups::bind(module, entry)?;
+    peers::bind(module, &machine.get_cpu().to_string())?;
     let mut built = kernels::build(module, &registers::DEVICE, entry, in_groups);
     stages.show("items", module)?;
     run(module, machine, "always-inline,globaldce")?;
@@ -118,7 +121,7 @@ fn optimise(
     set_machine(module, machine);
     let stack = stack::unknown_to_the_assembler(module, machine);
     built.tell_needs(module, stack, shared);
-    run(module, machine, "globaldce")
+    run(module, machine, "always-inline,mergefunc,globaldce")
 }
 
 fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, _: &Toolbox) -> Result<Code, Error> {

@@ -9,13 +9,14 @@ use std::sync::{Arc, OnceLock};
 
 use super::api::Function;
 use super::device::Device;
-use super::module;
+use super::module::{self, Given};
 use crate::error::{Error, Result};
 
 /// How one kernel panics.
 pub(super) struct Panics {
     /// The text with the function for panics.
     text: Option<CString>,
+    given: Given,
     function: OnceLock<Result<Compiled>>,
 }
 
@@ -28,9 +29,10 @@ unsafe impl Send for Compiled {}
 unsafe impl Sync for Compiled {}
 
 impl Panics {
-    pub(super) fn new(text: Option<CString>) -> Self {
+    pub(super) fn new(text: Option<CString>, given: Given) -> Self {
         Panics {
             text,
+            given,
             function: OnceLock::new(),
         }
     }
@@ -39,7 +41,7 @@ impl Panics {
     pub(super) fn function(&self, device: &Device, kernel: &Arc<str>) -> Result<Function> {
         let compiled = self.function.get_or_init(|| {
             let text = self.text.as_deref().unwrap_or_default();
-            module::load_panic(device, kernel, text).map(Compiled)
+            module::load_panic(device, kernel, text, self.given).map(Compiled)
         });
         compiled
             .as_ref()

@@ -229,6 +229,7 @@ impl Launches {
                 launch: gpu::Launch {
                     grid: space.grid,
                     first_group,
+                    number: launch.block().addr() as u64,
                 },
                 group: space.group.map(|size| size as u32),
                 reserved: 0,
@@ -425,7 +426,7 @@ impl Launches {
         let kernel = functions
             .panics
             .function(device, &launch.program().kernel)?;
-        let panicked = panics::panicked(record, launch.space());
+        let panicked = panics::panicked(record, launch.space(), launch.block().addr() as u64);
         let place = self.states.take(device, &self.memory)?;
         let signal = device.take_signal()?;
         let block = self.arguments.take(device, kernel.arguments)?;
