@@ -172,6 +172,7 @@ pub fn write(address: u64, size: usize, value: u64) {
 }
 
 /// Addresses of the active lanes.
+#[inline(always)]
 fn addresses(
     wave: &Wave,
     instruction: &Instruction,
@@ -227,6 +228,10 @@ fn addresses(
 }
 
 /// Executes an access of all active lanes.
+///
+/// # Safety
+/// The processor has what [`crate::operation::supported`] checks.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,bmi2"))]
 pub fn execute(
     wave: &mut Wave,
     reach: &mut Reach<'_>,
@@ -345,7 +350,8 @@ fn begin(wave: &mut Wave, reach: &Reach<'_>, instruction: &Instruction, access: 
             if !(stores && reach.counts_stores) {
                 wave.waits.begin_vector(destination);
             }
-            wave.waits.begin_local(destination, true);
+            // Where stores have a counter of their own, flat accesses end in order too.
+            wave.waits.begin_local(destination, !reach.counts_stores);
         }
         _ if stores && reach.counts_stores => {}
         _ => wave.waits.begin_vector(destination),
@@ -374,6 +380,30 @@ fn load(
     let mut results = [Lanes([0; LANES]); 4];
     let mut defined = [0u32; 4];
     let mut remaining = exec;
+    if exec == u32::MAX
+        && size >= 4
+        && let Some(range) = range(addresses, size)
+    {
+        // All lanes at once, if what lies between the lowest and the highest address may be read.
+        match access.space {
+            Space::Global if reach.memory.check(range.0, range.1, false).is_ok() => {
+                for (word, result) in results.iter_mut().enumerate().take(words) {
+                    for (lane, address) in result.0.iter_mut().zip(addresses) {
+                        *lane = read(address + 4 * word as u64, 4) as u32;
+                    }
+                    defined[word] = u32::MAX;
+                }
+                remaining = 0;
+            }
+            Space::Local if range.0 + range.1 as u64 <= reach.local.len() as u64 => {
+                for (word, result) in results.iter_mut().enumerate().take(words) {
+                    defined[word] = reach.local.gather(addresses, 4 * word, result);
+                }
+                remaining = 0;
+            }
+            _ => {}
+        }
+    }
     while remaining != 0 {
         let lane = remaining.trailing_zeros() as usize;
         remaining &= remaining - 1;
@@ -422,6 +452,18 @@ fn load(
     Ok(())
 }
 
+/// The lowest address and the bytes up to the highest one's end, if these are few.
+#[inline(always)]
+fn range(addresses: &Addresses, size: usize) -> Option<(u64, usize)> {
+    let (mut low, mut high) = (u64::MAX, 0);
+    for &address in addresses {
+        low = low.min(address);
+        high = high.max(address);
+    }
+    (high - low < 1 << 40).then(|| (low, (high - low) as usize + size))
+}
+
+#[inline(always)]
 fn store(
     wave: &mut Wave,
     reach: &mut Reach<'_>,
@@ -438,6 +480,21 @@ fn store(
     };
     let place = wave.place(half, number, words)?;
     let mut remaining = wave.exec(half);
+    if remaining == u32::MAX
+        && access.space == Space::Global
+        && size >= 4
+        && let Some((low, bytes)) = range(addresses, size)
+        && reach.memory.check(low, bytes, true).is_ok()
+        && !reach.memory.is_control()
+    {
+        for word in 0..words {
+            let data = &wave.vectors[place + word];
+            for (address, &value) in addresses.iter().zip(&data.0) {
+                write(address + 4 * word as u64, 4, u64::from(value));
+            }
+        }
+        remaining = 0;
+    }
     while remaining != 0 {
         let lane = remaining.trailing_zeros() as usize;
         remaining &= remaining - 1;

@@ -1,5 +1,7 @@
 //! Memory of a work-group or a work-item: bytes, and which of them have been written.
 
+use crate::lanes::{LANES, Lanes};
+
 /// Bytes that start undefined.
 #[derive(Debug)]
 pub struct Bytes {
@@ -71,5 +73,19 @@ impl Bytes {
         }
         self.bytes[at..at + size].copy_from_slice(&value.to_le_bytes()[..size]);
         self.written[at..at + size].fill(u8::from(defined));
+    }
+
+    /// Words at a place in each of 32 ranges that are in bounds, and a bit for each that has been written.
+    #[inline(always)]
+    pub fn gather(&self, places: &[u64; LANES], offset: usize, words: &mut Lanes) -> u32 {
+        let mut defined = 0;
+        for (lane, &place) in places.iter().enumerate() {
+            let at = place as usize + offset;
+            let word: [u8; 4] = self.bytes[at..at + 4].try_into().unwrap_or_default();
+            let written: [u8; 4] = self.written[at..at + 4].try_into().unwrap_or_default();
+            words.0[lane] = u32::from_le_bytes(word);
+            defined |= u32::from(written == [1; 4]) << lane;
+        }
+        defined
     }
 }

@@ -4,13 +4,13 @@ use crate::decode::{Crossbar, Instruction, M0, Operand, Pattern, Permute, Regist
 use crate::error::Fault;
 use crate::lanes::{LANES, Lanes};
 
-use super::source::{ROOM, Room, Source};
+use super::source::Source;
 use super::wave::Wave;
 
 /// A source whose lanes come from other lanes.
 #[derive(Debug)]
 pub struct Permuted {
-    rooms: [Room; 2],
+    rooms: [[Lanes; 2]; 2],
     defined: [u32; 2],
     /// Lanes whose result is written, of each half.
     pub enabled: [u32; 2],
@@ -57,7 +57,7 @@ pub fn permuted(
     permute: Permute,
 ) -> Result<Permuted, Fault> {
     let mut result = Permuted {
-        rooms: [ROOM; 2],
+        rooms: [[Lanes([0; LANES]); 2]; 2],
         defined: [0; 2],
         enabled: [0; 2],
     };

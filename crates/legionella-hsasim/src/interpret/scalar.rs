@@ -17,31 +17,66 @@ pub fn operation(
     operation: &'static ScalarOperation,
 ) -> Result<(), Fault> {
     let mut values = [0; 2];
-    let mut defined = true;
+    let mut undefined = [0; 3];
     for (at, &words) in operation.sources.iter().enumerate() {
-        let (value, is_defined) = wave.read(instruction.sources[at], words);
-        values[at] = value;
-        defined &= is_defined;
+        (values[at], undefined[at]) = wave.read_bits(instruction.sources[at], words);
     }
     let words = operation.output;
-    let old = if operation.reads_destination {
-        let (old, is_defined) = wave.read(instruction.destination, words.max(1));
-        defined &= is_defined;
-        old
-    } else {
-        0
-    };
-    let mut scc = wave.scc;
-    let result = (operation.run)(values[0], values[1], old, &mut scc);
-    wave.scc = scc;
+    let mut old = 0;
+    if operation.reads_destination {
+        (old, undefined[2]) = wave.read_bits(instruction.destination, words.max(1));
+    }
+    let scc = wave.scc;
+    let result = (operation.run)(values[0], values[1], old, &mut wave.scc);
     if words > 0 {
-        if !defined && matches!(instruction.destination, Operand::Scalar(EXEC)) {
-            return Err(Fault::Undefined(
-                first_scalar(instruction),
-                "the execution mask",
-            ));
-        }
-        wave.write(instruction.destination, words, result, defined);
+        let bits = if undefined == [0; 3] {
+            0
+        } else {
+            let bits = spread(operation, values, old, undefined, scc, result);
+            check_exec(wave, instruction, bits)?;
+            bits
+        };
+        wave.write_bits(instruction.destination, words, result, bits);
+    }
+    Ok(())
+}
+
+/// The bits of a result that are undefined. Of an operation on bits these are those that change
+/// with a source's undefined bits; of others all.
+#[inline(never)]
+fn spread(
+    operation: &ScalarOperation,
+    [a, b]: [u64; 2],
+    old: u64,
+    [undefined_a, undefined_b, undefined_old]: [u64; 3],
+    scc: bool,
+    result: u64,
+) -> u64 {
+    if !operation.bitwise || undefined_old != 0 {
+        return u64::MAX;
+    }
+    let of = |a, b| (operation.run)(a, b, old, &mut { scc });
+    let (other_a, other_b) = (a ^ undefined_a, b ^ undefined_b);
+    (result ^ of(other_a, b)) | (result ^ of(a, other_b)) | (result ^ of(other_a, other_b))
+}
+
+/// That no bit of an execution mask to be is undefined.
+fn check_exec(wave: &Wave, instruction: &Instruction, undefined: u64) -> Result<(), Fault> {
+    let half = match instruction.destination {
+        Operand::Scalar(EXEC) => 0,
+        Operand::Scalar(number) if number == EXEC + 1 && wave.halves == 2 => 32,
+        _ => return Ok(()),
+    };
+    let lanes = if wave.halves == 2 {
+        u64::MAX
+    } else {
+        0xffff_ffff
+    };
+    if (undefined << half) & lanes != 0 {
+        return Err(Fault::Undefined(
+            first_scalar(instruction),
+            "the execution mask",
+        ));
     }
     Ok(())
 }
@@ -66,16 +101,16 @@ pub fn save_exec(
     write: bool,
 ) -> Result<(), Fault> {
     let words = if wide { 2 } else { 1 };
-    let (source, defined) = wave.read(instruction.sources[0], words);
-    if !defined {
+    let (source, undefined) = wave.read_bits(instruction.sources[0], words);
+    let old = wave.read(Operand::Scalar(EXEC), words).0;
+    let limit = if wide { u64::MAX } else { 0xffff_ffff };
+    let new = run(source, old) & limit;
+    if undefined != 0 && (new ^ run(source ^ undefined, old)) & limit != 0 {
         return Err(Fault::Undefined(
             first_scalar(instruction),
             "the execution mask",
         ));
     }
-    let old = wave.read(Operand::Scalar(EXEC), words).0;
-    let limit = if wide { u64::MAX } else { 0xffff_ffff };
-    let new = run(source, old) & limit;
     wave.write(
         instruction.destination,
         words,

@@ -1,16 +1,18 @@
 //! Where the sources of vector instructions come from, with what is done to them on the way.
 
+use std::mem::MaybeUninit;
+
 use crate::decode::{Modifiers, Operand, Part};
 use crate::error::Fault;
 use crate::lanes::{LANES, Lanes, Type};
 
 use super::wave::Wave;
 
-/// Room for a source that is not a register as it stands.
-pub type Room = [Lanes; 2];
+/// Room for a source that is not a register as it stands. Zeroing it would cost more than most operations.
+pub type Room = MaybeUninit<[Lanes; 2]>;
 
 /// Empty room.
-pub const ROOM: Room = [Lanes([0; LANES]); 2];
+pub const ROOM: Room = MaybeUninit::uninit();
 
 /// A source: its registers, and the lanes that are defined.
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +46,16 @@ pub fn fetch(
         }
         operand => {
             let (value, defined) = wave.read(operand, words);
-            room[0] = Lanes::splat(value as u32);
-            if words == 2 {
-                room[1] = Lanes::splat((value >> 32) as u32);
+            let registers = room.as_mut_ptr() as *mut Lanes;
+            // SAFETY: the room has two registers.
+            unsafe {
+                *registers = Lanes::splat(value as u32);
+                if words == 2 {
+                    *registers.add(1) = Lanes::splat((value >> 32) as u32);
+                }
             }
             Ok(Source {
-                registers: room.as_ptr(),
+                registers,
                 defined: 0u32.wrapping_sub(u32::from(defined)),
             })
         }
@@ -65,7 +71,7 @@ pub fn modify(
     room: &mut Room,
 ) -> Source {
     let words = kind.words();
-    let mut copy = ROOM;
+    let mut copy = [Lanes([0; LANES]); 2];
     for (word, copy) in copy.iter_mut().enumerate().take(words) {
         // SAFETY: a source has as many registers as its type has words.
         *copy = unsafe { *source.registers.add(word) };
@@ -95,9 +101,8 @@ pub fn modify(
     if bit(modifiers.negate) {
         top.iter_mut().for_each(|lane| *lane ^= sign);
     }
-    *room = copy;
     Source {
-        registers: room.as_ptr(),
+        registers: room.write(copy).as_ptr(),
         defined: source.defined,
     }
 }

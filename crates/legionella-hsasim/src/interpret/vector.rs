@@ -12,9 +12,9 @@ use super::permute::{Permuted, permuted};
 use super::source::{ROOM, Room, Source, fetch, modify};
 use super::wave::Wave;
 
-/// A result that is not written yet.
+/// What is known of a result that is not written yet; its lanes stay where they were computed.
+#[derive(Clone, Copy)]
 struct Computed {
-    lanes: Output,
     kind: Type,
     defined: u32,
     /// Lanes that are written.
@@ -41,8 +41,10 @@ pub fn operation(
         if wave.exec(half) == 0 {
             continue;
         }
-        let result = compute(wave, instruction, operation, half, permuted.as_ref())?;
-        commit(wave, instruction, half, result, halves)?;
+        let mut lanes: Output = MaybeUninit::uninit();
+        let permuted = permuted.as_ref();
+        let result = compute(wave, instruction, operation, half, permuted, &mut lanes)?;
+        commit(wave, instruction, half, result, &mut lanes, halves)?;
     }
     Ok(())
 }
@@ -75,7 +77,7 @@ fn sources<const N: usize>(
     }; N];
     for (at, room) in rooms.iter_mut().enumerate() {
         let Some(&kind) = kinds.get(at) else {
-            sources[at].registers = room.as_ptr();
+            sources[at].registers = room.as_ptr() as *const Lanes;
             continue;
         };
         sources[at] = match permuted {
@@ -96,6 +98,7 @@ fn compute(
     operation: &'static Operation,
     half: usize,
     permuted: Option<&Permuted>,
+    lanes: &mut Output,
 ) -> Result<Computed, Fault> {
     let mut rooms = [ROOM; 3];
     let [a, b, c] = sources(
@@ -113,12 +116,10 @@ fn compute(
         (true, _) => a.defined | b.defined | c.defined,
         (false, _) => a.defined & b.defined & c.defined,
     };
-    let mut lanes: Output = MaybeUninit::uninit();
     // SAFETY: agents exist only where the processor has what the tables need; the sources have the
     // registers of their types.
-    unsafe { (operation.run)(&mut lanes, a.registers, b.registers, c.registers) };
+    unsafe { (operation.run)(lanes, a.registers, b.registers, c.registers) };
     Ok(Computed {
-        lanes,
         kind: operation.output,
         defined,
         exec: wave.exec(half) & permuted.map_or(u32::MAX, |permuted| permuted.enabled[half]),
@@ -131,7 +132,8 @@ fn commit(
     wave: &mut Wave,
     instruction: &Instruction,
     half: usize,
-    mut result: Computed,
+    result: Computed,
+    output: &mut Output,
     halves: Halves,
 ) -> Result<(), Fault> {
     let Operand::Vector(number) = instruction.destination else {
@@ -141,18 +143,12 @@ fn commit(
     let place = wave.place(half, number, words)?;
     // SAFETY: the operation has written as many registers as its type has words; where that is one,
     // only one is read.
-    let lanes = unsafe { &mut *(result.lanes.as_mut_ptr() as *mut [Lanes; 1]) };
+    let lanes = unsafe { &mut *(output.as_mut_ptr() as *mut [Lanes; 1]) };
     let modifiers = instruction.modifiers.as_deref();
     if let Some(modifiers) = modifiers {
         if modifiers.clamp || modifiers.multiply != 0 {
             // SAFETY: as above.
-            unsafe {
-                adjust(
-                    result.lanes.as_mut_ptr() as *mut Lanes,
-                    result.kind,
-                    modifiers,
-                )
-            };
+            unsafe { adjust(output.as_mut_ptr() as *mut Lanes, result.kind, modifiers) };
         }
         if let Some(parts) = modifiers.parts
             && (parts.destination != Part::WHOLE || result.kind.is_half())
@@ -189,7 +185,7 @@ fn commit(
     wave.put(place, result.exec, &lanes[0], result.defined);
     if words == 2 {
         // SAFETY: the operation has written two registers.
-        let high = unsafe { &*(result.lanes.as_ptr() as *const Lanes).add(1) };
+        let high = unsafe { &*(output.as_ptr() as *const Lanes).add(1) };
         wave.put(place + 1, result.exec, high, result.defined);
     }
     Ok(())
@@ -260,21 +256,23 @@ fn inserted(old: u32, value: u32, part: Part, rest: Rest) -> u32 {
 
 /// Two instructions at once: both read before either writes.
 pub fn dual(wave: &mut Wave, pair: &[Instruction; 2], halves: Halves) -> Result<(), Fault> {
-    let compute = |wave: &Wave, instruction: &Instruction| match instruction.kind {
-        Kind::Vector(operation) => compute(wave, instruction, operation, 0, None),
-        Kind::Select { .. } => select_half(wave, instruction, 0, None),
-        _ => Err(Fault::Unknown(format!(
-            "half of a dual instruction: {:?}",
-            instruction.kind
-        ))),
-    };
+    let compute =
+        |wave: &Wave, instruction: &Instruction, lanes: &mut Output| match instruction.kind {
+            Kind::Vector(operation) => compute(wave, instruction, operation, 0, None, lanes),
+            Kind::Select { .. } => select_half(wave, instruction, 0, None, lanes),
+            _ => Err(Fault::Unknown(format!(
+                "half of a dual instruction: {:?}",
+                instruction.kind
+            ))),
+        };
     if wave.exec(0) == 0 {
         return Ok(());
     }
-    let first = compute(wave, &pair[0])?;
-    let second = compute(wave, &pair[1])?;
-    commit(wave, &pair[0], 0, first, halves)?;
-    commit(wave, &pair[1], 0, second, halves)
+    let (mut one, mut other): (Output, Output) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    let first = compute(wave, &pair[0], &mut one)?;
+    let second = compute(wave, &pair[1], &mut other)?;
+    commit(wave, &pair[0], 0, first, &mut one, halves)?;
+    commit(wave, &pair[1], 0, second, &mut other, halves)
 }
 
 /// An operation that gives a bit a lane beside its result.
@@ -291,13 +289,15 @@ pub fn with_mask(
         if exec == 0 {
             continue;
         }
-        let result = compute(wave, instruction, value, half, None)?;
-        let bits = compute(wave, instruction, bit, half, None)?;
+        let (mut lanes, mut bits): (Output, Output) =
+            (MaybeUninit::uninit(), MaybeUninit::uninit());
+        let result = compute(wave, instruction, value, half, None, &mut lanes)?;
+        compute(wave, instruction, bit, half, None, &mut bits)?;
         // SAFETY: the operation has written its one register.
-        let bits = unsafe { &*(bits.lanes.as_ptr() as *const Lanes) };
+        let bits = unsafe { &*(bits.as_ptr() as *const Lanes) };
         let bits = (0..LANES).fold(0, |mask, lane| mask | ((bits.0[lane] & 1) << lane));
         mask |= u64::from(bits & exec) << (32 * half);
-        commit(wave, instruction, half, result, halves)?;
+        commit(wave, instruction, half, result, &mut lanes, halves)?;
     }
     if let Operand::Scalar(number) = instruction.carry {
         wave.set_mask(number, mask);
@@ -320,10 +320,11 @@ pub fn by_mask(
             if wave.exec(half) & lanes == 0 {
                 continue;
             }
-            let mut result = compute(wave, instruction, operation, half, None)?;
+            let mut output: Output = MaybeUninit::uninit();
+            let mut result = compute(wave, instruction, operation, half, None, &mut output)?;
             // The destination may be a source: each lane is written once, by one of the two.
             result.exec &= lanes;
-            commit(wave, instruction, half, result, halves)?;
+            commit(wave, instruction, half, result, &mut output, halves)?;
         }
     }
     Ok(())
@@ -338,7 +339,7 @@ pub fn compare(
 ) -> Result<(), Fault> {
     let permuted = dpp(wave, instruction, test.sources[0].words())?;
     let mut mask = 0;
-    let mut defined = true;
+    let mut undefined = 0;
     for half in 0..wave.halves {
         let active = wave.exec(half)
             & permuted
@@ -358,17 +359,17 @@ pub fn compare(
         )?;
         // SAFETY: see `compute`.
         let bits = unsafe { (test.run)(a.registers, b.registers) };
-        defined &= a.defined & b.defined & active == active;
+        undefined |= u64::from(active & !(a.defined & b.defined)) << (32 * half);
         mask |= u64::from(bits & active) << (32 * half);
     }
     if let Operand::Scalar(number) = instruction.carry {
         wave.set_mask(number, mask);
-        if !defined && number != EXEC {
-            wave.set_undefined(number);
+        if undefined != 0 {
+            wave.set_undefined(number, undefined);
         }
     }
     if exec {
-        if !defined {
+        if undefined != 0 {
             return Err(Fault::Undefined(
                 undefined_source(instruction),
                 "a condition of v_cmpx",
@@ -399,8 +400,9 @@ pub fn select(wave: &mut Wave, instruction: &Instruction, halves: Halves) -> Res
         if wave.exec(half) == 0 {
             continue;
         }
-        let result = select_half(wave, instruction, half, permuted.as_ref())?;
-        commit(wave, instruction, half, result, halves)?;
+        let mut lanes: Output = MaybeUninit::uninit();
+        let result = select_half(wave, instruction, half, permuted.as_ref(), &mut lanes)?;
+        commit(wave, instruction, half, result, &mut lanes, halves)?;
     }
     Ok(())
 }
@@ -410,6 +412,7 @@ fn select_half(
     instruction: &Instruction,
     half: usize,
     permuted: Option<&Permuted>,
+    lanes: &mut Output,
 ) -> Result<Computed, Fault> {
     let (kind, mask) = match instruction.kind {
         Kind::Select { half: true } => (Type::F16, instruction.sources[2]),
@@ -428,7 +431,6 @@ fn select_half(
         Operand::Scalar(number) => (wave.mask(number) >> (32 * half)) as u32,
         operand => wave.read(operand, 2).0 as u32,
     };
-    let mut lanes: Output = MaybeUninit::uninit();
     let output = lanes.as_mut_ptr() as *mut u32;
     for lane in 0..LANES {
         let set = 0u32.wrapping_sub((mask >> lane) & 1);
@@ -439,7 +441,6 @@ fn select_half(
         }
     }
     Ok(Computed {
-        lanes,
         kind,
         defined: (b.defined & mask) | (a.defined & !mask),
         exec: wave.exec(half) & permuted.map_or(u32::MAX, |permuted| permuted.enabled[half]),

@@ -89,7 +89,14 @@ impl Waits {
     }
 
     /// Waits until at most so many accesses are under way, by each counter.
+    #[inline(always)]
     pub fn wait(&mut self, vector: Option<u8>, local: Option<u8>) {
+        if self.any || !self.vector.is_empty() || !self.local.is_empty() {
+            self.retire(vector, local);
+        }
+    }
+
+    fn retire(&mut self, vector: Option<u8>, local: Option<u8>) {
         if let Some(count) = vector
             && self.vector.len() > usize::from(count)
         {

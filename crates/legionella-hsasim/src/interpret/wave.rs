@@ -2,9 +2,10 @@
 //!
 //! Registers start with a pattern that no program means, and are undefined: what is computed from an
 //! undefined value is undefined, and a fault arises where it decides an address or where execution goes
-//! on. A value is undefined as a whole, a lane of a register, or not at all.
+//! on. A lane of a vector register is undefined as a whole or not at all; scalar registers, which hold
+//! masks, are undefined bit by bit.
 
-use crate::decode::{DISCARD, EXEC, NULL, Operand, Register, SCALARS, Special, VCC};
+use crate::decode::{EXEC, NULL, Operand, Register, SCALARS, Special, VCC};
 use crate::error::Fault;
 use crate::lanes::{LANES, Lanes};
 
@@ -27,8 +28,8 @@ pub struct Wave {
     pub defined: Vec<u32>,
     /// Scalar registers, the masks among them.
     pub scalars: [u32; SCALARS],
-    /// Those that are undefined, a bit each.
-    undefined: [u64; SCALARS.div_ceil(64)],
+    /// For each, the bits that are undefined: masks are undefined lane by lane.
+    undefined: [u32; SCALARS],
     /// The condition code.
     pub scc: bool,
     /// The slot of the next instruction.
@@ -58,7 +59,7 @@ impl Wave {
             vectors: vec![Lanes::splat(POISON); halves * registers],
             defined: vec![0; halves * registers],
             scalars: [POISON; SCALARS],
-            undefined: [u64::MAX; SCALARS.div_ceil(64)],
+            undefined: [u32::MAX; SCALARS],
             scc: false,
             slot,
             waits: Waits::default(),
@@ -80,7 +81,7 @@ impl Wave {
         self.vectors.fill(Lanes::splat(POISON));
         self.defined.fill(0);
         self.scalars = [POISON; SCALARS];
-        self.undefined = [u64::MAX; SCALARS.div_ceil(64)];
+        self.undefined = [u32::MAX; SCALARS];
         self.scc = false;
         self.slot = slot;
         self.waits = Waits::default();
@@ -130,41 +131,52 @@ impl Wave {
     pub fn set_scalar(&mut self, number: u16, value: u32) {
         let number = usize::from(number);
         self.scalars[number] = value;
-        self.undefined[number / 64] &= !(1 << (number % 64));
+        self.undefined[number] = 0;
     }
 
-    /// Whether a scalar register has been written.
+    /// Whether all bits of a scalar register have been written.
     #[inline(always)]
     pub fn is_defined(&self, number: u16) -> bool {
-        let number = usize::from(number);
-        (self.undefined[number / 64] >> (number % 64)) & 1 == 0
+        self.undefined[usize::from(number)] == 0
     }
 
-    /// Makes a scalar register undefined, as the result of something undefined.
+    /// Makes bits of a mask undefined, of as many lanes as the wave has.
     #[inline(always)]
-    pub fn set_undefined(&mut self, number: u16) {
+    pub fn set_undefined(&mut self, number: u16, bits: u64) {
         let number = usize::from(number);
-        self.undefined[number / 64] |= 1 << (number % 64);
+        self.undefined[number] = bits as u32;
+        if self.halves == 2 {
+            self.undefined[number + 1] = (bits >> 32) as u32;
+        }
     }
 
-    /// The value of a scalar operand of so many registers, and whether it is defined.
+    /// The value of a scalar operand of so many registers, and whether all of it is defined.
     #[inline(always)]
     pub fn read(&self, operand: Operand, words: usize) -> (u64, bool) {
+        let (value, undefined) = self.read_bits(operand, words);
+        (value, undefined == 0)
+    }
+
+    /// The value of a scalar operand of so many registers, and the bits that are undefined.
+    #[inline(always)]
+    pub fn read_bits(&self, operand: Operand, words: usize) -> (u64, u64) {
         match operand {
             Operand::Scalar(number) => {
-                let low = u64::from(self.scalars[usize::from(number)]);
-                let defined = self.is_defined(number);
+                let place = usize::from(number);
+                let low = u64::from(self.scalars[place]);
+                let undefined = u64::from(self.undefined[place]);
                 if words == 2 && number != NULL {
-                    let high = u64::from(self.scalars[usize::from(number) + 1]);
-                    (low | (high << 32), defined & self.is_defined(number + 1))
+                    let high = u64::from(self.scalars[place + 1]);
+                    let upper = u64::from(self.undefined[place + 1]);
+                    (low | (high << 32), undefined | (upper << 32))
                 } else {
-                    (low, defined)
+                    (low, undefined)
                 }
             }
-            Operand::Constant(value) if words == 2 => (value, true),
-            Operand::Constant(value) => (u64::from(value as u32), true),
-            Operand::Special(special) => (u64::from(self.special(special)), true),
-            Operand::None | Operand::Vector(_) => (0, true),
+            Operand::Constant(value) if words == 2 => (value, 0),
+            Operand::Constant(value) => (u64::from(value as u32), 0),
+            Operand::Special(special) => (u64::from(self.special(special)), 0),
+            Operand::None | Operand::Vector(_) => (0, 0),
         }
     }
 
@@ -180,16 +192,19 @@ impl Wave {
     /// Writes a result of so many scalar registers.
     #[inline(always)]
     pub fn write(&mut self, operand: Operand, words: usize, value: u64, defined: bool) {
+        self.write_bits(operand, words, value, if defined { 0 } else { u64::MAX });
+    }
+
+    /// Writes a result of so many scalar registers, of which some bits are undefined.
+    #[inline(always)]
+    pub fn write_bits(&mut self, operand: Operand, words: usize, value: u64, undefined: u64) {
         if let Operand::Scalar(number) = operand {
-            self.set_scalar(number, value as u32);
+            let place = usize::from(number);
+            self.scalars[place] = value as u32;
+            self.undefined[place] = undefined as u32;
             if words == 2 {
-                self.set_scalar(number + 1, (value >> 32) as u32);
-            }
-            if !defined && number != EXEC && number != DISCARD {
-                self.set_undefined(number);
-                if words == 2 {
-                    self.set_undefined(number + 1);
-                }
+                self.scalars[place + 1] = (value >> 32) as u32;
+                self.undefined[place + 1] = (undefined >> 32) as u32;
             }
         }
     }

@@ -11,6 +11,8 @@ pub struct ScalarOperation {
     pub output: usize,
     /// Registers of each source.
     pub sources: &'static [usize],
+    /// Whether each bit of the result comes from the same bit of the sources.
+    pub bitwise: bool,
     /// Whether the destination is read too.
     pub reads_destination: bool,
     /// The function.
@@ -27,6 +29,7 @@ macro_rules! scalars {
                     static OPERATION: ScalarOperation = ScalarOperation {
                         output: $output,
                         sources: &[$($words),*],
+                        bitwise: BITWISE,
                         reads_destination: READS_DESTINATION,
                         run: |$a: u64, $b: u64, $old: u64, $scc: &mut bool| $value,
                     };
@@ -138,15 +141,47 @@ fn replicate(value: u64) -> u64 {
     (0..32).fold(0, |bits, at| bits | (((value >> at) & 1) * 3) << (2 * at))
 }
 
-/// Operations that leave their destination's old value alone.
-mod plain {
+/// Operations on bits, each for itself.
+mod bits {
     use super::*;
 
+    const BITWISE: bool = true;
     const READS_DESTINATION: bool = false;
 
     scalars! {
         "s_mov_b32" (1) -> 1 = |a, _, _, _scc| a;
         "s_mov_b64" (2) -> 2 = |a, _, _, _scc| a;
+        "s_and_b32" (1, 1) -> 1 = |a, b, _, scc| logic(a & b, scc);
+        "s_and_b64" (2, 2) -> 2 = |a, b, _, scc| logic(a & b, scc);
+        "s_or_b32" (1, 1) -> 1 = |a, b, _, scc| logic(a | b, scc);
+        "s_or_b64" (2, 2) -> 2 = |a, b, _, scc| logic(a | b, scc);
+        "s_xor_b32" (1, 1) -> 1 = |a, b, _, scc| logic(a ^ b, scc);
+        "s_xor_b64" (2, 2) -> 2 = |a, b, _, scc| logic(a ^ b, scc);
+        "s_and_not1_b32" (1, 1) -> 1 = |a, b, _, scc| logic32(a & !b, scc);
+        "s_and_not1_b64" (2, 2) -> 2 = |a, b, _, scc| logic(a & !b, scc);
+        "s_or_not1_b32" (1, 1) -> 1 = |a, b, _, scc| logic32(a | !b, scc);
+        "s_or_not1_b64" (2, 2) -> 2 = |a, b, _, scc| logic(a | !b, scc);
+        "s_nand_b32" (1, 1) -> 1 = |a, b, _, scc| logic32(!(a & b), scc);
+        "s_nand_b64" (2, 2) -> 2 = |a, b, _, scc| logic(!(a & b), scc);
+        "s_nor_b32" (1, 1) -> 1 = |a, b, _, scc| logic32(!(a | b), scc);
+        "s_nor_b64" (2, 2) -> 2 = |a, b, _, scc| logic(!(a | b), scc);
+        "s_xnor_b32" (1, 1) -> 1 = |a, b, _, scc| logic32(!(a ^ b), scc);
+        "s_xnor_b64" (2, 2) -> 2 = |a, b, _, scc| logic(!(a ^ b), scc);
+        "s_not_b32" (1) -> 1 = |a, _, _, scc| logic32(!a, scc);
+        "s_not_b64" (2) -> 2 = |a, _, _, scc| logic(!a, scc);
+        "s_cselect_b32" (1, 1) -> 1 = |a, b, _, scc| if *scc { a } else { b };
+        "s_cselect_b64" (2, 2) -> 2 = |a, b, _, scc| if *scc { a } else { b };
+    }
+}
+
+/// Operations that leave their destination's old value alone.
+mod plain {
+    use super::*;
+
+    const BITWISE: bool = false;
+    const READS_DESTINATION: bool = false;
+
+    scalars! {
         "s_movk_i32" (1) -> 1 = |a, _, _, _scc| word(i64::from(a as i16));
         "s_add_u32" "s_add_co_u32" (1, 1) -> 1 = |a, b, _, scc| add(a, b, false, scc);
         "s_sub_u32" (1, 1) -> 1 = |a, b, _, scc| subtract(a, b, false, scc);
@@ -172,24 +207,6 @@ mod plain {
         "s_mul_i32" (1, 1) -> 1 = |a, b, _, _scc| word(i64::from((a as u32).wrapping_mul(b as u32)));
         "s_mul_hi_u32" (1, 1) -> 1 = |a, b, _, _scc| (a * b) >> 32;
         "s_mul_hi_i32" (1, 1) -> 1 = |a, b, _, _scc| word((i64::from(signed(a)) * i64::from(signed(b))) >> 32);
-        "s_and_b32" (1, 1) -> 1 = |a, b, _, scc| logic(a & b, scc);
-        "s_and_b64" (2, 2) -> 2 = |a, b, _, scc| logic(a & b, scc);
-        "s_or_b32" (1, 1) -> 1 = |a, b, _, scc| logic(a | b, scc);
-        "s_or_b64" (2, 2) -> 2 = |a, b, _, scc| logic(a | b, scc);
-        "s_xor_b32" (1, 1) -> 1 = |a, b, _, scc| logic(a ^ b, scc);
-        "s_xor_b64" (2, 2) -> 2 = |a, b, _, scc| logic(a ^ b, scc);
-        "s_and_not1_b32" (1, 1) -> 1 = |a, b, _, scc| logic32(a & !b, scc);
-        "s_and_not1_b64" (2, 2) -> 2 = |a, b, _, scc| logic(a & !b, scc);
-        "s_or_not1_b32" (1, 1) -> 1 = |a, b, _, scc| logic32(a | !b, scc);
-        "s_or_not1_b64" (2, 2) -> 2 = |a, b, _, scc| logic(a | !b, scc);
-        "s_nand_b32" (1, 1) -> 1 = |a, b, _, scc| logic32(!(a & b), scc);
-        "s_nand_b64" (2, 2) -> 2 = |a, b, _, scc| logic(!(a & b), scc);
-        "s_nor_b32" (1, 1) -> 1 = |a, b, _, scc| logic32(!(a | b), scc);
-        "s_nor_b64" (2, 2) -> 2 = |a, b, _, scc| logic(!(a | b), scc);
-        "s_xnor_b32" (1, 1) -> 1 = |a, b, _, scc| logic32(!(a ^ b), scc);
-        "s_xnor_b64" (2, 2) -> 2 = |a, b, _, scc| logic(!(a ^ b), scc);
-        "s_not_b32" (1) -> 1 = |a, _, _, scc| logic32(!a, scc);
-        "s_not_b64" (2) -> 2 = |a, _, _, scc| logic(!a, scc);
         "s_lshl_b32" (1, 1) -> 1 = |a, b, _, scc| logic32(a << (b & 31), scc);
         "s_lshl_b64" (2, 1) -> 2 = |a, b, _, scc| logic(a << (b & 63), scc);
         "s_lshr_b32" (1, 1) -> 1 = |a, b, _, scc| logic(a >> (b & 31), scc);
@@ -228,8 +245,6 @@ mod plain {
         };
         "s_sext_i32_i8" (1) -> 1 = |a, _, _, _scc| word(i64::from(a as i8));
         "s_sext_i32_i16" (1) -> 1 = |a, _, _, _scc| word(i64::from(a as i16));
-        "s_cselect_b32" (1, 1) -> 1 = |a, b, _, scc| if *scc { a } else { b };
-        "s_cselect_b64" (2, 2) -> 2 = |a, b, _, scc| if *scc { a } else { b };
         "s_pack_ll_b32_b16" (1, 1) -> 1 = |a, b, _, _scc| (a & 0xffff) | ((b & 0xffff) << 16);
         "s_pack_lh_b32_b16" (1, 1) -> 1 = |a, b, _, _scc| (a & 0xffff) | (b & 0xffff_0000);
         "s_pack_hh_b32_b16" (1, 1) -> 1 = |a, b, _, _scc| ((a >> 16) & 0xffff) | (b & 0xffff_0000);
@@ -260,6 +275,7 @@ mod plain {
 mod accumulating {
     use super::*;
 
+    const BITWISE: bool = false;
     const READS_DESTINATION: bool = true;
 
     /// A 16-bit constant, extended by its sign.
@@ -298,7 +314,9 @@ mod accumulating {
 
 /// The operation of a canonical name.
 pub fn find(name: &str) -> Option<&'static ScalarOperation> {
-    plain::operation(name).or_else(|| accumulating::operation(name))
+    bits::operation(name)
+        .or_else(|| plain::operation(name))
+        .or_else(|| accumulating::operation(name))
 }
 
 /// What an instruction of the `saveexec` and `wrexec` kinds makes of source and mask.

@@ -58,10 +58,9 @@ fn memory_without_access() {
         program.report()
     );
     // SAFETY: one agent.
-    assert_eq!(
-        unsafe { hsa_amd_agents_allow_access(1, &program.gpu, std::ptr::null(), x.cast()) },
-        0
-    );
+    let status =
+        unsafe { hsa_amd_agents_allow_access(1, &program.gpu, std::ptr::null(), x.cast()) };
+    assert_eq!(status, 0);
     let program = Program::new(Isa::Gfx1100);
     program.run(kernel, 1, 64, Arguments::default().pointer(x));
 }
@@ -111,8 +110,7 @@ fn packets_that_are_wrong() {
         change(&mut packet);
         program.submit(packet);
         assert!(!program.wait(done), "it went well");
-        let status = program.failures.lock().unwrap()[0];
-        status
+        program.failures.lock().unwrap()[0]
     };
     // No kernel, no arguments, no items, more memory than there is.
     assert_eq!(with(&|packet| packet[4] += 64), 0x1010);
@@ -227,8 +225,6 @@ fn agents_that_are_lost() {
     assert_eq!(status, 0x1026);
     let mut value = 0u32;
     // SAFETY: a place for 4 bytes.
-    assert_eq!(
-        unsafe { hsa_agent_get_info(program.gpu, 6, (&raw mut value).cast()) },
-        0
-    );
+    let status = unsafe { hsa_agent_get_info(program.gpu, 6, (&raw mut value).cast()) };
+    assert_eq!(status, 0);
 }

@@ -73,7 +73,7 @@ fn division_calls_and_own_memory() {
                 if i % 3 == 0 {
                     random() | 1
                 } else {
-                    i64::from(i) - 250 | 1
+                    (i64::from(i) - 250) | 1
                 }
             })
             .collect();

@@ -37,10 +37,8 @@ pub fn agents() -> Vec<AgentHandle> {
     assert_eq!(hsa_init(), 0);
     let mut list = Vec::new();
     // SAFETY: the call-back takes the list.
-    assert_eq!(
-        unsafe { hsa_iterate_agents(Some(collect), (&raw mut list).cast()) },
-        0
-    );
+    let status = unsafe { hsa_iterate_agents(Some(collect), (&raw mut list).cast()) };
+    assert_eq!(status, 0);
     list
 }
 
@@ -48,10 +46,8 @@ pub fn agents() -> Vec<AgentHandle> {
 pub fn name(agent: AgentHandle) -> String {
     let mut name = [0u8; 64];
     // SAFETY: a name has 64 bytes.
-    assert_eq!(
-        unsafe { hsa_agent_get_info(agent, 0, name.as_mut_ptr().cast()) },
-        0
-    );
+    let status = unsafe { hsa_agent_get_info(agent, 0, name.as_mut_ptr().cast()) };
+    assert_eq!(status, 0);
     String::from_utf8_lossy(&name)
         .trim_end_matches('\0')
         .to_owned()
@@ -183,20 +179,16 @@ impl Program {
     pub fn shared(&self, bytes: usize) -> *mut u8 {
         let memory = try_allocate(self.host, 2, bytes).unwrap();
         // SAFETY: one agent.
-        assert_eq!(
-            unsafe { hsa_amd_agents_allow_access(1, &self.gpu, null(), memory.cast()) },
-            0
-        );
+        let status = unsafe { hsa_amd_agents_allow_access(1, &self.gpu, null(), memory.cast()) };
+        assert_eq!(status, 0);
         memory
     }
 
     pub fn signal(&self, value: i64) -> SignalHandle {
         let mut signal = SignalHandle { handle: 0 };
         // SAFETY: a place for a handle.
-        assert_eq!(
-            unsafe { hsa_signal_create(value, 0, null(), &mut signal) },
-            0
-        );
+        let status = unsafe { hsa_signal_create(value, 0, null(), &mut signal) };
+        assert_eq!(status, 0);
         signal
     }
 
@@ -207,12 +199,10 @@ impl Program {
         let get = |attribute| {
             let mut value = 0u64;
             // SAFETY: no value has more than 8 bytes.
-            assert_eq!(
-                unsafe {
-                    hsa_executable_symbol_get_info(symbol, attribute, (&raw mut value).cast())
-                },
-                0
-            );
+            let status = unsafe {
+                hsa_executable_symbol_get_info(symbol, attribute, (&raw mut value).cast())
+            };
+            assert_eq!(status, 0);
             value
         };
         Kernel {

@@ -79,6 +79,25 @@ fn undefined_masks() {
 }
 
 #[test]
+fn masks_are_undefined_lane_by_lane() {
+    // As loops keep their masks: what is undefined belongs to lanes that are off.
+    let merged = "
+        s_and_not1_b32 s6, s5, s4
+        s_and_b32 s7, s8, s4
+        s_or_b32 s6, s6, s7
+        s_and_b32 exec_lo, s4, s6";
+    let mut machine = Machine::rdna().s(4, 0xff).s(8, 0xf);
+    machine.wave.set_undefined(5, 0xffff_ffff);
+    let machine = machine.run(merged);
+    assert_eq!(machine.scalar(126), 0xf);
+    assert!(!machine.wave.is_defined(6));
+    // A comparison leaves the bits of lanes that are off defined.
+    let compared = "v_cmp_eq_u32 s6, 0, v9\ns_and_saveexec_b32 s7, s6";
+    assert!(Machine::rdna().exec(0).try_run(compared).is_ok());
+    assert!(Machine::rdna().exec(1).try_run(compared).is_err());
+}
+
+#[test]
 fn loads_have_to_be_waited_for() {
     let load = |rest: &str| {
         Machine::rdna()
