@@ -177,6 +177,24 @@ equal:
   ret i32 0
 }
 
+; Divisions of 128 bits. Each is a long loop, which LLVM would write out wherever one is.
+define i128 @legionella.udiv(i128 %a, i128 %b) #1 {
+  %r = udiv i128 %a, %b
+  ret i128 %r
+}
+define i128 @legionella.urem(i128 %a, i128 %b) #1 {
+  %r = urem i128 %a, %b
+  ret i128 %r
+}
+define i128 @legionella.sdiv(i128 %a, i128 %b) #1 {
+  %r = sdiv i128 %a, %b
+  ret i128 %r
+}
+define i128 @legionella.srem(i128 %a, i128 %b) #1 {
+  %r = srem i128 %a, %b
+  ret i128 %r
+}
+
 attributes #0 = { cold noinline noreturn nounwind "no-builtins" }
 attributes #1 = { noinline nounwind "no-builtins" }
 attributes #2 = { alwaysinline nounwind }

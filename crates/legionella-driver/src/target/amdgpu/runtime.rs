@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use inkwell::module::Module;
 use legionella_abi::{amdgpu, intrinsic};
-use llvm_sys::LLVMLinkage;
+use llvm_sys::{LLVMLinkage, LLVMOpcode};
 
 use super::super::kernels::Kernels;
 use super::{groups, internal};
 use crate::error::Error;
-use crate::ir::{self, Function, Value};
+use crate::ir::{self, Builder, Function, Value};
 
 const TEXT: &std::ffi::CStr = ir::ir_text!("runtime.ll");
 
@@ -18,7 +18,15 @@ const PLACE: &str = "legionella.place";
 
 /// Links the runtime in and leads calls there.
 pub(super) fn link(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Error> {
+    let divisions = wide_divisions(module);
     ir::link_text(module, TEXT)?;
+    for (division, name) in divisions {
+        if let Some(ours) = ir::function(module, name) {
+            let result = Builder::before(division).call(ours, &division.operands());
+            division.replace_all_uses_with(result);
+            division.erase();
+        }
+    }
     for function in ir::functions(module) {
         if function.is_declaration()
             && let Some(name) = implementation(&function.name())
@@ -41,6 +49,26 @@ pub(super) fn link(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Err
     let mut seen = BTreeMap::new();
     kernels.leave_place(module, place, |call| may_panic(call, &mut seen));
     Ok(())
+}
+
+/// All divisions of 128 bits, with the function of the runtime that does each.
+fn wide_divisions<'m>(module: &'m Module<'_>) -> Vec<(Value<'m>, &'static str)> {
+    let instructions = ir::functions(module)
+        .into_iter()
+        .flat_map(Function::instructions);
+    instructions
+        .filter(|instruction| instruction.ty().integer_width() == 128)
+        .filter_map(|instruction| {
+            let name = match instruction.opcode()? {
+                LLVMOpcode::LLVMUDiv => "legionella.udiv",
+                LLVMOpcode::LLVMURem => "legionella.urem",
+                LLVMOpcode::LLVMSDiv => "legionella.sdiv",
+                LLVMOpcode::LLVMSRem => "legionella.srem",
+                _ => return None,
+            };
+            Some((instruction, name))
+        })
+        .collect()
 }
 
 /// Removes the variable with the heap's address from code that doesn't use it.
