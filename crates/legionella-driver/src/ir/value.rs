@@ -389,6 +389,28 @@ impl<'m> Value<'m> {
         llvm!(c::LLVMSetMetadata(self.0, kind, node));
     }
 
+    /// Whether metadata of that name is attached.
+    pub(crate) fn has_metadata(self, name: &str) -> bool {
+        let context = llvm!(c::LLVMGetTypeContext(self.ty().raw()));
+        let kind = llvm!(c::LLVMGetMDKindIDInContext(
+            context,
+            name.as_ptr().cast(),
+            name.len() as u32
+        ));
+        !llvm!(c::LLVMGetMetadata(self.0, kind)).is_null()
+    }
+
+    /// Has an operation on floats be as free as another: none, unless that was asked for.
+    pub(crate) fn take_float_rules(self, other: Value<'m>) {
+        if llvm!(c::LLVMCanValueUseFastMathFlags(other.0)) != 0
+            && self.is_instruction()
+            && llvm!(c::LLVMCanValueUseFastMathFlags(self.0)) != 0
+        {
+            let flags = llvm!(c::LLVMGetFastMathFlags(other.0));
+            llvm!(c::LLVMSetFastMathFlags(self.0, flags));
+        }
+    }
+
     /// How many bytes an address lies behind a base, if that is a constant and told in bytes.
     pub(crate) fn distance_from(self, base: Value<'m>) -> Option<u64> {
         if self == base {
