@@ -265,7 +265,7 @@ fn inspect_shows_kernels_and_their_stages() {
 
     let listing: Value = serde_json::from_str(&good(inspect(&["--json"]))).unwrap();
     let kernels = listing["kernels"].as_array().unwrap();
-    assert_eq!(kernels.len(), 3);
+    assert_eq!(kernels.len(), 5);
     let named = |name: &str| {
         kernels
             .iter()
@@ -280,7 +280,7 @@ fn inspect_shows_kernels_and_their_stages() {
     };
     assert_eq!(types(double), ["&[u32]", "Disjoint<u32>"]);
     assert_eq!(double["arguments"][1]["offset"], 16);
-    assert_eq!(double["source"], "src/main.rs:3");
+    assert_eq!(double["source"], "src/main.rs:4");
     assert!(double["ir_instructions"].as_u64().unwrap() > 10);
     assert_eq!(types(named("shown::double_by"))[0], "(u8, f64)");
     assert!(good(inspect(&[])).contains("kernel 0: shown::"));
@@ -295,6 +295,21 @@ fn inspect_shows_kernels_and_their_stages() {
     if cfg!(target_arch = "x86_64") {
         assert!(level("cpu:x86-64-v3").contains("ymm") && !level("cpu:x86-64-v2").contains("ymm"));
     }
+
+    remarks_are_at_lines_of_the_source(|kernel, more| {
+        good(inspect(&[&["-k", kernel, "-s", "remarks"], more].concat()))
+    });
+    let regions = good(inspect(&["-k", "halvings", "-s", "regions"]));
+    let at_line = |number: u32| {
+        let place = format!("main.rs:{number}");
+        regions.lines().filter(move |line| line.ends_with(&place))
+    };
+    let is_lane = |line: &str| line.trim_start().starts_with("lane");
+    assert!(
+        at_line(34).any(|line| is_lane(line) && line.contains("lshr")),
+        "{regions}"
+    );
+    assert!(regions.contains("\n  strip "), "{regions}");
 
     let refused = bad(inspect(&["-k", "noisy", "-s", "asm"]));
     assert!(
@@ -311,6 +326,33 @@ fn inspect_shows_kernels_and_their_stages() {
     assert!(other("Cargo.toml").contains("not an ELF file"));
     assert!(other("no/such/file").contains("No such file"));
     assert!(other("/bin/sh").contains("without the wrapper"));
+}
+
+/// `inspect` gives the remarks on a kernel.
+fn remarks_are_at_lines_of_the_source(inspect: impl Fn(&str, &[&str]) -> String) {
+    let json = |kernel: &str| -> Vec<Value> {
+        let seen: Value = serde_json::from_str(&inspect(kernel, &["--json"])).unwrap();
+        seen["remarks"].as_array().unwrap().clone()
+    };
+    let starts = |remark: &Value, with: &str| remark["text"].as_str().unwrap().starts_with(with);
+    let items = json("shown::double");
+    let across = items.iter().find(|remark| !remark["subject"].is_null());
+    assert!(starts(across.unwrap(), "vectorized loop"), "{items:?}");
+
+    let tally = json("tally");
+    let reason = tally
+        .iter()
+        .find(|remark| starts(remark, "loop not vectorized: "))
+        .unwrap();
+    let chain = reason["chain"].as_array().unwrap();
+    let calls: Vec<_> = chain
+        .iter()
+        .map(|call| (call["function"].as_str().unwrap(), &call["source"]["line"]))
+        .collect();
+    assert_eq!(calls[0], ("shown::tally", &Value::from(21)));
+    assert_eq!(calls[1], ("shown::add_all", &Value::from(25)));
+    let text = inspect("tally", &[]);
+    assert!(text.contains("25 |     for x in x {"), "{text}");
 }
 
 #[test]

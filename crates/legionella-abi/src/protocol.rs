@@ -123,6 +123,8 @@ pub enum Problem {
     MissingOperation,
     /// An operation of a whole work-group in a function that can't be inlined.
     Collective,
+    /// An operation of a whole work-group where never all of its items come.
+    Divergent,
     /// The backend failed on the lowered code.
     CodeGeneration,
 }

@@ -1,7 +1,10 @@
-//! Measures the errors of the mathematical functions of `f32`:
+//! Measures the errors of the mathematical functions, those of `f32` first:
 //! `cargo run --release -p legionella-device --example maths_error [STRIDE [NAME…]]`.
-//! Stride 1, which is what is meant if there is none, looks at all 2^32 arguments.
+//! Stride 1, which is what is meant if there is none, looks at all 2^32 arguments of `f32`, and
+//! at a 64th as many of `f64`, chosen at random.
 
+#[path = "../tests/maths/double.rs"]
+mod double;
 #[path = "../tests/maths/measure.rs"]
 mod measure;
 
@@ -27,5 +30,12 @@ fn main() {
         let (name, (x, y)) = (function.name, worst.at);
         let limit = function.limit;
         println!("{name:7} {:.4} of {limit} at ({x:e}, {y:e})", worst.error);
+    }
+    let functions = double::FUNCTIONS.iter().chain(double::COMPOSED);
+    for function in functions.filter(|function| chosen(function.name)) {
+        let worst = double::worst(function, 1, (1 << 26) / u64::from(stride));
+        let (name, limit, (x, y)) = (function.name, function.limit, worst.at);
+        let error = worst.error;
+        println!("{name:7} of f64: {error:.4} of {limit} at ({x:e}, {y:e})");
     }
 }

@@ -9,6 +9,8 @@ use legionella_abi::protocol::{Code, Diagnostic, Options, TargetSpec};
 
 use crate::error::Error;
 use crate::ir::Pipeline;
+use crate::ir::debug::Lines;
+use crate::remarks::{self, Remark};
 use crate::target::{self, Toolbox};
 use crate::{lower, validate};
 
@@ -24,7 +26,15 @@ pub enum Failure {
 }
 
 /// The stages of a kernel on its way, in order, for those who want to see them.
-pub const STAGES: [&str; 6] = ["ir", "lowered", "simplified", "way", "items", "optimized"];
+pub const STAGES: [&str; 7] = [
+    "ir",
+    "lowered",
+    "simplified",
+    "way",
+    "regions",
+    "items",
+    "optimized",
+];
 
 /// A function that is given a stage's name and its text.
 type See<'a> = dyn FnMut(&str, &str) + 'a;
@@ -32,6 +42,8 @@ type See<'a> = dyn FnMut(&str, &str) + 'a;
 /// Receives the IR of every stage, and logs how long each took.
 pub struct Stages<'a> {
     see: Option<&'a mut See<'a>>,
+    /// What LLVM remarks, if somebody wants to know.
+    remarks: Option<Vec<Remark>>,
     since: Instant,
 }
 
@@ -40,6 +52,7 @@ impl<'a> Stages<'a> {
     pub fn unseen() -> Self {
         Stages {
             see: None,
+            remarks: None,
             since: Instant::now(),
         }
     }
@@ -48,8 +61,20 @@ impl<'a> Stages<'a> {
     pub fn seen_by(see: &'a mut See<'a>) -> Self {
         Stages {
             see: Some(see),
+            remarks: None,
             since: Instant::now(),
         }
+    }
+
+    /// The same, and LLVM's remarks are kept.
+    pub fn with_remarks(mut self) -> Self {
+        self.remarks = Some(Vec::new());
+        self
+    }
+
+    /// The remarks that were kept.
+    pub fn into_remarks(self) -> Vec<Remark> {
+        self.remarks.unwrap_or_default()
     }
 
     /// Shows a stage that is no IR: what was decided, in words. Nothing is written that nobody sees.
@@ -142,7 +167,7 @@ pub fn generate_seen(
     let target = target::find(spec)?;
     let machine = (target.machine)(spec)?;
     let context = Context::create();
-    crate::llvm::log_diagnostics(&context);
+    crate::llvm::diagnostics::log(&context);
     let kernel = lower::kernel(&context, bitcode, entry, &machine)?;
     stages.show("ir", &kernel.module)?;
     let lacking = (target.lacking)(&machine);
@@ -171,11 +196,23 @@ pub fn generate_seen(
     stages.show("simplified", &kernel.module)?;
     problems.extend(validate::calls(&kernel, target.native, &lacking));
     problems.extend(validate::collective(&kernel));
+    problems.extend(validate::divergent(&kernel));
     if !problems.is_empty() {
         return Err(Failure::Refused(problems));
     }
-    kernel.module.strip_debug_info();
-    (target.optimise)(&kernel, &machine, stages)?;
+    if stages.remarks.is_some() {
+        let name = crate::extract::kernel_name(entry);
+        let (optimised, remarks) = remarks::on(&context, &kernel.module, &name, || {
+            (target.optimise)(&kernel, &machine, stages)
+        });
+        optimised?;
+        stages.remarks = Some(remarks);
+        Lines::None.write(&kernel.module);
+    } else {
+        target.lines.prepare(&kernel.module);
+        (target.optimise)(&kernel, &machine, stages)?;
+        target.lines.write(&kernel.module);
+    }
     stages.show("optimized", &kernel.module)?;
     let code = (target.emit)(&kernel, &machine, toolbox)?;
     tracing::debug!(stage = "code", took = ?stages.since.elapsed());

@@ -15,6 +15,7 @@ use legionella_abi::protocol::TargetSpec;
 use crate::error::Error;
 use crate::extract;
 use crate::generate::{Failure, Stages, generate_seen};
+use crate::remarks::Remark;
 use crate::target::{self, Toolbox};
 
 /// A stage of a kernel on its way.
@@ -26,6 +27,10 @@ pub enum Stage {
     Lowered,
     /// How the target runs work-items, and why.
     Way,
+    /// What runs across work-items as a loop of its own, and which values these have in common.
+    Regions,
+    /// What LLVM's vectorisers made of it, and what they didn't and why.
+    Remarks,
     /// As the target's code is made from.
     Optimized,
     /// The target's assembly.
@@ -34,10 +39,12 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Stage; 5] = [
+    pub const ALL: [Stage; 7] = [
         Stage::Ir,
         Stage::Lowered,
         Stage::Way,
+        Stage::Regions,
+        Stage::Remarks,
         Stage::Optimized,
         Stage::Assembly,
     ];
@@ -48,6 +55,8 @@ impl Stage {
             Stage::Ir => "ir",
             Stage::Lowered => "lowered",
             Stage::Way => "way",
+            Stage::Regions => "regions",
+            Stage::Remarks => "remarks",
             Stage::Optimized => "optimized",
             Stage::Assembly => "asm",
         }
@@ -83,8 +92,10 @@ impl FromStr for Stage {
 /// What there is to see of a kernel.
 #[derive(Debug)]
 pub struct Seen {
-    /// The stage's text, if the kernel came that far.
+    /// The stage's text, if the kernel came that far, and the stage is one of texts.
     pub text: Option<String>,
+    /// The stage's remarks, likewise.
+    pub remarks: Vec<Remark>,
     /// Whether code could be generated.
     pub outcome: Result<(), Failure>,
 }
@@ -103,26 +114,38 @@ pub fn show(
             text = Some(ir.to_owned());
         }
     };
-    let outcome = generate_seen(
-        bitcode,
-        entry,
-        spec,
-        toolbox,
-        &mut Stages::seen_by(&mut keep),
-    );
+    let mut stages = Stages::seen_by(&mut keep);
+    // Both are told at lines of the source.
+    if matches!(stage, Stage::Regions | Stage::Remarks) {
+        stages = stages.with_remarks();
+    }
+    let outcome = generate_seen(bitcode, entry, spec, toolbox, &mut stages);
     let outcome = outcome.map(|_| ());
+    let remarks = match stage {
+        Stage::Remarks => stages.into_remarks(),
+        _ => Vec::new(),
+    };
     if stage == Stage::Assembly && outcome.is_ok() {
         return match text.as_deref().map(|ir| assembly(ir, spec)).transpose() {
-            Ok(text) => Seen { text, outcome },
+            Ok(text) => Seen {
+                text,
+                remarks,
+                outcome,
+            },
             Err(error) => Seen {
                 text: None,
+                remarks,
                 outcome: Err(error.into()),
             },
         };
     }
     // A text of the stage before the one asked for is no answer.
     let text = text.filter(|_| stage != Stage::Assembly);
-    Seen { text, outcome }
+    Seen {
+        text,
+        remarks,
+        outcome,
+    }
 }
 
 /// The assembly of optimised IR.

@@ -26,6 +26,7 @@ const LANES: &str = include_str!("collective/lanes.ll");
 const MERGED: &str = include_str!("collective/merged.ll");
 const ROTATED: &str = include_str!("collective/rotated.ll");
 const SHUFFLE: &str = include_str!("collective/shuffle.ll");
+const FIRST_ITEM: &str = include_str!("collective/first_item.ll");
 const RECURSIVE: &str = include_str!("collective/recursive.ll");
 
 fn load() {
@@ -185,6 +186,35 @@ fn waiting_in_recursion_is_refused() {
         }
         other => panic!("{:?}", other.map(|stages| stages.len())),
     }
+}
+
+/// The kernel of `first_item.ll`, with a branch on another condition.
+fn branching_on(condition: &str) -> String {
+    FIRST_ITEM.replace("CONDITION", condition)
+}
+
+#[test]
+fn barriers_for_the_first_item_alone_are_refused() {
+    for condition in ["%first", "%not_first", "%first_of_two", "%first_chosen"] {
+        match stages(&branching_on(condition)) {
+            Err(Failure::Refused(problems)) => assert!(
+                matches!(&problems[..], [one] if one.problem == Problem::Divergent),
+                "{condition}: {problems:?}"
+            ),
+            other => panic!("{condition}: {:?}", other.map(|stages| stages.len())),
+        }
+    }
+}
+
+#[test]
+fn barriers_that_all_items_may_come_to_are_not() {
+    for condition in ["%some", "%first_group", "%even"] {
+        assert!(stages(&branching_on(condition)).is_ok(), "{condition}");
+    }
+    // Those who don't come panic.
+    let panics = branching_on("%first").replace("label %done, !", "label %fails, !");
+    assert_ne!(panics, branching_on("%first"));
+    assert!(stages(&panics).is_ok());
 }
 
 /// That as many calls are there after each stage that all targets share.

@@ -12,9 +12,12 @@ use legionella_driver::target::Toolbox;
 
 /// The texts of a kernel's code: what is launched, and what panics.
 fn texts(entry: &str, cpu: &str) -> Vec<String> {
+    compile(include_str!("nvptx/kernel.ll"), entry, cpu)
+}
+
+fn compile(text: &str, entry: &str, cpu: &str) -> Vec<String> {
     llvm::load(&llvm::find(None).unwrap()).unwrap();
     let context = Context::create();
-    let text = include_str!("nvptx/kernel.ll");
     let text = MemoryBuffer::create_from_memory_range_copy(text.as_bytes(), "kernel");
     let module = context.create_module_from_ir(text).unwrap();
     let bitcode = module.write_bitcode_to_memory();
@@ -314,4 +317,23 @@ fn code_is_for_the_machine_that_was_asked_for() {
         let text = texts("bounds", cpu).swap_remove(0);
         assert!(text.contains(target), "{cpu}: {text}");
     }
+}
+
+#[test]
+fn code_has_the_lines_of_its_source() {
+    let kernel = include_str!("nvptx/kernel.ll");
+    let lines = include_str!("nvptx/lines.ll");
+    let texts = compile(&format!("{kernel}{lines}"), "lines", "sm_90");
+    let work = &texts[0];
+    let file = work.lines().find(|line| line.contains("/app/src/math.rs"));
+    let file = file.and_then(|line| line.split_whitespace().nth(1));
+    let place = format!("\t.loc\t{} 12 ", file.unwrap());
+    let (_, behind) = work.split_once(&place).unwrap();
+    let next = behind.lines().nth(1).unwrap();
+    assert!(next.contains("mul.rn.f32"), "{work}");
+    // A module for debuggers is not optimised.
+    assert!(!work.contains(", debug"), "{work}");
+    // What is left to the assembler when an item panics needs none.
+    assert!(texts[1].contains(nvptx::PANIC) && !texts[1].contains(".loc"));
+    assert!(!text("bounds").contains(".loc"));
 }

@@ -21,6 +21,7 @@ use super::image::Image;
 use crate::linker;
 
 mod listing;
+mod remarks;
 mod times;
 
 /// Show the kernels in an executable or shared library, and their code
@@ -38,8 +39,14 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "TARGET[:CPU]", default_value = "cpu")]
     target: String,
     /// Print this stage of the kernel's code: ir (as it is in the file), lowered (panics and the
-    /// operations of the machine bound), way (how work-items run, and why), optimized, or asm (the target's assembly)
-    #[arg(short, long, value_name = "ir|lowered|way|optimized|asm")]
+    /// operations of the machine bound), way (how work-items run, and why), regions (what runs across
+    /// work-items as a loop of its own, and which values these share), remarks (LLVM's, on what became
+    /// vector code and what didn't), optimized, or asm (the target's assembly)
+    #[arg(
+        short,
+        long,
+        value_name = "ir|lowered|way|regions|remarks|optimized|asm"
+    )]
     stage: Option<Stage>,
     /// Generate the code of all kernels, or of one, and tell how long each took
     #[arg(long, conflicts_with = "stage")]
@@ -177,9 +184,13 @@ fn show(
             "target": listing::target_name(target),
             "stage": stage.name(),
             "text": seen.text,
+            "remarks": remarks::values(&seen.remarks),
             "problems": problems,
         });
         print(&format!("{value:#}\n"))?;
+    } else if stage == Stage::Remarks {
+        let styled = std::io::stdout().is_terminal();
+        print(&remarks::text(kernel, &seen.remarks, styled))?;
     } else {
         print(seen.text.as_deref().unwrap_or_default())?;
     }

@@ -125,15 +125,12 @@ pub fn unary_worst(function: &Unary, start: u32, stride: u32) -> Worst<f32> {
 /// where the results of powers are in range.
 pub fn binary_worst(function: &Binary, seed: u64, count: u64) -> Worst<(f32, f32)> {
     let mut worst = Worst::default();
-    let mut state = seed;
-    for _ in 0..count {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
+    let mut random = Random::from(seed);
+    for round in 0..count {
+        let bits = random.next();
         let x = f32::from_bits(bits as u32);
         let y = f32::from_bits((bits >> 32) as u32);
-        let (x, y) = if state & 1 == 0 {
+        let (x, y) = if round % 2 == 1 {
             (x, y)
         } else {
             let power = 100.0 / libm::log(f64::from(x.abs()));
@@ -151,4 +148,23 @@ pub fn binary_worst(function: &Binary, seed: u64, count: u64) -> Worst<(f32, f32
         }
     }
     worst
+}
+
+/// Random numbers: the counter and mixing function of SplitMix64.
+pub struct Random(u64);
+
+impl From<u64> for Random {
+    fn from(seed: u64) -> Self {
+        Random(seed)
+    }
+}
+
+impl Random {
+    /// 64 random bits.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let bits = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
 }

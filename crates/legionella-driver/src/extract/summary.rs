@@ -21,7 +21,7 @@ pub(super) fn entries(gathered: &Gathered, symbols: &[&str]) -> Vec<Entry> {
         .map(|function| {
             // SAFETY: as above.
             let symbol = unsafe { name(function) };
-            (demangle(symbol), function)
+            (path_of(symbol), function)
         })
         .collect();
     let describe = |symbol: &&str| {
@@ -70,6 +70,7 @@ fn source(
     shim: LLVMValueRef,
     path: &str,
 ) -> Option<Source> {
+    let path = &without_turbofish(path);
     let known = by_path.get(path).copied().map(Function::from_raw);
     if let Some(subprogram) = known.and_then(Subprogram::of) {
         return Some(subprogram.position());
@@ -79,6 +80,17 @@ fn source(
     unsafe { body(shim) }
         .flat_map(|instruction| debug::subprograms(Value::from_raw(instruction)))
         .filter(|subprogram| seen.insert(*subprogram))
-        .find(|subprogram| demangle(&subprogram.symbol()) == path)
+        .find(|subprogram| path_of(&subprogram.symbol()) == *path)
         .map(Subprogram::position)
+}
+
+/// The path of a function, written as in [`without_turbofish`].
+fn path_of(symbol: &str) -> String {
+    without_turbofish(&demangle(symbol))
+}
+
+/// A path as it is written for a type: a generic function is called `f::<u8>` by its own symbol, and
+/// `f<u8>` where it is the argument of another.
+fn without_turbofish(path: &str) -> String {
+    path.replace("::<", "<")
 }

@@ -16,6 +16,7 @@ use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 
 use crate::error::Error;
 
+pub(crate) mod diagnostics;
 #[cfg(target_arch = "aarch64")]
 mod trampolines_aarch64;
 #[cfg(target_arch = "x86_64")]
@@ -168,39 +169,6 @@ extern "C" fn fatal(reason: *const c_char) {
     let reason = unsafe { CStr::from_ptr(reason) };
     eprintln!("LLVM: {}", reason.to_string_lossy());
     std::process::abort()
-}
-
-/// Sends what LLVM remarks and warns about code of a context to the log instead of standard error.
-pub(crate) fn log_diagnostics(context: &inkwell::context::Context) {
-    use inkwell::context::AsContextRef as _;
-    // SAFETY: the context is valid, the handler takes no state.
-    unsafe {
-        llvm_sys::core::LLVMContextSetDiagnosticHandler(
-            context.as_ctx_ref(),
-            Some(log_diagnostic),
-            std::ptr::null_mut(),
-        );
-    }
-}
-
-extern "C" fn log_diagnostic(
-    diagnostic: llvm_sys::prelude::LLVMDiagnosticInfoRef,
-    _: *mut std::ffi::c_void,
-) {
-    use llvm_sys::LLVMDiagnosticSeverity::{LLVMDSError, LLVMDSWarning};
-    // SAFETY: LLVM passes a valid diagnostic; its description is a terminated string that is the
-    // handler's to dispose of.
-    let (severity, text) = unsafe {
-        let description = llvm_sys::core::LLVMGetDiagInfoDescription(diagnostic);
-        let text = CStr::from_ptr(description).to_string_lossy().into_owned();
-        llvm_sys::core::LLVMDisposeMessage(description);
-        (llvm_sys::core::LLVMGetDiagInfoSeverity(diagnostic), text)
-    };
-    match severity {
-        LLVMDSError => tracing::error!(%text, "LLVM"),
-        LLVMDSWarning => tracing::warn!(%text, "LLVM"),
-        _ => tracing::debug!(%text, "LLVM"),
-    }
 }
 
 /// Finds the `libLLVM` to load: [`VARIABLE`], then beside the running program or in `../lib` from

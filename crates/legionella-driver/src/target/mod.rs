@@ -10,6 +10,7 @@ use legionella_abi::protocol::{Code, TargetSpec};
 
 use crate::error::Error;
 use crate::generate::Stages;
+use crate::ir::debug::Lines;
 use crate::lower::Lowered;
 use crate::lower::atomics::Atomics;
 
@@ -38,6 +39,8 @@ pub(crate) struct Target {
     /// passes that kernels need before anything else: iterators become plain loops by jump
     /// threading.
     pub(crate) lockstep: bool,
+    /// What its code says of source lines.
+    pub(crate) lines: Lines,
     /// Gives a lowered kernel the target's form and optimises it.
     pub(crate) optimise: fn(&Lowered<'_>, &TargetMachine, &mut Stages<'_>) -> Result<(), Error>,
     /// Emits the code that the application loads.

@@ -55,25 +55,7 @@ impl<'m> Chains<'m> {
             at = *self.reached_by.get(&function)?;
         }
         chain.reverse();
-        Some(self.starting_with_kernel(chain))
-    }
-
-    /// The chain without the entry shim, which is the project's own: it and what it is made of
-    /// stand in one file. The kernel, where it was inlined, gets its full path.
-    fn starting_with_kernel(&self, chain: Vec<Call>) -> Vec<Call> {
-        let file = |call: &Call| call.source.as_ref().map(|source| source.file.clone());
-        let shim = chain.first().and_then(file);
-        let own = chain
-            .iter()
-            .take_while(|call| shim.is_some() && file(call) == shim)
-            .count();
-        let mut chain: Vec<_> = chain.into_iter().skip(own).collect();
-        if let Some(kernel) = chain.first_mut()
-            && self.kernel.ends_with(&kernel.function)
-        {
-            kernel.function = self.kernel.clone();
-        }
-        chain
+        Some(starting_with(&self.kernel, chain))
     }
 
     /// From the kernel to a use of a global, one whose source line is known if there is one; `None`
@@ -97,6 +79,27 @@ impl<'m> Chains<'m> {
         uses.sort_by_key(|user| !debug::is_located(*user));
         uses.into_iter().find_map(|user| self.to_instruction(user))
     }
+}
+
+/// The chain without the entry shim, which is the project's own: it and what it is made of stand in
+/// one file. The kernel, where it was inlined, gets its full path.
+pub(crate) fn starting_with(kernel: &str, chain: Vec<Call>) -> Vec<Call> {
+    if let Some(first) = chain.iter().position(|call| call.function == kernel) {
+        return chain.into_iter().skip(first).collect();
+    }
+    let file = |call: &Call| call.source.as_ref().map(|source| source.file.clone());
+    let shim = chain.first().and_then(file);
+    let own = chain
+        .iter()
+        .take_while(|call| shim.is_some() && file(call) == shim)
+        .count();
+    let mut chain: Vec<_> = chain.into_iter().skip(own).collect();
+    if let Some(first) = chain.first_mut()
+        && kernel.ends_with(&first.function)
+    {
+        kernel.clone_into(&mut first.function);
+    }
+    chain
 }
 
 /// The frames of an instruction within its function, innermost first.

@@ -2,9 +2,11 @@
 //!
 //! [`statics`] looks at the closure as it was compiled, because optimisation may turn a static
 //! that the host changes into a constant; [`calls`] looks at what is left after simplification,
-//! because unmodified crates contain much that a kernel never reaches; so does [`collective`].
+//! because unmodified crates contain much that a kernel never reaches; so do [`collective`] and
+//! [`divergent`].
 
-mod chain;
+pub(crate) mod chain;
+mod divergent;
 
 use legionella_abi::intrinsic;
 use legionella_abi::protocol::{Diagnostic, Problem};
@@ -110,6 +112,35 @@ pub(crate) fn collective(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
             chain,
         });
     }
+    problems
+}
+
+/// Operations of a whole group in branches that only some of its items can take, whatever the launch.
+pub(crate) fn divergent(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
+    let Some(entry) = ir::function(&kernel.module, &kernel.entry) else {
+        return Vec::new();
+    };
+    let chains = Chains::from(&kernel.module, &kernel.entry);
+    let problem = |call: Value<'_>| {
+        Some(Diagnostic {
+            problem: Problem::Divergent,
+            what: match call.called_function()?.name().as_str() {
+                intrinsic::BARRIER => "a barrier",
+                _ => "an operation of a subgroup",
+            }
+            .to_owned(),
+            advice: "either a group's first item comes here or its others do, never all: move it \
+                     out of the branch, so that each item comes to it"
+                .to_owned(),
+            chain: chains.to_instruction(call)?,
+        })
+    };
+    let mut problems: Vec<Diagnostic> = divergent::operations(entry)
+        .into_iter()
+        .filter_map(problem)
+        .collect();
+    // A reduction is many operations in one place.
+    problems.dedup_by(|one, other| one.chain == other.chain);
     problems
 }
 

@@ -38,4 +38,5 @@ pub use kernel::Kernel;
 pub use log::initialise as initialise_log;
 pub use machine::Machine;
 pub use obtain::{Client, obtain};
+pub use render::remark;
 pub use settings::Settings;

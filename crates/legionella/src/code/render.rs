@@ -8,8 +8,54 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use legionella_abi::protocol::{Call, Diagnostic, Problem, Source, TargetSpec};
+
+/// A remark on a kernel's code: what it says, at the innermost line of the kernel's own crate that it is
+/// about, with the calls that lead there. `definition` is shown where no line is known.
+pub fn remark(
+    text: &str,
+    kernel: &str,
+    definition: Option<&Source>,
+    chain: &[Call],
+    styled: bool,
+) -> String {
+    let own = chain
+        .iter()
+        .rposition(|call| crate_of(&call.function) == crate_of(kernel))
+        .and_then(|last| {
+            chain[..=last]
+                .iter()
+                .rev()
+                .find_map(|call| call.source.as_ref())
+        });
+    let excerpt = own.or(definition).and_then(Excerpt::of);
+    let title = Level::INFO.with_name("remark").primary_title(text);
+    let mut group = Group::with_title(title);
+    if let Some(excerpt) = &excerpt {
+        group = group.element(excerpt.snippet());
+    }
+    let leads_there = own.is_some() && chain.len() > 1;
+    if leads_there || excerpt.is_none() && !chain.is_empty() {
+        group = group.element(Level::NOTE.message(calls(chain)));
+    }
+    renderer(styled).render(&[group])
+}
+
+/// The crate of a path, such as `a::f` or `<a::T as b::U>::f`.
+fn crate_of(path: &str) -> &str {
+    let path = path.trim_start_matches(['<', '&', '*', '[', '(']);
+    let end = path.find("::").unwrap_or(path.len());
+    &path[..end]
+}
+
+fn renderer(styled: bool) -> Renderer {
+    if styled {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    }
+}
 
 /// All findings on one kernel.
 pub fn refusal(
@@ -18,11 +64,7 @@ pub fn refusal(
     diagnostics: &[Diagnostic],
     styled: bool,
 ) -> String {
-    let renderer = if styled {
-        Renderer::styled()
-    } else {
-        Renderer::plain()
-    };
+    let renderer = renderer(styled);
     let mut text = format!(
         "kernel `{kernel}` does {} that target `{}` cannot do\n",
         match diagnostics.len() {
@@ -49,12 +91,7 @@ fn render(renderer: &Renderer, diagnostic: &Diagnostic) -> String {
         .find_map(|call| Excerpt::of(call.source.as_ref()?));
     let mut group = Group::with_title(Level::ERROR.primary_title(title));
     if let Some(excerpt) = &excerpt {
-        group = group.element(
-            Snippet::source(&excerpt.line)
-                .path(&excerpt.path)
-                .line_start(excerpt.number)
-                .annotation(AnnotationKind::Primary.span(excerpt.span.clone())),
-        );
+        group = group.element(excerpt.snippet());
     }
     if !diagnostic.chain.is_empty() {
         group = group.element(Level::NOTE.message(chain(&diagnostic.chain, &diagnostic.what)));
@@ -78,12 +115,18 @@ fn kind(problem: Problem) -> &'static str {
         }
         Problem::MissingOperation => "an operation that the machine doesn't have",
         Problem::Collective => "work-items wait for each other in a function of its own",
+        Problem::Divergent => "work-items wait for others that never come",
         Problem::CodeGeneration => "code generation failed",
     }
 }
 
-/// The chain with one call a line, each followed by where it calls the next.
+/// The chain to a culprit, with one call a line.
 fn chain(chain: &[Call], what: &str) -> String {
+    format!("{}\n  {what}", calls(chain))
+}
+
+/// Calls, one a line, each followed by where it calls the next.
+fn calls(chain: &[Call]) -> String {
     let mut text = String::from("reached by this chain of calls, from the kernel on");
     for call in chain {
         text.push_str("\n  ");
@@ -92,8 +135,6 @@ fn chain(chain: &[Call], what: &str) -> String {
             text.push_str(&format!("\n    at {source}"));
         }
     }
-    text.push_str("\n  ");
-    text.push_str(what);
     text
 }
 
@@ -117,6 +158,13 @@ impl Excerpt {
             line,
             span,
         })
+    }
+
+    fn snippet(&self) -> Snippet<'_, Annotation<'_>> {
+        Snippet::source(&self.line)
+            .path(&self.path)
+            .line_start(self.number)
+            .annotation(AnnotationKind::Primary.span(self.span.clone()))
     }
 }
 
@@ -228,6 +276,52 @@ error: a function that needs an operating system: std::fs::read
         let text = refusal("k", &target, &both, false);
         assert!(text.starts_with("kernel `k` does 2 things that target `nvptx` cannot do"));
         assert_eq!(text.matches("at no/such/file.rs:7").count(), 2);
+    }
+
+    #[test]
+    fn remarks_show_the_innermost_line_of_the_kernels_crate() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("main.rs");
+        fs::write(&path, "fn kernel() {\n    for x in y {}\n}\n").unwrap();
+        let path = path.to_str().unwrap();
+        let call = |function: &str, source| Call {
+            function: function.into(),
+            source,
+        };
+        let chain = [
+            call("app::kernel", source(path, 2, 9)),
+            call(
+                "<core::iter::Iter<u8>>::next",
+                source("/rustc/0/iter.rs", 7, 1),
+            ),
+        ];
+        let definition = source(path, 1, 0);
+        let text = |chain: &[Call]| {
+            remark(
+                "not vectorized",
+                "app::kernel",
+                definition.as_ref(),
+                chain,
+                false,
+            )
+        };
+        let expected = format!(
+            "remark: not vectorized
+ --> {path}:2:9
+  |
+2 |     for x in y {{}}
+  |         ^
+  |
+  = note: reached by this chain of calls, from the kernel on
+            app::kernel
+              at {path}:2:9
+            <core::iter::Iter<u8>>::next
+              at /rustc/0/iter.rs:7:1"
+        );
+        assert_eq!(text(&chain), expected);
+        // Of what is the project's own, the kernel as a whole is shown.
+        let other = text(&chain[1..]);
+        assert!(other.contains("1 | fn kernel() {") && !other.contains("iter.rs"));
     }
 
     #[test]

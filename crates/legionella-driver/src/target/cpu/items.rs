@@ -110,7 +110,10 @@ pub(super) fn build<'m>(
     divisions::make_total(shape.body());
     let plan = regions::plan(module, shape.body(), machine, policy)?;
     match &plan {
-        Ok(plan) => stages.tell("way", plan),
+        Ok(plan) => {
+            stages.tell("way", plan);
+            stages.tell("regions", plan.listing());
+        }
         Err(refusal) => stages.tell("way", format_args!("item by item: {refusal}\n")),
     }
     Ok(Loops::new(module).build(module, shape, plan.ok()))

@@ -1,11 +1,16 @@
 //! Loops under construction, and the claim that one is parallel.
 
+use std::collections::HashSet;
+
 use inkwell::module::Module;
 use llvm_sys::LLVMIntPredicate;
 use llvm_sys::core as c;
 use llvm_sys::prelude::{LLVMContextRef, LLVMMetadataRef};
 
-use crate::ir::{self, Block, Builder, Function, Value, llvm};
+use crate::ir::{self, Block, Builder, Function, Value, debug, llvm};
+
+/// What a loop over work-items is called in remarks.
+const ITEMS: &str = "the loop over the work-items of a strip";
 
 /// A loop `for index in (first..end).step_by(step)` under construction, with its exit test on top.
 pub(super) struct Counter<'m> {
@@ -196,13 +201,18 @@ impl<'m> Parallel<'m> {
 
     /// Makes the claim for the loop of a latch, and asks for vector code.
     pub(super) fn finish(&self, latch: Value<'m>) {
-        describe_loop(self.context, latch, &self.claim());
+        let mut properties: Vec<_> = name(latch, ITEMS).into_iter().collect();
+        properties.extend(self.claim());
+        describe_loop(self.context, latch, &properties);
     }
 
     /// Makes the claim for the loop of a latch that turns `lanes` times, which is to become vector
     /// code that does it in one.
     pub(super) fn finish_lanes(&self, latch: Value<'m>, lanes: u64) {
-        let mut properties = self.claim().to_vec();
+        let mut properties: Vec<_> = name(latch, &format!("a region's loop over {lanes} lanes"))
+            .into_iter()
+            .collect();
+        properties.extend(self.claim());
         properties.extend([
             property(self.context, "llvm.loop.vectorize.width", 32, lanes),
             property(self.context, "llvm.loop.interleave.count", 32, 1),
@@ -248,6 +258,39 @@ pub(super) fn keep_plain(module: &Module<'_>, latch: Value<'_>) {
     let unroll = node(context, &mut [text(context, "llvm.loop.unroll.disable")]);
     let scalar = property(context, "llvm.loop.vectorize.enable", 1, 0);
     describe_loop(context, latch, &[unroll, scalar]);
+}
+
+/// What names a loop in remarks, which is the location of something in it, where these are wanted.
+fn name(latch: Value<'_>, name: &str) -> Option<LLVMMetadataRef> {
+    let header = latch.successors().first().copied()?;
+    let mut seen = HashSet::from([header]);
+    let mut ahead = vec![header];
+    let mut found = Vec::new();
+    // What is ahead first is what is in the loop: an exit is the last way out of a block.
+    while let Some(block) = ahead.pop() {
+        for instruction in block.instructions() {
+            if debug::is_located(instruction) {
+                found.push(instruction);
+            } else if let Some(called) = instruction.called_function() {
+                let inside = called.instructions().into_iter();
+                found.extend(inside.filter(|inside| debug::is_located(*inside)));
+            }
+        }
+        // A block that is not finished is behind the loop.
+        if !block.terminator().raw().is_null() {
+            let next = block.successors().into_iter().rev();
+            ahead.extend(next.filter(|next| seen.insert(*next)));
+        }
+    }
+    // The shim around a kernel, which calls it by `Fn::call`, is not what somebody wrote.
+    let is_kernel = |instruction: &&Value<'_>| {
+        let frames = debug::frames(**instruction);
+        let outer = frames.iter().rev().nth(1);
+        let source = outer.and_then(|frame| frame.source.as_ref());
+        source.is_some_and(|source| source.file.ends_with("/core/src/ops/function.rs"))
+    };
+    let chosen = found.iter().find(is_kernel).or(found.first())?;
+    debug::name_loop(*chosen, name)
 }
 
 /// A property whose value is an integer of that many bits.

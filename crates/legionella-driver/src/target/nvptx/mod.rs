@@ -28,6 +28,7 @@ use legionella_abi::{intrinsic, nvptx};
 use super::{Target, Toolbox};
 use crate::error::Error;
 use crate::generate::Stages;
+use crate::ir::debug::Lines;
 use crate::ir::{self, Pipeline};
 use crate::lower::Lowered;
 use crate::lower::atomics::Atomics;
@@ -46,6 +47,7 @@ pub(super) const TARGET: Target = Target {
     has_allocator: true,
     support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
+    lines: Lines::Directives,
     optimise,
     emit,
 };
@@ -160,6 +162,8 @@ fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, _: &Toolbox) -> Result<Co
             machine,
             &[nvptx::KERNEL, nvptx::LINE, nvptx::PLANE, nvptx::WIDE],
         )?;
+        // No profiler looks at what panics, which is much code.
+        panic.strip_debug_info();
         bytes = text(&work, machine)?;
         bytes.push(0);
         bytes.extend(text(&panic, machine)?);

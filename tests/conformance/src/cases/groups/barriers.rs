@@ -3,8 +3,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use legionella::Error;
 use legionella::prelude::*;
+use legionella::{Error, code};
+use legionella_abi::protocol::{Call, Problem};
 
 use crate::both::both;
 use crate::suite::Suite;
@@ -203,10 +204,10 @@ fn unequal_rounds(group: Group) {
 }
 
 /// As many barriers for all, but others: hardware that counts would let them pass.
-fn other_barriers(group: Group, tile: Shared<[u32; 8]>, mut out: Disjoint<u32>) {
+fn other_barriers(group: Group, apart: usize, tile: Shared<[u32; 8]>, mut out: Disjoint<u32>) {
     let tile = tile.filled(7);
     let mut sum = 0;
-    if group.rank() == 0 {
+    if group.rank() == apart {
         sum = group.sync(tile).iter().sum();
     } else {
         group.barrier();
@@ -269,6 +270,38 @@ fn rejects_recursion(t: &mut Trial) -> Verdict {
         Err(error) if error.to_string().contains("descend") => Ok(()),
         Err(error) => Err(Failure::unexpected("the recursive function's name", error)),
         Ok(_) => Err(Failure::unexpected("a refusal", "a launch")),
+    }
+}
+
+/// What only a group's first item can come to is found before any code is generated.
+fn rejects_first_item(t: &mut Trial) -> Verdict {
+    let mut out = t.accelerator.zeroed::<u32>(8)?;
+    let waits_alone = |group: Group, mut out: Disjoint<u32>| {
+        if group.rank() == 0 {
+            group.barrier();
+            if let Some(out) = out.at(group.item()) {
+                *out = 1;
+            }
+        }
+    };
+    let error = match t.accelerator.launch(waits_alone, 8, (&mut out,)) {
+        Err(Error::Code(error)) => error,
+        Err(error) => return Err(Failure::unexpected("a refusal", error)),
+        Ok(_) => return Err(Failure::unexpected("a refusal", "a launch")),
+    };
+    let here = |call: &Call| {
+        let source = call.source.as_ref();
+        source.is_some_and(|source| source.file.ends_with("barriers.rs"))
+    };
+    match &*error {
+        code::Error::Refused { diagnostics, .. }
+            if diagnostics.iter().any(|found| {
+                found.problem == Problem::Divergent && found.chain.iter().any(here)
+            }) =>
+        {
+            Ok(())
+        }
+        other => Err(Failure::unexpected("a barrier for one item", other)),
     }
 }
 
@@ -359,7 +392,7 @@ pub fn add(suite: &mut Suite) {
         let grid = Grid::over(8).group(8);
         let launch = t
             .accelerator
-            .launch(other_barriers, grid, (shared(), &mut out));
+            .launch(other_barriers, grid, (0, shared(), &mut out));
         fails(launch, "others wait at")
     });
     suite.case("groups/panic_between_barriers", |t| {
@@ -383,4 +416,5 @@ pub fn add(suite: &mut Suite) {
         both!(t, panic_between, grid, [value 1000], [write out])
     });
     suite.case("groups/barriers_in_recursion", rejects_recursion);
+    suite.case("groups/barriers_for_the_first_item", rejects_first_item);
 }

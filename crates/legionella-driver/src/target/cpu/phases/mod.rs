@@ -135,6 +135,7 @@ pub(super) fn build(
     let phases = Phases::of(module, kernel, cuts, machine, policy)?;
     stages.tell("way", &phases);
     stages.show("phases", module)?;
+    stages.tell("regions", Listing(&phases));
     if let Some(unused) = ir::function(module, intrinsic::CPU_RUN_GROUPS) {
         unused.set_linkage(LLVMLinkage::LLVMInternalLinkage);
     }
@@ -294,6 +295,22 @@ impl<'m> Phases<'m> {
             operations: cuts.cuts.iter().map(|cut| cut.operation).collect(),
             places,
         })
+    }
+}
+
+/// The regions of all phases, as [`Plan::listing`] shows them.
+struct Listing<'a, 'm>(&'a Phases<'m>);
+
+impl fmt::Display for Listing<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, part) in self.0.parts.iter().enumerate() {
+            write!(f, "phase {number}: ")?;
+            match &part.plan {
+                Ok(plan) => write!(f, "{}", plan.listing())?,
+                Err(refusal) => writeln!(f, "item by item: {refusal}")?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -163,7 +163,9 @@ impl<'m> Plan<'m> {
             Some(together) => {
                 let begin = together::build(&machine, together, over);
                 let full = machine.may_run_together(&body, left, together);
-                body.branch_if(full, begin, apart);
+                body.branch_if(full, begin, apart)
+                    .set_weights(together::MOSTLY);
+                function.trust_weights();
             }
             None => {
                 body.branch(apart);

@@ -15,6 +15,7 @@
 mod build;
 mod crossings;
 mod forms;
+mod listing;
 mod sharing;
 mod split;
 #[cfg(test)]

@@ -37,6 +37,10 @@ pub(in super::super) const FIRST_MATTERS: &str = "legionella.first";
 /// Most instructions of a function that is there twice.
 const MOST_INSTRUCTIONS: usize = 1200;
 
+/// How often lanes stay together where they may part, and how often not: that is an estimate, by which
+/// LLVM lays out code and computes what only lanes apart need with them.
+pub(super) const MOSTLY: [u32; 2] = [256, 1];
+
 /// Longest condition that is taken apart.
 const DEEPEST: u32 = 6;
 
@@ -399,7 +403,7 @@ impl<'m> Writer<'_, '_, '_, 'm> {
     fn demand(&mut self, at: Builder<'m>, region: usize, condition: Value<'m>) -> Builder<'m> {
         let parted = self.parted(region);
         let on = self.machine.site.function.append_block("together.on");
-        at.branch_if(condition, on, parted);
+        at.branch_if(condition, on, parted).set_weights(MOSTLY);
         Builder::at_end(on)
     }
 
@@ -786,6 +790,11 @@ impl<'m> Writer<'_, '_, '_, 'm> {
             let copy = terminator.duplicate();
             copy.set_operand(0, self.scalar(test));
             at.insert(copy);
+            match ways[..] {
+                [Some(_), None] => copy.set_weights(MOSTLY),
+                [None, Some(_)] => copy.set_weights([MOSTLY[1], MOSTLY[0]]),
+                _ => {}
+            }
             for (index, way) in ways.into_iter().enumerate() {
                 if let Some(to) = way.or(parted) {
                     copy.set_successor(index as u32, to);
@@ -799,13 +808,14 @@ impl<'m> Writer<'_, '_, '_, 'm> {
             (Some(yes), Some(no)) => {
                 let or = self.machine.site.function.append_block("together.or");
                 at.branch_if(all, yes, or);
-                Builder::at_end(or).branch_if(none, no, parted);
+                let branch = Builder::at_end(or).branch_if(none, no, parted);
+                branch.set_weights(MOSTLY);
             }
             (Some(yes), None) => {
-                at.branch_if(all, yes, parted);
+                at.branch_if(all, yes, parted).set_weights(MOSTLY);
             }
             (None, Some(no)) => {
-                at.branch_if(none, no, parted);
+                at.branch_if(none, no, parted).set_weights(MOSTLY);
             }
             (None, None) => {
                 at.branch(parted);

@@ -64,7 +64,7 @@ impl Program {
         };
         let machine = super::machine(&spec).unwrap();
         let context = Context::create();
-        crate::llvm::log_diagnostics(&context);
+        crate::llvm::diagnostics::log(&context);
         let buffer = MemoryBuffer::create_from_memory_range_copy(text.as_bytes(), "kernel");
         let module = context
             .create_module_from_ir(buffer)

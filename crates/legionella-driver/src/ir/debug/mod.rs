@@ -1,4 +1,14 @@
 //! Debug information: which functions and source lines an instruction comes from.
+//!
+//! What optimisation needs of it is the instructions' locations alone. [`lines`] makes of them what a
+//! code generator takes, [`copies`] what LLVM's remarks can be traced by; [`writer`] builds for both.
+
+mod copies;
+mod lines;
+mod writer;
+
+pub(crate) use copies::{Copies, Place, name_loop};
+pub(crate) use lines::Lines;
 
 use legionella_abi::protocol::Source;
 use llvm_sys::core as c;
@@ -17,39 +27,53 @@ pub(crate) struct Frame {
 
 /// The frames of an instruction, innermost first; none without debug information.
 pub(crate) fn frames(instruction: Value<'_>) -> Vec<Frame> {
-    let mut frames = Vec::new();
-    for location in locations(instruction) {
-        let scope = llvm!(d::LLVMDILocationGetScope(location));
-        if let Some(subprogram) = Subprogram::around(instruction, scope) {
-            frames.push(Frame {
-                function: subprogram.symbol(),
-                source: path_of(scope).map(|file| Source {
-                    file,
-                    line: llvm!(d::LLVMDILocationGetLine(location)),
-                    column: llvm!(d::LLVMDILocationGetColumn(location)),
-                }),
-            });
-        }
-    }
-    frames
+    let context = context_of(instruction);
+    locations(instruction)
+        .filter_map(|location| frame(context, location))
+        .collect()
+}
+
+/// The frame that a location stands for.
+fn frame(context: LLVMContextRef, location: LLVMMetadataRef) -> Option<Frame> {
+    let scope = llvm!(d::LLVMDILocationGetScope(location));
+    let subprogram = Subprogram::around(context, scope)?;
+    Some(Frame {
+        function: subprogram.symbol(),
+        source: path_of(scope).map(|file| Source {
+            file,
+            line: llvm!(d::LLVMDILocationGetLine(location)),
+            column: llvm!(d::LLVMDILocationGetColumn(location)),
+        }),
+    })
 }
 
 /// The functions that an instruction stands in, as [`frames`] has them.
 pub(crate) fn subprograms(instruction: Value<'_>) -> impl Iterator<Item = Subprogram> {
+    let context = context_of(instruction);
     locations(instruction).filter_map(move |location| {
         let scope = llvm!(d::LLVMDILocationGetScope(location));
-        Subprogram::around(instruction, scope)
+        Subprogram::around(context, scope)
     })
 }
 
 /// Whether it is known where an instruction comes from.
 pub(crate) fn is_located(instruction: Value<'_>) -> bool {
-    !llvm!(d::LLVMInstructionGetDebugLoc(instruction.raw())).is_null()
+    !location(instruction).is_null()
 }
 
 /// The places that an instruction comes from, innermost first.
 fn locations(instruction: Value<'_>) -> impl Iterator<Item = LLVMMetadataRef> {
-    let mut next = llvm!(d::LLVMInstructionGetDebugLoc(instruction.raw()));
+    outwards(location(instruction))
+}
+
+/// The place that an instruction comes from; null if that is not known.
+fn location(instruction: Value<'_>) -> LLVMMetadataRef {
+    llvm!(d::LLVMInstructionGetDebugLoc(instruction.raw()))
+}
+
+/// A location and those that it was inlined at, in turn.
+fn outwards(location: LLVMMetadataRef) -> impl Iterator<Item = LLVMMetadataRef> {
+    let mut next = location;
     std::iter::from_fn(move || {
         let location = next;
         if location.is_null() {
@@ -81,11 +105,10 @@ impl Subprogram {
         })
     }
 
-    /// The one that a scope of an instruction lies in.
-    fn around(instruction: Value<'_>, mut scope: LLVMMetadataRef) -> Option<Self> {
+    /// The one that a scope lies in.
+    fn around(context: LLVMContextRef, mut scope: LLVMMetadataRef) -> Option<Self> {
         /// Position of the enclosing scope among the operands of a lexical block.
         const SCOPE: usize = 1;
-        let context = context_of(instruction);
         while !scope.is_null() {
             match llvm!(d::LLVMGetMetadataKind(scope)) {
                 LLVMMetadataKind::LLVMDISubprogramMetadataKind => {
@@ -172,9 +195,10 @@ fn path_of(scope: LLVMMetadataRef) -> Option<String> {
     if name.starts_with('/') {
         return Some(name);
     }
-    let mut len = 0;
-    let start = llvm!(d::LLVMDIFileGetDirectory(file, &mut len));
-    let directory = text(start, len);
+    let directory = directory_of(file);
+    if copies::is_number(&name) {
+        return Some(directory);
+    }
     Some(if directory.is_empty() {
         name
     } else {
@@ -185,6 +209,12 @@ fn path_of(scope: LLVMMetadataRef) -> Option<String> {
 fn name_of(file: LLVMMetadataRef) -> String {
     let mut len = 0;
     let start = llvm!(d::LLVMDIFileGetFilename(file, &mut len));
+    text(start, len)
+}
+
+fn directory_of(file: LLVMMetadataRef) -> String {
+    let mut len = 0;
+    let start = llvm!(d::LLVMDIFileGetDirectory(file, &mut len));
     text(start, len)
 }
 
