@@ -5,6 +5,8 @@
 //! data on the device, are checked to agree, and are timed from before the launch to its end.
 
 mod data;
+#[path = "cuda/heap.rs"]
+mod heap;
 mod kernels;
 #[path = "cuda/launches.rs"]
 mod launches;
@@ -28,6 +30,8 @@ use report::Row;
 
 #[derive(Parser)]
 struct Options {
+    /// Which groups of benchmarks; without a name all of them.
+    names: Vec<String>,
     /// Name of the accelerator.
     #[arg(short, long, default_value = "cuda:0")]
     accelerator: String,
@@ -51,6 +55,19 @@ const STREAM_BYTES: usize = 1 << 30;
 /// Launches of a chain.
 const CHAIN: u32 = 1000;
 
+/// Benchmarks that belong together. The heap comes first: CUDA's has one size in the life of a process.
+type Group = fn(&mut Bench) -> anyhow::Result<()>;
+
+const GROUPS: [(&str, Group); 7] = [
+    ("heap", Bench::heap),
+    ("launches", Bench::launches),
+    ("streams", Bench::all_streams),
+    ("n-body", Bench::n_body),
+    ("mandelbrot", Bench::mandelbrot),
+    ("convolution", Bench::convolution),
+    ("black-scholes", Bench::black_scholes),
+];
+
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let mut bench = Bench {
@@ -58,19 +75,15 @@ fn main() -> anyhow::Result<()> {
         peer: Peer::load(&options.peer)?,
         rows: Vec::new(),
     };
-    bench.launches()?;
-    bench.streams("f32", 3.0f32, |bench| {
-        let p = &bench.peer;
-        (p.copy_f32, p.mul_f32, p.add_f32, p.triad_f32)
-    })?;
-    bench.streams("f64", 3.0f64, |bench| {
-        let p = &bench.peer;
-        (p.copy_f64, p.mul_f64, p.add_f64, p.triad_f64)
-    })?;
-    bench.n_body()?;
-    bench.mandelbrot()?;
-    bench.convolution()?;
-    bench.black_scholes()?;
+    for name in &options.names {
+        let known = GROUPS.iter().any(|(group, _)| group == name);
+        ensure!(known, "no benchmarks are named `{name}`");
+    }
+    for (name, run) in GROUPS {
+        if options.names.is_empty() || options.names.iter().any(|wanted| wanted == name) {
+            run(&mut bench)?;
+        }
+    }
     if options.json {
         bench.rows.iter().for_each(|row| println!("{}", row.json()));
     } else {
@@ -104,6 +117,23 @@ impl Bench {
             unit: scale.1,
         });
         Ok(())
+    }
+
+    fn heap(&mut self) -> anyhow::Result<()> {
+        let rows = heap::run(&self.accelerator, &self.peer)?;
+        self.rows.extend(rows);
+        Ok(())
+    }
+
+    fn all_streams(&mut self) -> anyhow::Result<()> {
+        self.streams("f32", 3.0f32, |bench| {
+            let p = &bench.peer;
+            (p.copy_f32, p.mul_f32, p.add_f32, p.triad_f32)
+        })?;
+        self.streams("f64", 3.0f64, |bench| {
+            let p = &bench.peer;
+            (p.copy_f64, p.mul_f64, p.add_f64, p.triad_f64)
+        })
     }
 
     fn launches(&mut self) -> anyhow::Result<()> {

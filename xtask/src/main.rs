@@ -3,6 +3,9 @@
 //! Takes a command, builds `cargo-legionella` and what the command needs through it, and runs
 //! that. Knows nothing of how kernels are compiled: it uses the tools as a user would.
 
+mod amdgpu;
+mod kernels;
+mod limits;
 mod pack;
 mod ptxas;
 mod suite;
@@ -55,6 +58,15 @@ enum Command {
         /// Architectures to generate code for.
         #[arg(long, value_delimiter = ',', default_values = ptxas::ARCHITECTURES)]
         architectures: Vec<String>,
+    },
+    /// Generate the code of all kernels for AMD's devices; no GPU is needed.
+    Amdgpu {
+        /// Only kernels whose name contains this.
+        #[arg(long, default_value = "")]
+        filter: String,
+        /// Processors to generate code for.
+        #[arg(long, value_delimiter = ',', default_values = amdgpu::PROCESSORS)]
+        processors: Vec<String>,
     },
     /// Pack suite and benchmarks into a folder, for a machine without Rust.
     Pack {
@@ -121,6 +133,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             filter,
             architectures,
         } => ptxas::run(&tools, &filter, &architectures),
+        Command::Amdgpu { filter, processors } => amdgpu::run(&tools, &filter, &processors),
         Command::Bench { names, json, list } => {
             let mut benches = tools.benches()?;
             benches.args(json.then_some("--json"));

@@ -1,190 +1,56 @@
 //! `cargo xtask ptxas`: whether NVIDIA's assembler takes the code of every kernel, for several
 //! architectures. Needs no GPU: `ptxas` is in the package `nvidia-cuda-nvcc` of PyPI.
-//!
-//! Takes the executables of the conformance suite and the benchmarks; generates the code of each
-//! kernel by a driver process, as applications do, and assembles it. Kernels that every target
-//! refuses, because they were written for that, are counted apart, and so are those that use what the
-//! architecture has not.
+//! Kernels of the benchmarks may spill registers only as far as [`Limits`] say.
 
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use anyhow::bail;
+use legionella_driver::ptxas;
 
-use anyhow::{Context, bail, ensure};
-use legionella::code::{Client, Error, Kernel, Machine, Settings};
-use legionella_abi::bundle::{Bundle, SECTION};
-use legionella_abi::protocol::{Diagnostic, Problem, TargetSpec};
-use object::{Object as _, ObjectSection as _};
-
+use crate::kernels::{Check, Generated};
+use crate::limits::{LIMITS, Limits};
 use crate::tools::Tools;
 
 /// Architectures that this `ptxas` and the driver both know; of the first, what panics is checked as
 /// well.
 pub const ARCHITECTURES: [&str; 4] = ["sm_90", "sm_75", "sm_80", "sm_120"];
 
-/// Variable with the assembler's path, for where it is not on `PATH`.
-const VARIABLE: &str = "PTXAS";
-
-/// How to get the assembler.
-pub const ADVICE: &str =
-    "no ptxas found: `pip install nvidia-cuda-nvcc`, and put its ptxas on PATH or name it in PTXAS";
-
-/// What becomes of one kernel on one architecture.
-enum Outcome {
-    Passed,
-    /// As it should be.
-    Refused,
-    Failed(String),
-}
-
-/// The assembler, if it is installed: where `PTXAS` says, or on `PATH`.
-pub fn find() -> Option<PathBuf> {
-    if let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-        return Some(PathBuf::from(path));
-    }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut on_path = env::split_paths(&path).map(|folder| folder.join("ptxas"));
-    on_path.find(|file| file.is_file())
-}
-
 /// Checks every kernel whose name contains `filter`.
 pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Result<()> {
-    let Some(assembler) = find() else {
-        bail!(ADVICE);
+    let Some(assembler) = ptxas::find() else {
+        bail!(ptxas::ADVICE);
     };
-    let programs = [
-        tools.executable("conformance")?,
-        tools.executable("benches")?,
-    ];
+    let limits = Limits::read(&tools.root().join(LIMITS))?;
     let folder = tempfile::tempdir()?;
-    let mut kernels = Vec::new();
-    for program in &programs {
-        kernels.extend(kernels_in(program)?);
-    }
-    kernels.retain(|kernel| kernel.name().contains(filter));
-    ensure!(!kernels.is_empty(), "no kernel's name contains `{filter}`");
-    let jobs: Vec<(&Kernel, &str)> = kernels
-        .iter()
-        .flat_map(|kernel| architectures.iter().map(move |name| (kernel, &**name)))
-        .collect();
-
-    let next = AtomicUsize::new(0);
-    let failures = Mutex::new(Vec::new());
-    let (passed, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
     // What panics is much code, and the same for all.
     let first = architectures.first();
-    let work = |worker: usize| -> anyhow::Result<()> {
-        let client = client(tools)?;
-        let file = folder.path().join(format!("{worker}.ptx"));
-        while let Some((kernel, architecture)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let texts = if first.is_some_and(|first| first == architecture) {
-                usize::MAX
-            } else {
-                1
+    let look = |generated: &Generated<'_>| {
+        let architecture = generated.machine;
+        let file = folder.path().join(format!("{}.ptx", generated.worker));
+        let texts = if first.is_some_and(|first| first == architecture) {
+            usize::MAX
+        } else {
+            1
+        };
+        let mut spilled = None;
+        let all = generated.code.split(|&byte| byte == 0);
+        for (number, text) in all.take(texts).enumerate() {
+            let usages = match ptxas::assemble(&assembler, architecture, text, &file) {
+                Ok(usages) => usages,
+                Err(ptxas::Error::Refused(said)) => return Ok(Some(said)),
+                Err(error) => return Err(error.into()),
             };
-            match check(&client, kernel, architecture, &assembler, &file, texts)? {
-                Outcome::Passed => drop(passed.fetch_add(1, Ordering::Relaxed)),
-                Outcome::Refused => drop(refused.fetch_add(1, Ordering::Relaxed)),
-                Outcome::Failed(why) => {
-                    let text = format!("FAILED  {architecture} {}\n{why}", kernel.name());
-                    println!("{text}");
-                    let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-                    failures.push(format!("{architecture} {}", kernel.name()));
-                }
+            // Behind the first text is what panics.
+            if number == 0 && generated.is_measured {
+                spilled = limits.excess(generated.kernel, architecture, &usages);
             }
         }
-        Ok(())
+        Ok(spilled)
     };
-    let workers = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        let started: Vec<_> = (0..workers)
-            .map(|worker| scope.spawn(move || work(worker)))
-            .collect();
-        started
-            .into_iter()
-            .try_for_each(|worker| match worker.join() {
-                Ok(result) => result,
-                Err(_) => bail!("a worker panicked"),
-            })
-    })?;
-    let failures = failures
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
-    println!("{} kernels refused as they should be", refused.into_inner());
-    println!("{} passed, {} failed", passed.into_inner(), failures.len());
-    ensure!(failures.is_empty(), "ptxas does not take all kernels");
-    Ok(())
-}
-
-/// A client that generates everything anew, by the driver that was just built.
-fn client(tools: &Tools) -> anyhow::Result<Client> {
-    let mut settings = Settings::from_environment()?;
-    settings.cache = None;
-    settings.driver = Some(tools.driver());
-    Ok(Client::new(settings))
-}
-
-/// Generates a kernel's code and assembles that many of its texts.
-fn check(
-    client: &Client,
-    kernel: &Kernel,
-    architecture: &str,
-    assembler: &Path,
-    file: &Path,
-    texts: usize,
-) -> anyhow::Result<Outcome> {
-    let target = TargetSpec {
-        kind: "nvptx".to_owned(),
-        cpu: architecture.to_owned(),
-    };
-    // Whatever the code asks for: it is not run here.
-    let machine = Machine::new(architecture, (0..200).map(|number| format!("sm_{number}")));
-    let code = match client.obtain(kernel, &target, &machine) {
-        Ok(code) => code,
-        Err(Error::Refused { diagnostics, .. })
-            if kernel.name().contains("::reject") || diagnostics.iter().all(is_missing) =>
-        {
-            return Ok(Outcome::Refused);
-        }
-        Err(error) => return Ok(Outcome::Failed(error.to_string())),
-    };
-    for text in code.split(|&byte| byte == 0).take(texts) {
-        fs::write(file, text)?;
-        let output = Command::new(assembler)
-            .args(["--gpu-name", architecture, "--output-file", "/dev/null"])
-            .arg(file)
-            .output()
-            .with_context(|| assembler.display().to_string())?;
-        if !output.status.success() {
-            let said = [output.stdout, output.stderr].concat();
-            return Ok(Outcome::Failed(String::from_utf8_lossy(&said).into_owned()));
-        }
+    Check {
+        target: "nvptx",
+        filter,
+        machines: architectures,
+        features: (0..200).map(|number| format!("sm_{number}")).collect(),
+        look: &look,
     }
-    Ok(Outcome::Passed)
-}
-
-/// The kernels of an executable. Its bundle stays for as long as the process lives.
-fn kernels_in(program: &Path) -> anyhow::Result<Vec<Kernel>> {
-    let context = || program.display().to_string();
-    let bytes = fs::read(program).with_context(context)?;
-    let file = object::File::parse(&*bytes).with_context(context)?;
-    let section = file.section_by_name(SECTION);
-    let section = section.with_context(|| format!("{} has no kernels", program.display()))?;
-    let bundle: &'static [u8] = Box::leak(section.data()?.to_vec().into_boxed_slice());
-    let count = Bundle::parse(bundle)
-        .with_context(context)?
-        .manifest
-        .kernels
-        .len();
-    let kernels = (0..count).map(|index| Kernel::in_bundle(bundle, index));
-    Ok(kernels.collect::<Result<_, _>>()?)
-}
-
-/// Whether a kernel was refused because the target, or the architecture, has not what it uses.
-fn is_missing(diagnostic: &Diagnostic) -> bool {
-    diagnostic.problem == Problem::MissingOperation
+    .run(tools)
 }

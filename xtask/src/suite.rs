@@ -85,7 +85,7 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
         )
     })?;
 
-    if ptxas::find().is_some() {
+    if legionella_driver::ptxas::find().is_some() {
         let architectures = ptxas::ARCHITECTURES.map(str::to_owned);
         let (first, others) = architectures.split_at(1);
         summary.step("code of all kernels for one of NVIDIA's devices", || {
@@ -98,7 +98,7 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
     } else {
         summary.skipped.push(format!(
             "code of all kernels for NVIDIA's devices: {}",
-            ptxas::ADVICE
+            legionella_driver::ptxas::ADVICE
         ));
     }
 

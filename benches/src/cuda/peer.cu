@@ -30,6 +30,52 @@ extern "C" int peer_device_copy(void *to, const void *from, size_t bytes) {
     return wait();
 }
 
+extern "C" int peer_heap_size(size_t bytes) {
+    return (int)cudaDeviceSetLimit(cudaLimitMallocHeapSize, bytes);
+}
+__global__ void take(char **objects, size_t size, size_t n) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    objects[i] = (char *)malloc(size);
+    if (objects[i]) objects[i][0] = 1;
+}
+extern "C" int peer_heap_take(void *objects, size_t size, size_t n) {
+    take<<<groups(n), GROUP>>>((char **)objects, size, n);
+    return wait();
+}
+__global__ void give(char **objects, size_t n) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) free(objects[i]);
+}
+extern "C" int peer_heap_give(void *objects, size_t n) {
+    give<<<groups(n), GROUP>>>((char **)objects, n);
+    return wait();
+}
+__global__ void churn(uint64_t *sums, uint32_t rounds, size_t n) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    uint8_t *alive[4] = {};
+    uint32_t random = (uint32_t)i * 2 + 1;
+    uint64_t total = 0;
+    for (uint32_t round = 0; round < rounds; round++) {
+        random = random * 1664525u + 1013904223u;
+        uint32_t scale = random >> 29 & 7;
+        uint8_t *object = (uint8_t *)malloc((size_t)16 << (scale < 6 ? scale : 6));
+        if (object) object[0] = (uint8_t)random;
+        uint32_t place = random >> 20 & 3;
+        uint8_t *old = alive[place];
+        alive[place] = object;
+        if (old) total += old[0];
+        free(old);
+    }
+    for (int place = 0; place < 4; place++) free(alive[place]);
+    sums[i] = total;
+}
+extern "C" int peer_heap_churn(uint64_t *sums, uint32_t rounds, size_t n) {
+    churn<<<groups(n), GROUP>>>(sums, rounds, n);
+    return wait();
+}
+
 __global__ void empty() {}
 extern "C" int peer_empty() {
     empty<<<1, 1>>>();

@@ -38,6 +38,10 @@ peer! {
     upload(*mut c_void, *const c_void, usize);
     download(*mut c_void, *const c_void, usize);
     device_copy(*mut c_void, *const c_void, usize);
+    heap_size(usize);
+    heap_take(*mut usize, usize, usize);
+    heap_give(*mut usize, usize);
+    heap_churn(*mut u64, u32, usize);
     empty();
     chain(c_int);
     copy_f32(*const f32, *mut f32, usize);

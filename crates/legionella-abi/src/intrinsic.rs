@@ -109,6 +109,22 @@ pub const HEAP_REALLOC: &str = "legionella.heap.realloc";
 /// What the driver links into closures that allocate.
 pub const HEAP: [&str; 4] = [HEAP_ALLOC, HEAP_ALLOC_ZEROED, HEAP_DEALLOC, HEAP_REALLOC];
 
+/// `fn(key: u64) -> u64`: some of the lanes that are at this call at once with the same key, a bit each,
+/// the work-item's own among them. They then are at each [`PEER_VALUE`] and [`PEER_UNION`] together. That
+/// a work-item has no other is always right, and what the bodies of these functions say: a target that
+/// has nothing better keeps them.
+pub const PEERS: &str = "legionella.peers";
+/// `fn() -> u32`: the work-item's lane in what [`PEERS`] gives.
+pub const PEER_LANE: &str = "legionella.peers.lane";
+/// `fn(peers: u64, value: u64, lane: u32) -> u64`: the value of one of the peers. What any of them did to
+/// memory before is visible to all of them behind.
+pub const PEER_VALUE: &str = "legionella.peers.value";
+/// `fn(peers: u64, value: u64) -> u64`: the bits of the values of all peers; likewise.
+pub const PEER_UNION: &str = "legionella.peers.union";
+
+/// What work-items do with those that happen to be at the same place.
+pub const OPPORTUNISTIC: [&str; 4] = [PEERS, PEER_LANE, PEER_VALUE, PEER_UNION];
+
 /// `fn(&core::panic::PanicInfo) -> !`: where the compiled panic machinery is cut and led to.
 pub const PANIC_HANDLER: &str = "legionella.panic_handler";
 /// `fn(message: *const u8, len: usize, &'static Location) -> !`: a panic with a plain message.

@@ -8,7 +8,8 @@
 //! * [`bundle`]: what the linker step embeds into an executable or shared library;
 //! * [`protocol`]: what an application and its driver process say to each other;
 //! * [`cpu`]: how generated code for the CPU target is called and calls back;
-//! * [`nvptx`]: how generated code for NVIDIA devices is launched and tells of a panic;
+//! * [`gpu`]: how generated code for GPUs is launched and tells of a panic, with what is NVIDIA's
+//!   alone in [`nvptx`] and AMD's in [`amdgpu`];
 //! * [`intrinsic`]: the symbols that stand for the machine inside device code.
 //!
 //! A change to any of them changes [`VERSION`].
@@ -17,9 +18,11 @@
 
 extern crate alloc;
 
+pub mod amdgpu;
 pub mod bundle;
 pub mod cpu;
 pub mod frame;
+pub mod gpu;
 pub mod intrinsic;
 pub mod nvptx;
 pub mod protocol;

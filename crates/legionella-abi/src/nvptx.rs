@@ -1,141 +1,23 @@
-//! How generated code for NVIDIA devices is launched, and what it tells of a panic.
+//! How generated code for NVIDIA devices is launched: as [`gpu`](crate::gpu) says.
 //!
-//! The code of a kernel is a PTX text with the kernel functions [`KERNEL`] and [`LINE`], and, after
-//! a zero byte, another with [`PANIC`], if there is any need of that. Their parameters, in order: a
-//! [`Launch`] by value, for [`PANIC`] a [`Panicked`]; the address of a [`State`]; and the argument
-//! block. The block is passed by value; where it has more than [`LARGEST_BLOCK`] bytes, by its
-//! address on the device, as [`Needs`] says. A block without bytes is no parameter.
+//! The code of a kernel is a PTX text with all kernel functions but [`PANIC`], and, after a zero
+//! byte, another with that, if there is any need of it. The argument block is passed by value; where
+//! it has more than [`LARGEST_BLOCK`] bytes, by its address.
 //!
-//! Of the work-items of a launch that panic, the first to claim the launch's [`Record`] writes it.
-//! It may leave the whole panic there. Or it leaves the place where it panicked, as a number, and
-//! the values that the panic depends on; [`PANIC`], launched as one work-item with what is there,
-//! then leaves the whole panic in another record.
+//! What a kernel needs of the application is in variables that exist if it does: [`PORT`] and
+//! [`HEAP`].
 
-/// Symbol of the function that runs a launch of any form, or a part of one.
-pub const KERNEL: &str = "legionella_kernel";
+pub use crate::gpu::*;
 
-/// Symbol of the function that runs a *usual* launch of one dimension: as a whole, with no extent of more
-/// than [`SMALL`], and with addresses that are aligned to [`ALIGN`], as far as
-/// [`Needs::addresses`] says.
-pub const LINE: &str = "legionella_line";
+/// Symbol of a variable in constant memory, in either text: where the kernel sends what it prints
+/// ([`PRINT_PORT`](crate::intrinsic::PRINT_PORT)). The application sets it before the first launch. There
+/// is none in a kernel that doesn't print.
+pub const PORT: &str = "legionella_port";
 
-/// Symbol of the function that runs a usual launch of two dimensions.
-pub const PLANE: &str = "legionella_plane";
-
-/// Largest extent of a usual launch.
-pub const SMALL: u64 = 1 << 30;
-
-/// What the addresses of a usual launch are aligned to: the widest access, in bytes.
-pub const ALIGN: u64 = 16;
-
-/// Symbol of the function that runs a usual launch of one dimension with [`WIDTH`] work-items a thread: work-groups have as many threads as otherwise, and there are the fewer of them.
-pub const WIDE: &str = "legionella_wide";
-
-/// Work-items of a thread of [`WIDE`].
-pub const WIDTH: u64 = 4;
-
-/// Symbol of the function that panics as a work-item left it, in the second text.
-pub const PANIC: &str = "legionella_panic";
-
-/// Symbol of a [`Needs`] in global memory, in the first text.
-pub const NEEDS: &str = "legionella_needs";
-
-/// What the application has to know of the first text before it launches anything.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// 1 if there are [`LINE`] and [`PLANE`].
-    pub line: u64,
-    /// Size of the argument block if it is passed by address, and else 0.
-    pub block: u64,
-    /// 0 if the assembler knows how much stack a work-item needs. Else, with recursion or calls
-    /// through pointers, the bytes of all variables on it, each function counted once.
-    pub stack: u64,
-    /// 1 if the launch has to give memory to each group: the first [`Needs::front`] bytes of it, and
-    /// those that the launch's arguments ask for behind them.
-    pub dynamic: u64,
-    /// Bytes of shared memory, a multiple of 128, that the launch has to give in front of what its
-    /// arguments ask for.
-    pub front: u64,
-    /// 1 if a panic that was left as a place depends on memory: [`PANIC`] has to run before that is
-    /// written again.
-    pub unsettled: u64,
-    /// [`WIDTH`] if there is a [`WIDE`], and else 0.
-    pub wide: u64,
-    /// Which of the first 64 words of the argument block are addresses that the functions for usual
-    /// launches take to be aligned, a bit each.
-    pub addresses: u64,
-}
+/// Likewise, where the region of the heap is that the kernel allocates from
+/// ([`HEAP_REGION`](crate::intrinsic::HEAP_REGION)).
+pub const HEAP: &str = "legionella_heap";
 
 /// Largest argument block that is passed by value, in bytes. All parameters together may take
 /// 4,096 (PTX ISA, "Kernel Function Parameters").
 pub const LARGEST_BLOCK: u64 = 3840;
-
-/// The index space of a launch, or of a part of one that takes the device's largest grid or less.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Launch {
-    /// Work-items of the whole grid in each dimension.
-    pub grid: [u64; 3],
-    /// The part's first work-group in each dimension.
-    pub first_group: [u64; 3],
-}
-
-/// Where the work-items of a launch, or of a part of one, leave a panic. In memory of the device.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct State {
-    /// 0, until a work-item that panics claims the record by setting it to 1.
-    pub claimed: u32,
-    /// Not used.
-    pub reserved: u32,
-    /// The device's address of a [`Record`].
-    pub record: u64,
-}
-
-/// Most values that a panic may depend on to be left as a place.
-pub const CARRIED: usize = 8;
-
-/// A panic that a work-item left as a place.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Panicked {
-    /// As in [`Record::place`].
-    pub place: u64,
-    /// As in [`Record::carried`].
-    pub carried: [u64; CARRIED],
-    /// Ids of the work-item and sizes in each dimension: global id, size of the grid, local id,
-    /// group, size of groups.
-    pub ids: [[u64; 3]; 5],
-}
-
-/// Longest message and longest file name in a [`Record`], in bytes; what is longer is cut.
-pub const TEXT: usize = 1024;
-
-/// A panic. In memory of the host that the device can write.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// 0, until all the rest is written.
-    pub panicked: u32,
-    /// Line, from 1.
-    pub line: u32,
-    /// Column, from 1.
-    pub column: u32,
-    /// Length of the message in bytes.
-    pub message_len: u32,
-    /// Length of the file's name in bytes.
-    pub file_len: u32,
-    /// 0 if the whole panic is here, and else the place where the work-item panicked.
-    pub place: u32,
-    /// Group of the work-item in each dimension.
-    pub group: [u64; 3],
-    /// Id of the work-item within its group.
-    pub local: [u32; 3],
-    /// What the panic depends on, if it was left as a place.
-    pub carried: [u64; CARRIED],
-    /// The message, as far as it fits.
-    pub message: [u8; TEXT],
-    /// The source file, as far as it fits.
-    pub file: [u8; TEXT],
-}

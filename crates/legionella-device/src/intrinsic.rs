@@ -227,6 +227,34 @@ pub(crate) extern "C" fn heap_spread() -> u32 {
     0
 }
 
+/// Which lanes are here at once with the same key.
+#[unsafe(export_name = "legionella.peers")]
+#[inline(never)]
+pub(crate) extern "C" fn peers(_key: u64) -> u64 {
+    1
+}
+
+/// The lane among peers.
+#[unsafe(export_name = "legionella.peers.lane")]
+#[inline(never)]
+pub(crate) extern "C" fn peer_lane() -> u32 {
+    0
+}
+
+/// The value of one of the peers.
+#[unsafe(export_name = "legionella.peers.value")]
+#[inline(never)]
+pub(crate) extern "C" fn peer_value(_peers: u64, value: u64, _lane: u32) -> u64 {
+    value
+}
+
+/// The bits of the values of all peers.
+#[unsafe(export_name = "legionella.peers.union")]
+#[inline(never)]
+pub(crate) extern "C" fn peer_union(_peers: u64, value: u64) -> u64 {
+    value
+}
+
 /// Asks for relaxed arithmetic in the kernel. For entry shims.
 #[doc(hidden)]
 #[unsafe(export_name = "legionella.relax")]

@@ -34,6 +34,30 @@ impl Write for Text {
     }
 }
 
+impl Text {
+    /// Adds some characters, as far as they fit.
+    fn push(&mut self, characters: &[u8]) {
+        for character in characters {
+            if let Some(byte) = self.bytes.get_mut(self.len) {
+                *byte = *character;
+                self.len += 1;
+            }
+        }
+    }
+
+    /// Adds a number in decimal digits.
+    fn push_number(&mut self, number: usize) {
+        let mut power = 1;
+        while number / power >= 10 {
+            power *= 10;
+        }
+        while power > 0 {
+            self.push(&[b'0' + (number / power % 10) as u8]);
+            power /= 10;
+        }
+    }
+}
+
 fn report(message: &str, location: Option<&Location<'_>>) -> ! {
     let (file, line, column) = match location {
         Some(location) => (location.file(), location.line(), location.column()),
@@ -101,12 +125,36 @@ pub(crate) extern "C" fn barrier_failed(place: &Location<'_>, other: Option<&Loc
 #[unsafe(export_name = "legionella.alloc_error")]
 #[inline(never)]
 pub(crate) extern "C" fn alloc_error(_align: usize, size: usize) -> ! {
-    panic!("memory allocation of {size} bytes failed")
+    // Without `core::fmt`: all kernels that allocate come by here, and most format nothing else.
+    let mut text = Text {
+        bytes: [0; MESSAGE],
+        len: 0,
+    };
+    text.push(b"memory allocation of ");
+    text.push_number(size);
+    text.push(b" bytes failed");
+    // SAFETY: made of texts and digits.
+    let text = unsafe { core::str::from_utf8_unchecked(text.bytes.get_unchecked(..text.len)) };
+    report(text, Some(Location::caller()))
 }
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
+
+    #[test]
+    fn numbers_have_all_their_digits() {
+        for number in [0, 9, 10, 1_000_070, usize::MAX] {
+            let mut text = Text {
+                bytes: [0; MESSAGE],
+                len: 0,
+            };
+            text.push_number(number);
+            assert_eq!(&text.bytes[..text.len], std::format!("{number}").as_bytes());
+        }
+    }
 
     #[test]
     fn long_text_is_cut_at_a_character() {

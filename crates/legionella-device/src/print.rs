@@ -77,8 +77,19 @@ impl Head {
 pub struct Port {
     /// The channel.
     pub ring: Ring<[u8; CELL]>,
-    /// Messages that were lost since the host looked.
+    /// Messages that were lost. Only work-items write it: the host's own operations on memory that a device
+    /// changes atomically need not be atomic to that.
     pub lost: AtomicU64,
+    /// How many of them the host has told of, which alone writes it.
+    pub told: AtomicU64,
+}
+
+impl Port {
+    /// Messages that were lost and that the host has not told of.
+    pub fn untold(&self) -> u64 {
+        let [lost, told] = [&self.lost, &self.told].map(|count| InSystem::of(count).load(Relaxed));
+        lost.wrapping_sub(told)
+    }
 }
 
 // SAFETY: a ring is for any number of producers; the consumer is the host's to see to.
@@ -113,7 +124,7 @@ impl Message<'_> {
         let Some(first) = (!self.lost).then(|| self.claim(count)).flatten() else {
             if !self.lost {
                 self.lost = true;
-                InSystem::of(&self.port.lost).fetch_add(1, Relaxed);
+                self.port.lost.fetch_add(1, Relaxed);
             }
             self.len = 0;
             return;
@@ -148,7 +159,7 @@ impl Message<'_> {
             // SAFETY: a port's ring is valid.
             let (claimed, live) =
                 unsafe { (self.port.ring.claim(count), self.port.ring.door().is_live()) };
-            if claimed.is_some() || !live || self.port.lost.load(Relaxed) != 0 {
+            if claimed.is_some() || !live || self.port.untold() != 0 {
                 return claimed;
             }
             intrinsic::pause();

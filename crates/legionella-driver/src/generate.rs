@@ -178,16 +178,19 @@ pub fn generate_seen(
         &lacking,
         native,
         target.has_allocator,
+        target.peers,
         target.support,
     )?;
     kernel.module.set_triple(&machine.get_triple());
     kernel
         .module
         .set_data_layout(&machine.get_target_data().get_data_layout());
+    (target.adapt)(&kernel.module)?;
     lower::baseline::replace(&kernel.module, target.native)?;
     stages.show("lowered", &kernel.module)?;
     let mut problems = validate::statics(&kernel);
     if target.lockstep {
+        lower::formatting::keep_small(&kernel.module);
         SIMPLIFY.run_for_any_machine(&kernel.module)?;
     } else {
         SIMPLIFY.run(&kernel.module, &machine)?;

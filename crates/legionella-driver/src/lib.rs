@@ -13,6 +13,7 @@ pub mod link;
 pub mod llvm;
 mod lower;
 mod parallel;
+pub mod ptxas;
 pub mod remarks;
 mod serve;
 pub mod target;

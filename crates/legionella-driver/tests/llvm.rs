@@ -63,6 +63,7 @@ fn compiles_with_a_nightly_toolchain() {
 #[test]
 fn strength_reduction_stays_off() {
     run_case("case_strength_reduction", &own_library());
+    run_case("case_strength_reduction_on_amd", &own_library());
 }
 
 #[test]
@@ -191,6 +192,33 @@ fn case_strength_reduction() {
     assert_ne!(addresses[0], addresses[1], "{function}");
     assert!(
         addresses.iter().all(|address| !address.contains('+')),
+        "{function}"
+    );
+}
+
+/// The same on AMD's devices, where the wrong code has one address and the distance to it.
+#[test]
+#[ignore = "a case, run by the tests above"]
+fn case_strength_reduction_on_amd() {
+    load();
+    Target::initialize_amd_gpu(&InitializationConfig::default());
+    let context = Context::create();
+    let module = parse(&context, include_str!("llvm/slsr.ll"));
+    let machine = machine("amdgcn-amd-amdhsa", "gfx1100");
+    module.set_triple(&machine.get_triple());
+    module.set_data_layout(&machine.get_target_data().get_data_layout());
+    let assembly = machine
+        .write_to_memory_buffer(&module, FileType::Assembly)
+        .unwrap();
+    let assembly = String::from_utf8_lossy(assembly.as_slice()).into_owned();
+    let (_, function) = assembly.split_once("\ng:").unwrap();
+    let loads: Vec<&str> = function
+        .lines()
+        .filter(|line| line.trim().starts_with("flat_load_b32"))
+        .collect();
+    assert_eq!(loads.len(), 2, "{function}");
+    assert!(
+        loads.iter().all(|load| !load.contains("offset")),
         "{function}"
     );
 }

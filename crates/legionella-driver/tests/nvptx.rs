@@ -184,7 +184,7 @@ fn an_abort_is_a_panic() {
 
 /// What a text says of itself. Zeros at the end of an array may be left out.
 fn needs(text: &str) -> nvptx::Needs {
-    let head = format!(".b8 {}[64] = {{", nvptx::NEEDS);
+    let head = format!(".b8 {}[{}] = {{", nvptx::NEEDS, size_of::<nvptx::Needs>());
     let (_, rest) = text
         .split_once(&head)
         .unwrap_or_else(|| panic!("no {head} in {text}"));
@@ -200,6 +200,8 @@ fn needs(text: &str) -> nvptx::Needs {
         unsettled: next(),
         wide: next(),
         addresses: next(),
+        arguments: next(),
+        align: next(),
     }
 }
 
@@ -214,6 +216,8 @@ fn large_argument_blocks_go_by_address() {
             wide: nvptx::WIDTH,
             // The input's and the output's.
             addresses: 0b11,
+            arguments: 32,
+            align: 8,
             ..nvptx::Needs::default()
         }
     );
@@ -317,6 +321,55 @@ fn code_is_for_the_machine_that_was_asked_for() {
         let text = texts("bounds", cpu).swap_remove(0);
         assert!(text.contains(target), "{cpu}: {text}");
     }
+}
+
+#[test]
+fn items_that_wait_for_the_host_look_whether_they_are_to_end() {
+    let text = text("waits");
+    assert!(text.contains("nanosleep.u32"), "{text}");
+    assert!(text.contains("exit;"), "{text}");
+    // Where the launch's record is, for who waits.
+    let lines = body(&text, nvptx::LINE);
+    assert!(count(&lines, "st.shared") >= 1, "{text}");
+}
+
+#[test]
+fn kernels_that_print_are_told_where_and_know_who_they_are() {
+    let text = text("prints");
+    let variable = format!(".const .align 8 .u64 {}", nvptx::PORT);
+    assert!(text.contains(&variable), "{text}");
+    assert!(!text.contains(nvptx::HEAP), "{text}");
+    // The launch's number, two extents, and the first group.
+    assert!(
+        count(&body(&text, nvptx::KERNEL), "st.shared") >= 4,
+        "{text}"
+    );
+    let other = self::text("bounds");
+    assert!(
+        !other.contains(nvptx::PORT) && !other.contains(nvptx::HEAP),
+        "{other}"
+    );
+}
+
+#[test]
+fn items_that_allocate_at_once_act_as_one() {
+    let new = text("allocates");
+    let variable = format!(".const .align 8 .u64 {}", nvptx::HEAP);
+    assert!(
+        new.contains(&variable) && !new.contains(nvptx::PORT),
+        "{new}"
+    );
+    for operation in [
+        "activemask",
+        "match.any.sync",
+        "redux.sync.or",
+        "%smid",
+        "atom.global.add",
+    ] {
+        assert!(new.contains(operation), "no {operation} in\n{new}");
+    }
+    let old = texts("allocates", "sm_75").swap_remove(0);
+    assert!(!old.contains("redux.sync"), "{old}");
 }
 
 #[test]

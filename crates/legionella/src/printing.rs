@@ -228,6 +228,7 @@ impl Printer {
             port.write(Port {
                 ring: Ring::create(head.as_ptr(), ring, capacity, backend.is_live()),
                 lost: AtomicU64::new(0),
+                told: AtomicU64::new(0),
             });
             (port.as_ref(), head.as_ref())
         };
@@ -384,8 +385,10 @@ impl Reader {
     }
 
     fn tell_losses(&mut self, port: &Port) {
-        let lost = port.lost.swap(0, Ordering::Relaxed);
+        let lost = port.untold();
         if lost > 0 {
+            let told = port.told.load(Ordering::Relaxed);
+            port.told.store(told.wrapping_add(lost), Ordering::Relaxed);
             self.tell(Printed::Lost(lost));
         }
     }

@@ -1,8 +1,8 @@
 //! The conformance suite: one set of kernels for every accelerator, each compared bit for bit with
 //! the same function called on the host.
 //!
-//! `conformance --accelerator NAME [--filter TEXT] [--list] [--json]` runs all cases whose name
-//! contains the text and closes with `N passed, N failed, N skipped`.
+//! `conformance --accelerator NAME [--filter TEXT] [--exact] [--list] [--json]` runs all cases whose name
+//! contains the text, or is it, and closes with `N passed, N failed, N skipped`.
 
 // Kernels are written in every way that people write, also in those that clippy would not.
 #![allow(
@@ -29,10 +29,11 @@ use legionella::Accelerator;
 
 use suite::{Outcome, Suite};
 
-const USAGE: &str = "usage: conformance --accelerator NAME [--filter TEXT] [--list] [--json]\n\
+const USAGE: &str = "usage: conformance --accelerator NAME [--filter TEXT] [--exact] [--list] [--json]\n\
      \n\
      --accelerator NAME  where kernels run; `cpu` is always there\n\
      --filter TEXT       only the cases whose name contains TEXT\n\
+     --exact             only the case whose name is TEXT\n\
      --list              print the names of the cases and run none\n\
      --json              one JSON object a case";
 
@@ -41,6 +42,7 @@ const USAGE: &str = "usage: conformance --accelerator NAME [--filter TEXT] [--li
 struct Options {
     accelerator: Option<String>,
     filter: String,
+    exact: bool,
     list: bool,
     json: bool,
 }
@@ -56,6 +58,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
         match argument.as_str() {
             "--accelerator" => options.accelerator = Some(value()?),
             "--filter" => options.filter = value()?,
+            "--exact" => options.exact = true,
             "--list" => options.list = true,
             "--json" => options.json = true,
             other => return Err(format!("unknown argument {other}")),
@@ -78,7 +81,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     if options.list {
-        for case in suite.matching(&options.filter) {
+        for case in suite.matching(&options.filter, options.exact) {
             println!("{}", case.name);
         }
         return ExitCode::SUCCESS;
@@ -98,7 +101,7 @@ fn main() -> ExitCode {
 fn run(suite: &Suite, accelerator: &str, options: &Options) -> ExitCode {
     panics::keep_quiet();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for case in suite.matching(&options.filter) {
+    for case in suite.matching(&options.filter, options.exact) {
         let start = Instant::now();
         // Anew for each case: one that loses the accelerator fails alone.
         let outcome = match Accelerator::by_name(accelerator) {

@@ -26,11 +26,16 @@ impl Suite {
         self.cases.push(Case { name, run });
     }
 
-    /// The cases whose names contain `filter`.
-    pub fn matching<'suite>(&'suite self, filter: &str) -> impl Iterator<Item = &'suite Case> {
-        self.cases
-            .iter()
-            .filter(move |case| case.name.contains(filter))
+    /// The cases whose names contain `filter`, or with `exact` that of this name.
+    pub fn matching<'suite>(
+        &'suite self,
+        filter: &str,
+        exact: bool,
+    ) -> impl Iterator<Item = &'suite Case> {
+        self.cases.iter().filter(move |case| match exact {
+            true => case.name == filter,
+            false => case.name.contains(filter),
+        })
     }
 
     /// A name that two cases have.

@@ -22,6 +22,7 @@ use crate::linker;
 
 mod listing;
 mod remarks;
+mod resources;
 mod times;
 
 /// Show the kernels in an executable or shared library, and their code
@@ -51,6 +52,10 @@ pub(super) struct Arguments {
     /// Generate the code of all kernels, or of one, and tell how long each took
     #[arg(long, conflicts_with = "stage")]
     times: bool,
+    /// Tell registers, spills, memory and occupancy of all kernels, or of one, on an NVIDIA device, by
+    /// its assembler `ptxas`
+    #[arg(long, conflicts_with_all = ["stage", "times"])]
+    resources: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -76,6 +81,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             print(&format!("{value:#}\n"))
         } else {
             print(&times.text())
+        };
+    }
+    if arguments.resources {
+        let kernels = chosen.iter().map(|&index| &kernels[index]);
+        let target = target(&arguments.target)?;
+        let resources = resources::Resources::of(&bundle, kernels, &target)?;
+        return if arguments.json {
+            print(&format!("{:#}\n", resources.json()))
+        } else {
+            print(&resources.text())
         };
     }
     let Some(stage) = arguments.stage else {

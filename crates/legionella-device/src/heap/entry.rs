@@ -2,6 +2,8 @@
 //! calls here; what a kernel doesn't call is not part of it.
 
 use super::layout::Heap;
+use super::peers::Peers;
+use super::{stays, zeroed};
 use crate::intrinsic;
 
 /// The heap of the accelerator.
@@ -27,7 +29,7 @@ fn spread() -> usize {
 #[inline(never)]
 unsafe extern "C" fn alloc(size: usize, align: usize) -> *mut u8 {
     // SAFETY: the caller's promise.
-    unsafe { heap().alloc(size, align, spread()) }
+    unsafe { heap().alloc_by(size, align, spread(), |key| Peers::with_key(key)) }
 }
 
 /// `alloc::alloc::alloc_zeroed`.
@@ -38,7 +40,7 @@ unsafe extern "C" fn alloc(size: usize, align: usize) -> *mut u8 {
 #[inline(never)]
 unsafe extern "C" fn alloc_zeroed(size: usize, align: usize) -> *mut u8 {
     // SAFETY: the caller's promise.
-    unsafe { heap().alloc_zeroed(size, align, spread()) }
+    unsafe { zeroed(alloc(size, align), size) }
 }
 
 /// `alloc::alloc::dealloc`.
@@ -49,7 +51,7 @@ unsafe extern "C" fn alloc_zeroed(size: usize, align: usize) -> *mut u8 {
 #[inline(never)]
 unsafe extern "C" fn dealloc(memory: *mut u8, size: usize, align: usize) {
     // SAFETY: the caller's promise.
-    unsafe { heap().dealloc(memory, size, align) }
+    unsafe { heap().dealloc_by(memory, size, align, |key| Peers::with_key(key)) }
 }
 
 /// `alloc::alloc::realloc`.
@@ -59,6 +61,16 @@ unsafe extern "C" fn dealloc(memory: *mut u8, size: usize, align: usize) {
 #[unsafe(export_name = "legionella.heap.realloc")]
 #[inline(never)]
 unsafe extern "C" fn realloc(memory: *mut u8, old: usize, align: usize, new: usize) -> *mut u8 {
-    // SAFETY: the caller's promise.
-    unsafe { heap().realloc(memory, old, align, new, spread()) }
+    if stays(old, new, align) {
+        return memory;
+    }
+    // SAFETY: the caller's promise; both are at least as long as what is copied.
+    unsafe {
+        let moved = alloc(new, align);
+        if !moved.is_null() {
+            memory.copy_to_nonoverlapping(moved, if old < new { old } else { new });
+            dealloc(memory, old, align);
+        }
+        moved
+    }
 }

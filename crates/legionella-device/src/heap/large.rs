@@ -10,27 +10,33 @@ use super::small::bit;
 const TRIES: usize = 16;
 
 impl Heap {
-    /// A slab that was free, which is now taken.
-    pub(super) unsafe fn take_slab(self) -> Option<usize> {
+    /// A run of slabs that were free, which are now taken: so many, a power of two, and aligned to that.
+    pub(super) unsafe fn take_run(self, length: usize) -> Option<usize> {
         // SAFETY: the caller's promise; bits of slabs that don't exist are left alone.
         unsafe {
             let (header, words) = (self.header(), self.words());
             let slabs = header.slabs as usize;
             // Those who search at once start at different slabs.
-            let start = header.cursor.fetch_add(1, Relaxed) as usize % slabs;
+            let turn = header.cursor.fetch_add(length as u32, Relaxed) as usize;
+            let start = turn.checked_rem(slabs)? & !(length - 1);
             for step in 0..=words {
-                let at = (start / 64 + step) % words;
+                let at = match start / 64 + step {
+                    at if at < words => at,
+                    at => at - words,
+                };
                 let word = self.taken().word(at);
                 // The first word is looked at from the start on, and as a whole in the end.
                 let before = if step == 0 { bit(start) - 1 } else { 0 };
                 let none = !self.existing(at);
                 let mut taken = word.load(Relaxed) | none | before;
-                while taken != u64::MAX {
-                    let index = 64 * at + taken.trailing_ones() as usize;
-                    let now = word.fetch_or(bit(index), Acquire);
-                    if now & bit(index) == 0 {
-                        self.count_taken(1);
-                        return Some(index);
+                while let Some((first, mask)) = free_run(taken, length) {
+                    let now = word.fetch_or(mask, Acquire);
+                    if now & mask == 0 {
+                        self.count_taken(length as u32);
+                        return Some(64 * at + first);
+                    }
+                    if mask & !now != 0 {
+                        word.fetch_and(!(mask & !now), Release);
                     }
                     taken = now | none | before;
                 }
@@ -108,7 +114,7 @@ impl Heap {
         // SAFETY: the caller's promise.
         unsafe {
             for turn in 0..TRIES {
-                if let Some(first) = self.take_run(count, align) {
+                if let Some(first) = self.take_anywhere(count, align) {
                     self.count_taken(count as u32);
                     let state = OWN << 32 | count as u64;
                     self.slab(first).state.fetch_add(state, Relaxed);
@@ -124,7 +130,7 @@ impl Heap {
     }
 
     /// Takes as many slabs side by side.
-    unsafe fn take_run(self, count: usize, align: usize) -> Option<usize> {
+    unsafe fn take_anywhere(self, count: usize, align: usize) -> Option<usize> {
         // SAFETY: the caller's promise.
         unsafe {
             let slabs = self.header().slabs as usize;
@@ -154,12 +160,30 @@ impl Heap {
         let count = size.div_ceil(SLAB);
         // SAFETY: the caller's promise.
         unsafe {
-            let (first, _) = self.place(object);
+            let first = self.slab_of(object);
             let state = OWN << 32 | count as u64;
             self.slab(first).state.fetch_sub(state, Release);
             self.give_slabs(first, count);
         }
     }
+}
+
+/// The first of the free runs of a length in a word, and its bits.
+#[inline(always)]
+fn free_run(taken: u64, length: usize) -> Option<(usize, u64)> {
+    let (mut occupied, mut width) = (taken, 1);
+    while width < length {
+        occupied |= occupied >> width;
+        width *= 2;
+    }
+    let all = u64::MAX >> (64 - length);
+    // The bits at which a run may start.
+    let starts = u64::MAX / all;
+    let free = !occupied & starts;
+    (free != 0).then(|| {
+        let first = free.trailing_zeros();
+        (first as usize, all << first)
+    })
 }
 
 /// The bits of slabs from `index` on that are in one word and below `end`, and the slab behind them.
@@ -169,4 +193,22 @@ fn part(index: usize, end: usize) -> (u64, usize) {
     let len = next - index;
     let mask = if len == 64 { u64::MAX } else { (1 << len) - 1 };
     (mask << (index % 64), next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_runs_are_aligned_and_free() {
+        assert_eq!(free_run(0, 1), Some((0, 1)));
+        assert_eq!(free_run(0b1011, 1), Some((2, 0b100)));
+        assert_eq!(free_run(0b1001, 2), Some((4, 0b11_0000)));
+        assert_eq!(free_run(1 << 9, 8), Some((0, 0xff)));
+        assert_eq!(free_run(1 << 31 | 1, 32), Some((32, u64::MAX << 32)));
+        assert_eq!(free_run(0, 64), Some((0, u64::MAX)));
+        assert_eq!(free_run(1 << 63, 64), None);
+        assert_eq!(free_run(0x5555_5555_5555_5555, 2), None);
+        assert_eq!(free_run(u64::MAX, 1), None);
+    }
 }

@@ -6,8 +6,20 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::{CLASSES, LEAST, SLAB};
 
-/// Hints a class.
+/// Most hints a class.
 pub const ACTIVE: usize = 64;
+
+/// Slabs for each hint: where there are fewer, more work-items share them.
+const SLABS_A_HINT: usize = 32;
+
+/// Share of the slabs that may be taken by all hints of all classes at once, each with a run.
+const SHARE_OF_HINTS: usize = 3;
+
+/// Objects that a run has room for, if the heap is large enough for such runs.
+const OBJECTS: usize = 1024;
+
+/// Set in a hint that one of those who found its slab full is replacing.
+pub(super) const REPLACED: u32 = 1 << 31;
 
 /// Words of a slab's bitmap, enough for the smallest objects.
 const WORDS: usize = SLAB / LEAST / 64;
@@ -27,16 +39,25 @@ pub struct Header {
     pub(super) most_used: AtomicU32,
     /// Where the next search for a free slab starts.
     pub(super) cursor: AtomicU32,
-    /// For each class, slabs to try first: their numbers and one, or 0.
+    /// How many hints a class are in use: a power of two.
+    pub(super) hints: u32,
+    /// Logarithm of the longest runs' lengths.
+    pub(super) longest: u32,
+    /// For each class, which words of [`Heap::words_with_room`] may not be 0: the bit of a word is its
+    /// number modulo 64.
+    pub(super) rooms: [AtomicU64; CLASSES],
+    /// For each class, slabs to try first: their numbers and one, or 0; and [`REPLACED`].
     pub(super) active: [[AtomicU32; ACTIVE]; CLASSES],
 }
 
-/// What is known of a slab.
+/// What is known of a slab, or of the run that begins with it.
 #[repr(C)]
 pub(super) struct Slab {
     /// Low half: how many have reserved. High half: the class and one, 0 for a free slab, [`OWN`] for
     /// one of a larger object.
     pub(super) state: AtomicU64,
+    /// The hint that leads here, and one, or did so last; 0 for none.
+    pub(super) owner: AtomicU32,
     /// A bit for each object.
     pub(super) bits: [AtomicU64; WORDS],
 }
@@ -55,9 +76,38 @@ unsafe impl Send for Heap {}
 unsafe impl Sync for Heap {}
 
 /// Bytes before the slabs, for that many: header, a bitmap of slabs that are taken, one a class of
-/// slabs that may have room, and what is known of each.
+/// slabs that may have room, one a class of the words of that which are not 0, and what is known of each
+/// slab.
 const fn before(slabs: usize) -> usize {
-    size_of::<Header>() + (1 + CLASSES) * 8 * slabs.div_ceil(64) + slabs * size_of::<Slab>()
+    let words = slabs.div_ceil(64);
+    let bitmaps = (1 + CLASSES) * words + CLASSES * words.div_ceil(64);
+    size_of::<Header>() + 8 * bitmaps + slabs * size_of::<Slab>()
+}
+
+/// How many hints a class are in use, of that many slabs.
+fn hints(slabs: usize) -> u32 {
+    let most = (slabs / SLABS_A_HINT).clamp(1, ACTIVE);
+    1 << most.ilog2()
+}
+
+/// Logarithm of the length of a class's runs.
+#[inline(always)]
+const fn length_log(class: usize, longest: u32) -> u32 {
+    let wanted = ((LEAST << class) * OBJECTS / SLAB).checked_ilog2();
+    match wanted {
+        Some(wanted) if wanted < longest => wanted,
+        Some(_) => longest,
+        None => 0,
+    }
+}
+
+/// Logarithm of the longest runs' lengths, of that many slabs. A run is within a word of a bitmap.
+fn longest(slabs: usize) -> u32 {
+    let fits = |longest: &u32| {
+        let lengths = (0..CLASSES).map(|class| 1 << length_log(class, *longest));
+        hints(slabs) as usize * lengths.sum::<usize>() <= slabs / SHARE_OF_HINTS
+    };
+    (0..=6).rev().find(fits).unwrap_or(0)
 }
 
 impl Header {
@@ -80,6 +130,9 @@ impl Header {
             used: AtomicU32::new(0),
             most_used: AtomicU32::new(0),
             cursor: AtomicU32::new(0),
+            hints: hints(slabs),
+            longest: longest(slabs),
+            rooms: [const { AtomicU64::new(0) }; CLASSES],
             active: [const { [const { AtomicU32::new(0) }; ACTIVE] }; CLASSES],
         })
     }
@@ -164,12 +217,53 @@ impl Heap {
         unsafe { Bitmap(self.taken().0.add((1 + class) * self.words())) }
     }
 
+    /// The words of [`with_room`](Heap::with_room) that are not 0, a bit each.
+    #[inline(always)]
+    pub(super) unsafe fn words_with_room(self, class: usize) -> Bitmap {
+        // SAFETY: those of classes follow the other bitmaps.
+        unsafe {
+            let words = self.words();
+            let distance = (1 + CLASSES) * words + class * words.div_ceil(64);
+            Bitmap(self.taken().0.add(distance))
+        }
+    }
+
+    /// The number of the hint for who asks with a number.
+    #[inline(always)]
+    pub(super) unsafe fn place_of_hint(self, spread: usize) -> usize {
+        // SAFETY: the caller's promise.
+        let hints = unsafe { self.header() }.hints as usize;
+        spread & hints.wrapping_sub(1) & (ACTIVE - 1)
+    }
+
+    /// Which words of [`words_with_room`](Heap::words_with_room) may not be 0, of a class that exists.
+    #[inline(always)]
+    pub(super) unsafe fn rooms<'h>(self, class: usize) -> &'h AtomicU64 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let header: &'h Header = self.header();
+            header.rooms.get_unchecked(class)
+        }
+    }
+
+    /// What says which slab who asks with a number is to try first, of a class that exists.
+    #[inline(always)]
+    pub(super) unsafe fn hint<'h>(self, class: usize, spread: usize) -> &'h AtomicU32 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let header: &'h Header = self.header();
+            &header.active.get_unchecked(class)[self.place_of_hint(spread)]
+        }
+    }
+
     /// What is known of a slab, which exists.
     #[inline(always)]
     pub(super) unsafe fn slab<'h>(self, index: usize) -> &'h Slab {
         // SAFETY: it follows the bitmaps.
         unsafe {
-            let first = self.taken().0.add((1 + CLASSES) * self.words());
+            let words = self.words();
+            let bitmaps = (1 + CLASSES) * words + CLASSES * words.div_ceil(64);
+            let first = self.taken().0.add(bitmaps);
             &*first.cast::<Slab>().add(index)
         }
     }
@@ -181,12 +275,29 @@ impl Heap {
         unsafe { self.0.add(self.header().first as usize + index * SLAB) }
     }
 
-    /// Which slab an address of the heap is in, and at what distance from its start.
+    /// Logarithm of the slabs in a run of a class.
     #[inline(always)]
-    pub(super) unsafe fn place(self, address: *mut u8) -> (usize, usize) {
+    pub(super) unsafe fn length_log(self, class: usize) -> u32 {
         // SAFETY: the caller's promise.
-        let first = unsafe { self.header().first } as usize;
-        let distance = address.addr() - self.0.addr() - first;
-        (distance / SLAB, distance % SLAB)
+        length_log(class, unsafe { self.header() }.longest)
+    }
+
+    /// The first slab of the run that an object of a class is in, and at what distance from its start
+    /// it is.
+    #[inline(always)]
+    pub(super) unsafe fn place(self, object: *mut u8, class: usize) -> (usize, usize) {
+        // SAFETY: the caller's promise.
+        let (first, length) = unsafe { (self.header().first as usize, self.length_log(class)) };
+        let distance = object.addr() - self.0.addr() - first;
+        let run = distance / (SLAB << length);
+        (run << length, distance & ((SLAB << length) - 1))
+    }
+
+    /// The slab that a larger object begins with.
+    #[inline(always)]
+    pub(super) unsafe fn slab_of(self, object: *mut u8) -> usize {
+        // SAFETY: the caller's promise.
+        let first = unsafe { self.header() }.first as usize;
+        (object.addr() - self.0.addr() - first) / SLAB
     }
 }

@@ -336,3 +336,39 @@ fn threads_never_share_an_object() {
     );
     hammer(&Region::new(3 * SLAB), 4, rounds, &[MOST, MOST / 2]);
 }
+
+#[test]
+fn large_heaps_have_long_runs() {
+    // Memory that is not touched takes none.
+    let region = Region::new(1 << 30);
+    // SAFETY: the heap is valid.
+    let longest = unsafe { region.heap.header() }.longest;
+    assert_eq!(longest, 3);
+    let mut all = Vec::new();
+    for class in 0..CLASSES {
+        let size = size_of_class(class);
+        let run = (SLAB << longest) / size;
+        for index in 0..2 * run.min(2000) + 3 {
+            let object = region.alloc(size, size, index % 3).unwrap();
+            all.push((object, size));
+        }
+    }
+    all.sort_unstable();
+    assert!(
+        all.windows(2)
+            .all(|pair| pair[0].0 + pair[0].1 <= pair[1].0)
+    );
+    let bytes: usize = all.iter().map(|(_, size)| size).sum();
+    let statistics = region.statistics();
+    assert_eq!((statistics.objects, statistics.used), (all.len(), bytes));
+    for (object, size) in all {
+        region.free(object, size, size);
+    }
+    assert_eq!(region.statistics().objects, 0);
+    // All of it is free again, if it is asked for.
+    let most = region.statistics().size;
+    let object = region.alloc(most, 1, 0).unwrap();
+    assert_eq!(region.statistics().reserved, most);
+    region.free(object, most, 1);
+    assert_eq!(region.statistics().reserved, 0);
+}

@@ -307,6 +307,18 @@ impl<'m> Builder<'m> {
         Self::value(slot)
     }
 
+    /// A variable on the stack of `count` elements, in the module's own address space for these.
+    pub(crate) fn allocas(&self, ty: Type<'m>, count: Value<'m>, align: u32) -> Value<'m> {
+        let slot = llvm!(c::LLVMBuildArrayAlloca(
+            self.0,
+            ty.raw(),
+            count.raw(),
+            UNNAMED
+        ));
+        llvm!(c::LLVMSetAlignment(slot, align));
+        Self::value(slot)
+    }
+
     pub(crate) fn call(&self, function: Function<'m>, arguments: &[Value<'m>]) -> Value<'m> {
         self.call_pointer(function.signature(), function.value(), arguments)
     }

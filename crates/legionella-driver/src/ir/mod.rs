@@ -107,6 +107,15 @@ pub(crate) fn link_text(
         .map_err(|error| failed(error.to_string()))
 }
 
+/// Gives the functions whose names begin so internal linkage, so that what is not used goes.
+pub(crate) fn keep_inside(module: &inkwell::module::Module<'_>, prefix: &str) {
+    for function in functions(module) {
+        if !function.is_declaration() && function.name().starts_with(prefix) {
+            function.set_linkage(llvm_sys::LLVMLinkage::LLVMInternalLinkage);
+        }
+    }
+}
+
 /// All functions of a module, declarations included.
 pub(crate) fn functions<'m>(module: &'m inkwell::module::Module<'_>) -> Vec<Function<'m>> {
     use llvm_sys::core as c;

@@ -48,6 +48,14 @@ impl<'m> Type<'m> {
         Type::from_raw(llvm!(c::LLVMVectorType(self.0, len as u32)))
     }
 
+    /// The type of addresses in an address space, given any type of the context.
+    pub(crate) fn pointer_in(self, space: u32) -> Type<'m> {
+        Type::from_raw(llvm!(c::LLVMPointerTypeInContext(
+            c::LLVMGetTypeContext(self.0),
+            space
+        )))
+    }
+
     /// The type of integers of that many bits.
     pub(crate) fn integer(self, bits: u32) -> Type<'m> {
         Type::from_raw(llvm!(c::LLVMIntTypeInContext(
@@ -346,6 +354,11 @@ impl<'m> Value<'m> {
         llvm!(c::LLVMReplaceAllUsesWith(self.0, other.0));
     }
 
+    /// Removes a global variable that nothing refers to.
+    pub(crate) fn delete_global(self) {
+        llvm!(c::LLVMDeleteGlobal(self.0));
+    }
+
     /// Removes an instruction. It must have no users left.
     pub(crate) fn erase(self) {
         llvm!(c::LLVMInstructionEraseFromParent(self.0));
@@ -444,6 +457,9 @@ impl<'m> Value<'m> {
         if self == base {
             return Some(0);
         }
+        if self.is(LLVMOpcode::LLVMAddrSpaceCast) && self.is_instruction() {
+            return self.operand(0).distance_from(base);
+        }
         let by_bytes = self.is_instruction()
             && self.is(LLVMOpcode::LLVMGetElementPtr)
             && Type::from_raw(llvm!(c::LLVMGetGEPSourceElementType(self.0))).integer_width() == 8;
@@ -534,6 +550,9 @@ impl<'m> Value<'m> {
     /// Whether an address lies at a constant distance from a parameter of its function.
     pub(crate) fn is_address_in_parameter(self) -> bool {
         self.is_argument()
+            || (self.is(LLVMOpcode::LLVMAddrSpaceCast)
+                && self.is_instruction()
+                && self.operand(0).is_argument())
             || (self.is(LLVMOpcode::LLVMGetElementPtr)
                 && self.is_instruction()
                 && self.operand(0).is_address_in_parameter()

@@ -7,7 +7,8 @@ use crate::extract::cuts::{Cut, cut};
 use crate::extract::heap;
 use crate::ir::{self, Builder};
 
-/// Leads calls of Rust's allocator to the accelerator's heap.
+/// Leads calls of Rust's allocator to the accelerator's heap, of which there is one in a kernel, however
+/// many places allocate.
 pub(super) fn redirect(module: &Module<'_>) {
     for function in ir::functions(module) {
         if !function.is_declaration() {
@@ -20,6 +21,7 @@ pub(super) fn redirect(module: &Module<'_>) {
         } else if let Some(ours) = heap::of_function(&name)
             && let Some(ours) = ir::function(module, ours)
         {
+            ours.add_attribute("noinline");
             function.value().replace_all_uses_with(ours.value());
             function.delete();
         }

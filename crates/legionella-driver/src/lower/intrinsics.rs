@@ -48,8 +48,9 @@ pub(crate) fn work_in_groups(module: &Module<'_>) -> bool {
         .any(|function| !function.value().users().is_empty())
 }
 
-/// Discards the host's bodies.
-pub(super) fn declare(module: &Module<'_>) {
+/// Discards the host's bodies; where the target binds [`intrinsic::OPPORTUNISTIC`] operations, theirs as
+/// well.
+pub(super) fn declare(module: &Module<'_>, peers: bool) {
     for name in IDS.into_iter().chain(CONSTANT) {
         if let Some(function) = ir::function(module, name) {
             function.drop_body();
@@ -67,6 +68,20 @@ pub(super) fn declare(module: &Module<'_>) {
             for attribute in ["nounwind", "nofree", "convergent"] {
                 function.add_attribute(attribute);
             }
+        }
+    }
+    for name in intrinsic::OPPORTUNISTIC {
+        let Some(function) = ir::function(module, name) else {
+            continue;
+        };
+        if peers {
+            function.drop_body();
+            for attribute in ["nounwind", "nofree", "convergent"] {
+                function.add_attribute(attribute);
+            }
+        } else {
+            function.remove_attribute("noinline");
+            function.add_attribute("alwaysinline");
         }
     }
     for name in intrinsic::CPU_BOUND {

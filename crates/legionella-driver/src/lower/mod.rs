@@ -10,6 +10,7 @@ mod collective;
 mod denied;
 mod detection;
 mod division;
+pub(crate) mod formatting;
 mod heap;
 mod intrinsics;
 mod maths;
@@ -130,14 +131,16 @@ fn hide_all_but(module: &Module<'_>, entry: &str) {
 }
 
 /// Lowers a kernel. `lacking` are operations of floats that most machines have and this one has not;
-/// `native` are sums of floats that it adds atomically; where it `has_allocator`, that is bound later; `support` are functions of the device library
-/// that stay if the kernel's items work together.
+/// `native` are sums of floats that it adds atomically; where it `has_allocator`, that is bound later, and
+/// likewise what work-items do with their `peers`; `support` are functions of the device library that stay
+/// if the kernel's items work together.
 pub(crate) fn lower<'ctx>(
     kernel: Lowered<'ctx>,
     machine: &TargetMachine,
     lacking: &[&str],
     native: &[&str],
     has_allocator: bool,
+    peers: bool,
     support: &[&str],
 ) -> Result<Lowered<'ctx>, Error> {
     let Lowered { module, entry } = kernel;
@@ -149,7 +152,7 @@ pub(crate) fn lower<'ctx>(
     attributes::strip(&module);
     let relaxed = Relaxed::take(&module);
     relaxed.mark(&module);
-    intrinsics::declare(&module);
+    intrinsics::declare(&module, peers);
     atomics::declare(&module, native);
     collective::mark(&module, &entry);
     let in_groups = intrinsics::work_in_groups(&module);

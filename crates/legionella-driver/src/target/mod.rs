@@ -1,10 +1,22 @@
 //! The targets: one module each, one line in [`TARGETS`] each.
 
+pub(crate) mod amdgpu;
+mod barriers;
 mod cold;
 pub(crate) mod cpu;
 mod guards;
+mod immutable;
+mod kernels;
+mod linker;
+mod machine;
+mod meetings;
 pub(crate) mod nvptx;
+mod scopes;
+mod shared_memory;
+mod uniform;
+mod wide;
 
+use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use legionella_abi::protocol::{Code, TargetSpec};
 
@@ -29,9 +41,15 @@ pub(crate) struct Target {
     pub(crate) lacking: fn(&TargetMachine) -> Vec<&'static str>,
     /// Scopes of atomic operations, and those that it has.
     pub(crate) atomics: Atomics,
+    /// Gives a lowered kernel, whose data layout has just become the target's, the address spaces that
+    /// this asks for.
+    pub(crate) adapt: fn(&Module<'_>) -> Result<(), Error>,
     /// Whether the target binds Rust's allocator to one of its own; else that is the device library's
     /// heap.
     pub(crate) has_allocator: bool,
+    /// Whether the target binds what work-items do with those that happen to be at the same place
+    /// ([`legionella_abi::intrinsic::OPPORTUNISTIC`]); else each is by itself.
+    pub(crate) peers: bool,
     /// Functions of the device library that the target builds on where items of a group work
     /// together.
     pub(crate) support: &'static [&'static str],
@@ -55,7 +73,7 @@ pub struct Toolbox {
 }
 
 /// All targets.
-pub(crate) static TARGETS: &[Target] = &[cpu::TARGET, nvptx::TARGET];
+pub(crate) static TARGETS: &[Target] = &[cpu::TARGET, nvptx::TARGET, amdgpu::TARGET];
 
 /// The target of a specification.
 pub(crate) fn find(spec: &TargetSpec) -> Result<&'static Target, Error> {

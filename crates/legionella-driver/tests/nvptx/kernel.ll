@@ -255,3 +255,76 @@ define void @scopes(ptr noundef nonnull readonly align 8 dereferenceable(16) %bl
   %b = atomicrmw umax ptr %system, i32 5 acq_rel, align 4
   ret void
 }
+
+declare void @legionella.pause()
+declare void @legionella.running_item(ptr)
+declare ptr @legionella.print_port()
+declare ptr @legionella.heap_region()
+declare i32 @legionella.heap_spread()
+declare i64 @legionella.peers(i64)
+declare i32 @legionella.peers.lane()
+declare i64 @legionella.peers.value(i64, i64, i32)
+declare i64 @legionella.peers.union(i64, i64)
+
+; Waits until the host has written a number.
+define void @waits(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+entry:
+  %p = load ptr, ptr %block, align 8
+  br label %look
+look:
+  %v = load atomic i32, ptr %p monotonic, align 4
+  %none = icmp eq i32 %v, 0
+  br i1 %none, label %wait, label %done
+wait:
+  call void @legionella.pause()
+  br label %look
+done:
+  ret void
+}
+
+define void @print(ptr %value) noinline {
+  %item = alloca [2 x i64], align 8
+  call void @legionella.running_item(ptr %item)
+  %port = call ptr @legionella.print_port()
+  %there = icmp eq ptr %port, null
+  br i1 %there, label %done, label %send
+send:
+  %launch = load i64, ptr %item, align 8
+  store i64 %launch, ptr %port, align 8
+  br label %done
+done:
+  ret void
+}
+
+; Says from out of line who it is.
+define void @prints(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+  %p = load ptr, ptr %block, align 8
+  call void @print(ptr %p)
+  ret void
+}
+
+declare noalias ptr @_RNvCs1234_7___rustc12___rust_alloc(i64, i64)
+
+; Gives all who ask at once the object of the first, which is enough for a look at it.
+define ptr @legionella.heap.alloc(i64 %size, i64 %align) noinline {
+  %region = call ptr @legionella.heap_region()
+  %spread = call i32 @legionella.heap_spread()
+  %peers = call i64 @legionella.peers(i64 %size)
+  %lane = call i32 @legionella.peers.lane()
+  %first = call i32 @llvm.cttz.i32(i32 %lane, i1 false)
+  %all = call i64 @legionella.peers.union(i64 %peers, i64 %size)
+  %at = getelementptr i32, ptr %region, i32 %spread
+  %before = atomicrmw add ptr %at, i64 %all monotonic
+  %told = call i64 @legionella.peers.value(i64 %peers, i64 %before, i32 %first)
+  %object = getelementptr i8, ptr %region, i64 %told
+  ret ptr %object
+}
+declare i32 @llvm.cttz.i32(i32, i1)
+
+define void @allocates(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+  %p = load ptr, ptr %block, align 8
+  %object = call ptr @_RNvCs1234_7___rustc12___rust_alloc(i64 24, i64 8)
+  %address = ptrtoint ptr %object to i64
+  store i64 %address, ptr %p, align 8
+  ret void
+}

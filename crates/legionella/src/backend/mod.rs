@@ -22,12 +22,14 @@ use crate::schedule::slot::Running;
 
 pub(crate) mod cpu;
 mod cuda;
+mod hsa;
+mod panics;
 
 /// Finds the devices of one kind.
 type Find = fn() -> Result<Vec<Arc<dyn Backend>>>;
 
 /// All kinds of devices, the fastest kind first.
-const BACKENDS: [Find; 2] = [cuda::devices, cpu::devices];
+const BACKENDS: [Find; 3] = [cuda::devices, hsa::devices, cpu::devices];
 
 /// What a vendor's software is to this machine.
 #[derive(Clone, Debug)]
@@ -42,7 +44,10 @@ pub enum Runtime {
 
 /// The software that each kind of device needs beside this crate, with the kind's target and vendor.
 pub fn runtimes() -> Vec<(&'static str, Runtime)> {
-    vec![("nvptx (NVIDIA)", cuda::runtime())]
+    vec![
+        ("nvptx (NVIDIA)", cuda::runtime()),
+        ("amdgpu (AMD)", hsa::runtime()),
+    ]
 }
 
 /// All devices of this machine, in order of preference.

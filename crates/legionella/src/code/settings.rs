@@ -7,6 +7,7 @@
 //! | `LEGIONELLA_DRIVER` | path of the driver | looked for (see [`super::Error::NoDriver`]) |
 //! | `LEGIONELLA_TIMEOUT` | seconds that the driver may take for one request | `120` |
 //! | `LEGIONELLA_DUMP` | folder for the IR of every stage; code is then always generated anew | no dump |
+//! | `LEGIONELLA_HEAP` | bytes of the heap that kernels allocate from, likewise | CPU: the program's allocator; NVIDIA: 1/16 of the memory, at most `1G` |
 //! | `LEGIONELLA_LOG` | what to log to standard error ([`super::initialise_log`]) | nothing |
 //!
 //! The environment is read once, when the process first needs code.
@@ -108,6 +109,31 @@ impl Settings {
                 })
                 .transpose()?,
         })
+    }
+}
+
+/// Variable with the bytes of the heap that kernels allocate from.
+pub(crate) const HEAP: &str = "LEGIONELLA_HEAP";
+
+/// How large the heap of accelerators is that aren't given another; `None` if that isn't said.
+pub(crate) fn heap() -> Result<Option<usize>, Error> {
+    let Some(value) = env::var_os(HEAP).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let value = value.to_string_lossy().into_owned();
+    let size = bytes(&value).and_then(|bytes| usize::try_from(bytes).ok());
+    match size.filter(|size| *size > 0) {
+        Some(size) => Ok(Some(size)),
+        None => Err(no_heap(value)),
+    }
+}
+
+/// The error of a size of the heap that is none.
+pub(crate) fn no_heap(value: String) -> Error {
+    Error::Setting {
+        variable: HEAP,
+        value,
+        expected: "a size from 256K to what there is memory for",
     }
 }
 

@@ -28,8 +28,11 @@ use super::hazards::{Failure, FailureLog, Use};
 use crate::backend::Program;
 use crate::error::Result;
 
-/// How long a waiting thread looks at a launch before it goes to sleep.
+/// How long a waiting thread looks at a launch before it goes to sleep, which threads of the launch may
+/// need the core for; and at one of a device that keeps an order of its own, for about as long as it takes
+/// to be woken up.
 const PATIENCE: Duration = Duration::from_micros(20);
+const PATIENCE_WITH_DEVICES: Duration = Duration::from_micros(150);
 
 /// What waiting threads look at, in a cache line that nothing else disturbs.
 #[repr(align(128))]
@@ -245,6 +248,10 @@ impl Ticket {
     pub(crate) fn wait(&self) {
         // The clock is slow to read: small launches have ended before its first time.
         let mut start = None;
+        let patience = match self.slot.order.load(Ordering::Relaxed) {
+            0 => PATIENCE,
+            _ => PATIENCE_WITH_DEVICES,
+        };
         loop {
             for _ in 0..64 {
                 if self.is_done() {
@@ -252,7 +259,7 @@ impl Ticket {
                 }
                 spin_loop();
             }
-            if start.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
+            if start.get_or_insert_with(Instant::now).elapsed() >= patience {
                 break;
             }
         }

@@ -191,8 +191,9 @@ pub fn add(suite: &mut Suite) {
         t.in_heap(SIZE, |t| t.map(alignment, &x)).map(drop)
     });
     suite.case("heap/churn", |t| {
+        // All items may run at once, and have some 100 KB each.
         let x: Vec<u32> = (0..2000).map(|i| i * 7919).collect();
-        t.in_heap(SIZE, |t| t.map(churn, &x)).map(drop)
+        t.in_heap(8 * SIZE, |t| t.map(churn, &x)).map(drop)
     });
     suite.case("heap/is_used_again", |t| {
         // Together far more than there is.

@@ -21,6 +21,8 @@ pub(crate) enum Lines {
     None,
     /// Directives of an assembly text.
     Directives,
+    /// Tables of DWARF in an object file.
+    Table,
 }
 
 /// Takes functions' descriptions away, and leaves the locations of instructions: a target moves these
@@ -38,7 +40,7 @@ impl Lines {
     pub(crate) fn prepare(self, module: &Module<'_>) {
         match self {
             Lines::None => drop(module.strip_debug_info()),
-            Lines::Directives => detach(module),
+            Lines::Directives | Lines::Table => detach(module),
         }
     }
 
@@ -50,6 +52,7 @@ impl Lines {
                 return;
             }
             Lines::Directives => Emission::Directives,
+            Lines::Table => Emission::Tables,
         };
         // Nodes stay for as long as the context when the module no longer has them.
         let functions: Vec<Located<'_>> = ir::functions(module)

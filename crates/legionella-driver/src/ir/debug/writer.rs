@@ -44,6 +44,7 @@ unsafe extern "C" {
 #[repr(u32)]
 pub(super) enum Emission {
     None = 0,
+    Tables = 2,
     Directives = 3,
 }
 

@@ -9,6 +9,7 @@
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
 
 use crate::ir::{Builder, Function, Value};
+use crate::target::uniform::is_total;
 
 /// Rewrites all divisions of a function whose divisor isn't a constant.
 pub(super) fn make_total(function: Function<'_>) {
@@ -42,21 +43,6 @@ pub(super) fn make_total(function: Function<'_>) {
         let negated = at.sub(result.ty().zero(), result);
         division.replace_all_uses_with(at.select(minus, negated, result));
         division.erase();
-    }
-}
-
-/// Whether a division has a result whatever its operands are.
-pub(super) fn is_total(division: Value<'_>) -> bool {
-    let divisor = division.operand(1);
-    if divisor.is(LLVMOpcode::LLVMSelect) {
-        return divisor.operand(1).constant_integer() == Some(1);
-    }
-    let all_ones = u64::MAX >> (64 - divisor.ty().integer_width().clamp(1, 64));
-    match (divisor.constant_integer(), division.opcode()) {
-        (None | Some(0), _) => false,
-        (Some(_), Some(LLVMOpcode::LLVMUDiv | LLVMOpcode::LLVMURem)) => true,
-        // The least number by -1 has no result.
-        (Some(by), _) => by != all_ones,
     }
 }
 

@@ -5,7 +5,8 @@
 //! [`items`] builds the loops, [`guards`](super::guards) frees one of them of checks, [`regions`] does
 //! kernels with loops of their own, for which [`overflow`] makes vectors of checked arithmetic;
 //! [`phases`] cuts kernels whose items wait for each other, and those that can't be cut run as
-//! [`coroutines`]; [`host`] binds the allocator, [`shared_object`] links.
+//! [`coroutines`]; [`host`] binds the allocator, [`linker`](super::linker)
+//! links.
 
 mod coroutines;
 mod divisions;
@@ -16,7 +17,6 @@ mod loops;
 mod overflow;
 mod phases;
 mod regions;
-mod shared_object;
 #[cfg(test)]
 mod trial;
 
@@ -30,6 +30,7 @@ use legionella_abi::intrinsic;
 use legionella_abi::protocol::{Code, TargetSpec};
 use llvm_sys::LLVMLinkage;
 
+use super::linker::Linker;
 use super::{Target, Toolbox};
 use crate::error::Error;
 use crate::generate::Stages;
@@ -38,7 +39,6 @@ use crate::ir::{self, Pipeline, Types};
 use crate::lower::Lowered;
 use crate::lower::atomics::Atomics;
 use regions::Policy;
-use shared_object::Linker;
 
 pub(super) const TARGET: Target = Target {
     name: "cpu",
@@ -51,7 +51,9 @@ pub(super) const TARGET: Target = Target {
         system: "",
         native: &[],
     },
+    adapt: |_| Ok(()),
     has_allocator: true,
+    peers: false,
     support: &[
         intrinsic::CPU_RUN_GROUPS,
         intrinsic::ALLOC_ERROR,
@@ -62,6 +64,17 @@ pub(super) const TARGET: Target = Target {
     optimise,
     emit,
 };
+
+/// What the linker calls shared objects of this machine.
+const EMULATION: &str = if cfg!(target_arch = "aarch64") {
+    "aarch64linux"
+} else {
+    "elf_x86_64"
+};
+
+/// How it links them.
+const LINKING: &str =
+    "-shared --gc-sections -z now --hash-style=gnu --no-rosegment -O2 --strip-debug";
 
 fn machine(spec: &TargetSpec) -> Result<TargetMachine, Error> {
     let config = InitializationConfig::default();
@@ -259,11 +272,11 @@ fn set_machine(kernel: &Lowered<'_>, machine: &TargetMachine) {
 }
 
 fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, toolbox: &Toolbox) -> Result<Code, Error> {
-    let linker = Linker::start(toolbox)?;
+    let linker = Linker::start(toolbox, EMULATION)?;
     let object = machine
         .write_to_memory_buffer(&kernel.module, inkwell::targets::FileType::Object)
         .map_err(|error| internal(error.to_string()))?;
-    let bytes = linker.link(object.as_slice())?;
+    let bytes = linker.link(object.as_slice(), LINKING)?;
     Ok(Code {
         bytes,
         requires: required_features(machine),

@@ -77,6 +77,11 @@ pub(super) fn lacking(cpu: &str) -> Vec<&'static str> {
     }
 }
 
+/// Whether a machine combines values within warps by one instruction (PTX ISA, "redux.sync").
+pub(super) fn combines_in_warps(cpu: &str) -> bool {
+    number(cpu) >= 80
+}
+
 /// The number in the name of a machine that is known.
 fn number(cpu: &str) -> u32 {
     let digits = cpu.trim_start_matches("sm_").trim_end_matches('a');

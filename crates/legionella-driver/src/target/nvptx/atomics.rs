@@ -11,43 +11,20 @@ use llvm_sys::LLVMAtomicRMWBinOp::{self, *};
 use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode, LLVMTypeKind};
 
+use super::super::scopes::{self, ALL};
 use super::internal;
 use crate::error::Error;
-use crate::ir::{self, Builder, Function, Type, Types, Value, llvm};
+use crate::ir::{Builder, Type, Types, Value, llvm};
 
 /// LLVM's name of the scope of a group.
 pub(super) const GROUP: &str = "block";
 
-/// What the scope of the system is called until operations without a scope have that of the device.
-pub(super) const SYSTEM: &str = "legionella.system";
-
 /// LLVM's name of the scope of the device.
 const DEVICE: &str = "device";
 
-/// LLVM's number of the scope without a name, which is the system.
-const ALL: u32 = 1;
-
 /// Mends all atomic operations of a module.
 pub(super) fn mend(module: &Module<'_>) -> Result<(), Error> {
-    let scope = |name: &str| {
-        llvm!(c::LLVMGetSyncScopeID(
-            c::LLVMGetModuleContext(module.as_mut_ptr()),
-            name.as_ptr().cast(),
-            name.len()
-        ))
-    };
-    let (device, system) = (scope(DEVICE), scope(SYSTEM));
-    let all = ir::functions(module)
-        .into_iter()
-        .flat_map(Function::instructions);
-    for operation in all.filter(|operation| llvm!(c::LLVMIsAtomic(operation.raw())) != 0) {
-        let asked = llvm!(c::LLVMGetAtomicSyncScopeID(operation.raw()));
-        let given = match asked {
-            ALL => device,
-            _ if asked == system => ALL,
-            other => other,
-        };
-        llvm!(c::LLVMSetAtomicSyncScopeID(operation.raw(), given));
+    for (operation, given) in scopes::settle(module, DEVICE) {
         if !operation.is(LLVMOpcode::LLVMAtomicRMW) {
             continue;
         }

@@ -23,16 +23,18 @@
 //!
 //! Items that can't meet exchange their places by `groups.ll`, for the message, and panic.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use inkwell::module::Module;
 use legionella_abi::intrinsic;
-use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
 
+use super::super::kernels::SharedMemory;
+use super::super::meetings::{self, Kind, Site, calls, delete, first_instruction};
+use super::super::shared_memory;
 use super::internal;
 use crate::error::Error;
-use crate::ir::{self, Block, Builder, Function, Types, Value, llvm};
+use crate::ir::{self, Block, Builder, Function, Types, Value};
 
 const TEXT: &std::ffi::CStr = ir::ir_text!("groups.ll");
 
@@ -49,28 +51,13 @@ const WARP: u64 = 32;
 /// All lanes of a warp: those that have ended, or never were, are waited for no more.
 const EVERY_LANE: u64 = 0xffff_ffff;
 
-/// LLVM's number of the address space of shared memory.
-const SHARED: u32 = 3;
-
-/// The memory whose size the launch gives.
-const DYNAMIC: &str = "legionella_dynamic_shared";
-
 /// Most bytes of shared memory that code can ask for by itself, less what panics need of it (PTX ISA,
 /// "Performance-Tuning Directives"; CUDA C++ Programming Guide, table "Technical Specifications").
 const MOST_STATIC: u64 = (48 << 10) - 256;
 
-/// Memory that the launch has to give to each group.
-#[derive(Clone, Copy, Default)]
-pub(super) struct SharedMemory {
-    /// Whether the launch gives any.
-    pub(super) dynamic: bool,
-    /// Bytes of it in front of those that the kernel knows as the launch's own.
-    pub(super) front: u64,
-}
-
 /// Binds the operations in an entry shim, which contains all there are.
 pub(super) fn bind(module: &Module<'_>, entry: Function<'_>) -> Result<SharedMemory, Error> {
-    let shared = bind_memory(module, entry)?;
+    let shared = shared_memory::bind(module, entry, MOST_STATIC)?;
     bind_lanes(module);
     let meetings = Meetings::of(module, entry)?;
     if !meetings.sites.is_empty() {
@@ -78,16 +65,6 @@ pub(super) fn bind(module: &Module<'_>, entry: Function<'_>) -> Result<SharedMem
         meetings.bind(module, entry)?;
     }
     Ok(shared)
-}
-
-fn calls<'m>(module: &'m Module<'_>, name: &str) -> Vec<Value<'m>> {
-    ir::function(module, name).map_or_else(Vec::new, |function| function.value().users())
-}
-
-fn delete(module: &Module<'_>, name: &str) {
-    if let Some(function) = ir::function(module, name) {
-        function.delete();
-    }
 }
 
 /// Subgroups are warps: items are dealt out to them in the order of their linear ids.
@@ -106,119 +83,6 @@ fn bind_lanes(module: &Module<'_>) {
     delete(module, intrinsic::SUBGROUP_SIZE);
 }
 
-/// One tile of shared memory.
-#[derive(Clone, Copy)]
-struct Tile {
-    size: u64,
-    align: u64,
-}
-
-/// Gives tiles their memory: variables, or parts of the launch's memory if they are too large for
-/// that.
-fn bind_memory(module: &Module<'_>, entry: Function<'_>) -> Result<SharedMemory, Error> {
-    let types = Types::of(module);
-    let mut tiles: BTreeMap<u64, Tile> = BTreeMap::new();
-    let asked = calls(module, intrinsic::SHARED);
-    let numbers = |call: Value<'_>| -> Result<[u64; 3], Error> {
-        let operand = |index| call.operand(index).constant_integer();
-        match [operand(0), operand(1), operand(2)] {
-            [Some(size), Some(align), Some(id)] => Ok([size, align, id]),
-            _ => Err(internal("shared memory of no constant size".to_owned())),
-        }
-    };
-    for call in &asked {
-        let [size, align, id] = numbers(*call)?;
-        tiles.insert(id, Tile { size, align });
-    }
-    let all: u64 = (tiles.values()).fold(0, |all: u64, tile| {
-        all.next_multiple_of(tile.align.max(1))
-            .saturating_add(tile.size)
-    });
-    let by_launch = all > MOST_STATIC;
-    let mut shared = SharedMemory {
-        dynamic: by_launch || !calls(module, intrinsic::DYNAMIC_SHARED).is_empty(),
-        front: 0,
-    };
-    let mut start = BTreeMap::new();
-    let at = Builder::before(first_instruction(entry));
-    let base = shared.dynamic.then(|| {
-        let global = variable(module, DYNAMIC, 0, intrinsic::DYNAMIC_SHARED_ALIGN as u64);
-        at.cast(LLVMOpcode::LLVMAddrSpaceCast, global, types.ptr)
-    });
-    for (id, tile) in &tiles {
-        let address = match base.filter(|_| by_launch) {
-            Some(base) => {
-                let offset = shared.front.next_multiple_of(tile.align.max(1));
-                shared.front = offset.saturating_add(tile.size);
-                at.element(types.i8, base, types.i64.constant(offset))
-            }
-            None => {
-                let name = format!("legionella_shared_{id}");
-                let global = variable(module, &name, tile.size.max(1), tile.align.max(16));
-                at.cast(LLVMOpcode::LLVMAddrSpaceCast, global, types.ptr)
-            }
-        };
-        start.insert(*id, address);
-    }
-    shared.front = shared
-        .front
-        .next_multiple_of(intrinsic::DYNAMIC_SHARED_ALIGN as u64);
-    for call in asked {
-        let [.., id] = numbers(call)?;
-        call.replace_all_uses_with(start[&id]);
-        call.erase();
-    }
-    for call in calls(module, intrinsic::DYNAMIC_SHARED) {
-        if let Some(base) = base {
-            let behind = at.element(types.i8, base, types.i64.constant(shared.front));
-            call.replace_all_uses_with(behind);
-        }
-        call.erase();
-    }
-    delete(module, intrinsic::SHARED);
-    delete(module, intrinsic::DYNAMIC_SHARED);
-    Ok(shared)
-}
-
-/// A variable in shared memory; without a size, one of which the launch decides.
-///
-/// It is visible from outside, or LLVM would take it that nothing but this thread writes it.
-fn variable<'m>(module: &'m Module<'_>, name: &str, size: u64, align: u64) -> Value<'m> {
-    let types = Types::of(module);
-    let ty = types.i8.array(size);
-    let name = ir::c_name(name);
-    llvm!({
-        let global =
-            c::LLVMAddGlobalInAddressSpace(module.as_mut_ptr(), ty.raw(), name.as_ptr(), SHARED);
-        if size > 0 {
-            c::LLVMSetInitializer(global, c::LLVMGetUndef(ty.raw()));
-        }
-        c::LLVMSetAlignment(global, align as u32);
-        Value::from_raw(global)
-    })
-}
-
-fn first_instruction(function: Function<'_>) -> Value<'_> {
-    let mut instructions = function.instructions();
-    instructions.swap_remove(0)
-}
-
-/// A place where items meet.
-struct Site<'m> {
-    call: Value<'m>,
-    kind: Kind,
-    /// Where that is in the source: the address of a `Location`.
-    place: Value<'m>,
-}
-
-/// What items meet for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Barrier,
-    Shuffle,
-    Ballot,
-}
-
 /// All places where the items of a kernel meet.
 struct Meetings<'m> {
     sites: Vec<Site<'m>>,
@@ -235,37 +99,9 @@ fn bits(most: usize) -> u32 {
 
 impl<'m> Meetings<'m> {
     fn of(module: &'m Module<'_>, entry: Function<'m>) -> Result<Self, Error> {
-        let kinds = [
-            (intrinsic::BARRIER, Kind::Barrier),
-            (intrinsic::SUBGROUP_SHUFFLE, Kind::Shuffle),
-            (intrinsic::SUBGROUP_BALLOT, Kind::Ballot),
-        ];
-        let kinds = kinds.map(|(name, kind)| (ir::function(module, name), kind));
-        let mut sites = Vec::new();
-        let mut exchanges = BTreeSet::new();
-        // In the order of the code: what is built for one stays as it is when the next is looked at.
-        for call in entry.instructions() {
-            let called = call.called_function();
-            let found = kinds.iter().find(|(known, _)| *known == called);
-            let Some((_, kind)) = found.filter(|_| called.is_some()) else {
-                continue;
-            };
-            let place = match kind {
-                Kind::Barrier | Kind::Ballot => call.operand(1),
-                Kind::Shuffle => call.operand(2),
-            };
-            if *kind != Kind::Barrier {
-                exchanges.insert(*kind);
-            }
-            if !place.is_constant() {
-                return Err(internal("items meet at no constant place".to_owned()));
-            }
-            sites.push(Site {
-                call,
-                kind: *kind,
-                place,
-            });
-        }
+        let sites = meetings::sites(module, entry)?;
+        let kinds = sites.iter().map(|site| site.kind);
+        let exchanges: BTreeSet<Kind> = kinds.filter(|kind| *kind != Kind::Barrier).collect();
         let barriers = sites.iter().filter(|site| site.kind == Kind::Barrier);
         let labels: Option<BTreeSet<u64>> = barriers
             .map(|site| site.call.operand(0).constant_integer())

@@ -1,20 +1,19 @@
 //! The NVIDIA target: a thread a work-item, and the code is a PTX text (contract:
 //! [`legionella_abi::nvptx`]).
 //!
-//! [`kernels`] makes the functions that are launched, [`groups`] binds what the items of a group do
-//! together, [`immutable`] says of which loads that they can't change, [`atomics`], [`memory`] and [`runtime`] replace what LLVM's code generator gets
-//! wrong or has not; [`stack`] and [`barriers`] see to the rest.
+//! [`registers`] says what its kernels ([`super::kernels`]) are made of, [`groups`] binds what the items of a
+//! group do together and [`peers`] what those do that happen to be at the same place, [`atomics`], [`memory`]
+//! and [`runtime`] replace what LLVM's code generator gets wrong or has not; [`stack`] and [`barriers`] see
+//! to the rest.
 
 mod architectures;
 mod atomics;
-mod barriers;
 mod groups;
-mod immutable;
-mod kernels;
 mod memory;
+mod peers;
+mod registers;
 mod runtime;
 mod stack;
-mod wide;
 
 use inkwell::OptimizationLevel;
 use inkwell::module::Module;
@@ -25,7 +24,8 @@ use inkwell::targets::{
 use legionella_abi::protocol::{Code, TargetSpec};
 use legionella_abi::{intrinsic, nvptx};
 
-use super::{Target, Toolbox};
+use super::machine::{optimise_cold_code_too, run, set_machine};
+use super::{Target, Toolbox, barriers, immutable, kernels, scopes};
 use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::debug::Lines;
@@ -41,10 +41,12 @@ pub(super) const TARGET: Target = Target {
     // `atom.global.add.f32` takes subnormal numbers for zeros (PTX ISA, "atom").
     atomics: Atomics {
         group: atomics::GROUP,
-        system: atomics::SYSTEM,
+        system: scopes::SYSTEM,
         native: &[intrinsic::ADD_F64],
     },
-    has_allocator: true,
+    adapt: |_| Ok(()),
+    has_allocator: false,
+    peers: true,
     support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
     lines: Lines::Directives,
@@ -53,9 +55,7 @@ pub(super) const TARGET: Target = Target {
 };
 
 fn lacking(machine: &TargetMachine) -> Vec<&'static str> {
-    let mut lacking = architectures::lacking(&machine.get_cpu().to_string());
-    lacking.extend([intrinsic::PAUSE, intrinsic::PRINT_PORT]);
-    lacking
+    architectures::lacking(&machine.get_cpu().to_string())
 }
 
 fn machine(spec: &TargetSpec) -> Result<TargetMachine, Error> {
@@ -93,13 +93,15 @@ fn optimise(
     stages: &mut Stages<'_>,
 ) -> Result<(), Error> {
     let module = &kernel.module;
+    run(module, machine, "mergefunc,globaldce")?;
     immutable::mark(module);
     barriers::remove(module);
     let entry = ir::function(module, &kernel.entry)
         .ok_or_else(|| internal("the entry shim is gone".to_owned()))?;
     let in_groups = crate::lower::work_in_groups(module);
     let shared = groups::bind(module, entry)?;
-    let mut built = kernels::build(module, entry, in_groups);
+    peers::bind(module, &machine.get_cpu().to_string())?;
+    let mut built = kernels::build(module, &registers::DEVICE, entry, in_groups);
     stages.show("items", module)?;
     run(module, machine, "always-inline,globaldce")?;
     kernels::bind_ids(module, &built)?;
@@ -119,49 +121,15 @@ fn optimise(
     set_machine(module, machine);
     let stack = stack::unknown_to_the_assembler(module, machine);
     built.tell_needs(module, stack, shared);
-    run(module, machine, "globaldce")
-}
-
-fn run(module: &Module<'_>, machine: &TargetMachine, text: &str) -> Result<(), Error> {
-    Pipeline {
-        text,
-        ..crate::lower::PLAIN
-    }
-    .run(module, machine)
-}
-
-fn set_machine(module: &Module<'_>, machine: &TargetMachine) {
-    let cpu = machine.get_cpu().to_string();
-    let features = machine.get_feature_string().to_string_lossy().into_owned();
-    for function in ir::functions(module) {
-        if !function.is_declaration() {
-            function.set_text_attribute("target-cpu", &cpu);
-            function.set_text_attribute("target-features", &features);
-        }
-    }
-}
-
-/// Unoptimised functions keep all their values in memory, and every thread that can be resident
-/// has a stack: what formats a panic's message decides how large that must be.
-fn optimise_cold_code_too(module: &Module<'_>) {
-    for function in ir::functions(module) {
-        if function.has_attribute("optnone") {
-            function.remove_attribute("optnone");
-            function.add_attribute("optsize");
-        }
-    }
+    run(module, machine, "always-inline,mergefunc,globaldce")
 }
 
 fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, _: &Toolbox) -> Result<Code, Error> {
     let module = &kernel.module;
     let mut bytes;
     if ir::function(module, nvptx::PANIC).is_some() {
-        let work = without(module, machine, &[nvptx::PANIC])?;
-        let panic = without(
-            module,
-            machine,
-            &[nvptx::KERNEL, nvptx::LINE, nvptx::PLANE, nvptx::WIDE],
-        )?;
+        let work = kernels::without(module, machine, &[nvptx::PANIC])?;
+        let panic = kernels::without(module, machine, &kernels::WORK)?;
         // No profiler looks at what panics, which is much code.
         panic.strip_debug_info();
         bytes = text(&work, machine)?;
@@ -174,20 +142,6 @@ fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, _: &Toolbox) -> Result<Co
         bytes,
         requires: architectures::required(&machine.get_cpu().to_string()),
     })
-}
-
-/// A copy of a module without some kernels and what only they need.
-fn without<'ctx>(
-    module: &Module<'ctx>,
-    machine: &TargetMachine,
-    kernels: &[&str],
-) -> Result<Module<'ctx>, Error> {
-    let copy = module.clone();
-    for function in kernels.iter().filter_map(|name| ir::function(&copy, name)) {
-        function.delete();
-    }
-    run(&copy, machine, "globaldce")?;
-    Ok(copy)
 }
 
 /// The PTX of a module.

@@ -1,5 +1,5 @@
-; What generated code calls on an NVIDIA device: the end of a work-item that panics, the heap, and
-; copies of memory. Linked into every kernel; what a kernel does not use goes away.
+; What generated code calls on an NVIDIA device: the end of a work-item that panics or waits for the host,
+; what it asks of the application, and copies of memory. Linked into every kernel; what a kernel does not use goes away.
 ;
 ; Copies are loops here because LLVM expands those of unknown length into loops over bytes. The
 ; attribute "no-builtins" keeps it from finding in them the copies that they implement.
@@ -9,9 +9,18 @@
 ; own, and all of a group write the same.
 @legionella.place = internal addrspace(3) global { ptr, [3 x i64] } undef, align 8
 
+; A number of the launch, the first two extents of its grid, and the first group of the launch in each
+; dimension; set before every call that may ask for it.
+%Running = type { i64, [2 x i64], [3 x i64] }
+@legionella.launch = internal addrspace(3) global %Running undef, align 8
+
+; What the application sets (`legionella_abi::nvptx::PORT` and `HEAP`).
+@legionella_port = addrspace(4) externally_initialized global ptr null, align 8
+@legionella_heap = addrspace(4) externally_initialized global ptr addrspace(1) null, align 8
+
 ; `legionella_abi::nvptx::State` and `Record`.
 %State = type { i32, i32, ptr }
-%Record = type { i32, i32, i32, i32, i32, i32, [3 x i64], [3 x i32], [8 x i64], [1024 x i8], [1024 x i8] }
+%Record = type { i32, i32, i32, i32, i32, i32, [3 x i64], [3 x i32], [8 x i64], [1024 x i8], [1024 x i8], i32 }
 ; `legionella_abi::cpu::Panic`.
 %Panic = type { ptr, i64, ptr, i64, i32, i32 }
 
@@ -26,8 +35,11 @@ declare i32 @llvm.nvvm.read.ptx.sreg.ctaid.y()
 declare i32 @llvm.nvvm.read.ptx.sreg.ctaid.z()
 declare void @llvm.nvvm.exit()
 declare i64 @llvm.umin.i64(i64, i64)
-declare ptr @malloc(i64)
-declare void @free(ptr)
+declare i32 @llvm.nvvm.read.ptx.sreg.ntid.x()
+declare i32 @llvm.nvvm.read.ptx.sreg.ntid.y()
+declare i32 @llvm.nvvm.read.ptx.sreg.ntid.z()
+declare i32 @llvm.nvvm.read.ptx.sreg.smid()
+declare void @llvm.nvvm.nanosleep(i32)
 
 ; The first work-item of the launch that comes here writes the record; all of them end.
 define void @legionella.panic(ptr %panic) #0 {
@@ -110,81 +122,86 @@ define void @legionella.trap() #0 {
   unreachable
 }
 
-; The device's heap aligns to 16. Beyond that the address that it gave lies before the memory.
-define ptr @legionella.alloc(i64 %size, i64 %align) #1 {
+; Waits a little for the host, and ends the work-item if the launch was cancelled.
+define void @legionella.wait() #1 {
 entry:
-  %small = icmp ule i64 %align, 16
-  br i1 %small, label %direct, label %aligned
-direct:
-  %memory = call ptr @malloc(i64 %size)
-  ret ptr %memory
-aligned:
-  %more = add i64 %size, %align
-  %room = add i64 %more, 8
-  %fits = icmp ugt i64 %room, %size
-  br i1 %fits, label %get, label %none
-get:
-  %given = call ptr @malloc(i64 %room)
-  %got = icmp ne ptr %given, null
-  br i1 %got, label %place, label %none
-place:
-  %address = ptrtoint ptr %given to i64
-  %behind = add i64 %address, 8
-  %last = add i64 %align, -1
-  %up = add i64 %behind, %last
-  %mask = sub i64 0, %align
-  %start = and i64 %up, %mask
-  %distance = sub i64 %start, %address
-  %result = getelementptr i8, ptr %given, i64 %distance
-  %note = getelementptr i8, ptr %result, i64 -8
-  store ptr %given, ptr %note, align 8
-  ret ptr %result
-none:
-  ret ptr null
-}
-
-define void @legionella.dealloc(ptr %memory, i64 %size, i64 %align) #1 {
-entry:
-  %small = icmp ule i64 %align, 16
-  br i1 %small, label %direct, label %aligned
-direct:
-  call void @free(ptr %memory)
+  call void @llvm.nvvm.nanosleep(i32 500)
+  %state = load ptr, ptr addrspace(3) @legionella.place, align 8
+  %recordp = getelementptr %State, ptr %state, i64 0, i32 2
+  %record = load ptr, ptr %recordp, align 8
+  %cancelledp = getelementptr %Record, ptr %record, i64 0, i32 11
+  %cancelled = load atomic i32, ptr %cancelledp monotonic, align 4
+  %go_on = icmp eq i32 %cancelled, 0
+  br i1 %go_on, label %done, label %leave
+done:
   ret void
-aligned:
-  %note = getelementptr i8, ptr %memory, i64 -8
-  %given = load ptr, ptr %note, align 8
-  call void @free(ptr %given)
+leave:
+  store atomic i32 2, ptr %cancelledp monotonic, align 4
+  call void @llvm.nvvm.exit()
+  unreachable
+}
+
+; A number of the launch, and the linear id of the work-item.
+define void @legionella.whoami(ptr %item) #1 {
+  %number = load i64, ptr addrspace(3) @legionella.launch, align 8
+  %gridxp = getelementptr %Running, ptr addrspace(3) @legionella.launch, i64 0, i32 1, i64 0
+  %gridx = load i64, ptr addrspace(3) %gridxp, align 8
+  %gridyp = getelementptr %Running, ptr addrspace(3) @legionella.launch, i64 0, i32 1, i64 1
+  %gridy = load i64, ptr addrspace(3) %gridyp, align 8
+  %firstxp = getelementptr %Running, ptr addrspace(3) @legionella.launch, i64 0, i32 2, i64 0
+  %firstx = load i64, ptr addrspace(3) %firstxp, align 8
+  %firstyp = getelementptr %Running, ptr addrspace(3) @legionella.launch, i64 0, i32 2, i64 1
+  %firsty = load i64, ptr addrspace(3) %firstyp, align 8
+  %firstzp = getelementptr %Running, ptr addrspace(3) @legionella.launch, i64 0, i32 2, i64 2
+  %firstz = load i64, ptr addrspace(3) %firstzp, align 8
+  %gx = call i32 @llvm.nvvm.read.ptx.sreg.ctaid.x()
+  %gy = call i32 @llvm.nvvm.read.ptx.sreg.ctaid.y()
+  %gz = call i32 @llvm.nvvm.read.ptx.sreg.ctaid.z()
+  %sx = call i32 @llvm.nvvm.read.ptx.sreg.ntid.x()
+  %sy = call i32 @llvm.nvvm.read.ptx.sreg.ntid.y()
+  %sz = call i32 @llvm.nvvm.read.ptx.sreg.ntid.z()
+  %lx = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+  %ly = call i32 @llvm.nvvm.read.ptx.sreg.tid.y()
+  %lz = call i32 @llvm.nvvm.read.ptx.sreg.tid.z()
+  %x = call i64 @legionella.id(i64 %firstx, i32 %gx, i32 %sx, i32 %lx)
+  %y = call i64 @legionella.id(i64 %firsty, i32 %gy, i32 %sy, i32 %ly)
+  %z = call i64 @legionella.id(i64 %firstz, i32 %gz, i32 %sz, i32 %lz)
+  %planes = mul i64 %gridy, %z
+  %row = add i64 %y, %planes
+  %rows = mul i64 %gridx, %row
+  %linear = add i64 %x, %rows
+  store i64 %number, ptr %item, align 8
+  %second = getelementptr i64, ptr %item, i64 1
+  store i64 %linear, ptr %second, align 8
   ret void
 }
 
-define ptr @legionella.alloc_zeroed(i64 %size, i64 %align) #1 {
-entry:
-  %memory = call ptr @legionella.alloc(i64 %size, i64 %align)
-  %got = icmp ne ptr %memory, null
-  br i1 %got, label %clear, label %end
-clear:
-  call void @legionella.fill(ptr %memory, i8 0, i64 %size)
-  br label %end
-end:
-  ret ptr %memory
+; An id: of the first group, the group from there, the size of groups, and the thread.
+define i64 @legionella.id(i64 %first, i32 %group, i32 %size, i32 %thread) #2 {
+  %groupwide = zext i32 %group to i64
+  %sizewide = zext i32 %size to i64
+  %threadwide = zext i32 %thread to i64
+  %at = add i64 %first, %groupwide
+  %before = mul i64 %at, %sizewide
+  %id = add i64 %before, %threadwide
+  ret i64 %id
 }
 
-define ptr @legionella.realloc(ptr %memory, i64 %size, i64 %align, i64 %new) #1 {
-entry:
-  %larger = call ptr @legionella.alloc(i64 %new, i64 %align)
-  %got = icmp ne ptr %larger, null
-  br i1 %got, label %move, label %end
-move:
-  %kept = call i64 @llvm.umin.i64(i64 %size, i64 %new)
-  call void @legionella.copy(ptr %larger, ptr %memory, i64 %kept)
-  call void @legionella.dealloc(ptr %memory, i64 %size, i64 %align)
-  br label %end
-end:
-  ret ptr %larger
+define ptr @legionella.port() #2 {
+  %port = load ptr, ptr addrspace(4) @legionella_port, align 8
+  ret ptr %port
 }
 
-define void @legionella.alloc_marker() #1 {
-  ret void
+define ptr @legionella.region() #2 {
+  %region = load ptr addrspace(1), ptr addrspace(4) @legionella_heap, align 8
+  %generic = addrspacecast ptr addrspace(1) %region to ptr
+  ret ptr %generic
+}
+
+; Work-items of one multiprocessor are near each other.
+define i32 @legionella.multiprocessor() #2 {
+  %number = call i32 @llvm.nvvm.read.ptx.sreg.smid()
+  ret i32 %number
 }
 
 ; memcpy: 16, then 4, then 1 byte at a time, as far as both addresses are aligned so.
@@ -393,3 +410,4 @@ equal:
 
 attributes #0 = { cold noinline noreturn nounwind "no-builtins" }
 attributes #1 = { noinline nounwind "no-builtins" }
+attributes #2 = { alwaysinline nounwind }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use inkwell::module::Module;
-use legionella_abi::intrinsic;
+use legionella_abi::{intrinsic, nvptx};
 use llvm_sys::LLVMLinkage;
+use llvm_sys::core as c;
 
+use super::super::kernels::Kernels;
 use super::internal;
-use super::kernels::Kernels;
 use crate::error::Error;
-use crate::extract::cuts::{Cut, cut};
-use crate::ir::{self, Function, Value};
+use crate::ir::{self, Function, Value, llvm};
 
 const TEXT: &std::ffi::CStr = ir::ir_text!("runtime.ll");
 
@@ -24,6 +24,11 @@ pub(super) const FILL: &str = "legionella.fill";
 const COMPARE: &str = "legionella.compare";
 const TRAP: &str = "legionella.trap";
 const PLACE: &str = "legionella.place";
+const WAIT: &str = "legionella.wait";
+const WHO: &str = "legionella.whoami";
+const LAUNCH: &str = "legionella.launch";
+const ASK_PORT: &str = "legionella.port";
+const ASK_HEAP: &str = "legionella.region";
 
 /// Links the runtime in and leads calls there.
 pub(super) fn link(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Error> {
@@ -45,9 +50,21 @@ pub(super) fn link(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Err
             function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
         }
     }
-    let place = ir::global(module, PLACE).ok_or_else(|| internal(format!("no {PLACE}")))?;
-    let mut seen = BTreeMap::new();
-    kernels.leave_place(module, place, |call| may_panic(call, &mut seen));
+    let global =
+        |name: &str| ir::global(module, name).ok_or_else(|| internal(format!("no {name}")));
+    let mut ending = Reaching::of(&[TRAP, intrinsic::PANIC, WAIT]);
+    kernels.leave_place(module, global(PLACE)?, |call| ending.may_come_from(call));
+    let mut asking = Reaching::of(&[WHO]);
+    kernels.leave_launch(module, global(LAUNCH)?, |call| asking.may_come_from(call));
+    for (name, accessor) in [(nvptx::PORT, ASK_PORT), (nvptx::HEAP, ASK_HEAP)] {
+        let asked = ir::function(module, accessor)
+            .is_some_and(|function| !function.value().users().is_empty());
+        if !asked && let Some(function) = ir::function(module, accessor) {
+            function.delete();
+            // Its being there tells the application that it is to be set.
+            llvm!(c::LLVMDeleteGlobal(global(name)?.raw()));
+        }
+    }
     Ok(())
 }
 
@@ -56,39 +73,51 @@ fn implementation(symbol: &str) -> Option<&'static str> {
     Some(match symbol {
         "memcmp" | "bcmp" => COMPARE,
         "llvm.trap" => TRAP,
-        _ => match cut(symbol)? {
-            Cut::Alloc => "legionella.alloc",
-            Cut::AllocZeroed => "legionella.alloc_zeroed",
-            Cut::Dealloc => "legionella.dealloc",
-            Cut::Realloc => "legionella.realloc",
-            Cut::AllocMarker => "legionella.alloc_marker",
-            _ => return None,
-        },
+        intrinsic::PAUSE => WAIT,
+        intrinsic::RUNNING_ITEM => WHO,
+        intrinsic::PRINT_PORT => ASK_PORT,
+        intrinsic::HEAP_REGION => ASK_HEAP,
+        intrinsic::HEAP_SPREAD => "legionella.multiprocessor",
+        _ => return None,
     })
 }
 
-/// Whether an instruction is a call that a panic may come from. What calls nothing pays nothing.
-fn may_panic<'m>(instruction: Value<'m>, seen: &mut BTreeMap<Function<'m>, bool>) -> bool {
-    if !instruction.is_call() {
-        return false;
-    }
-    match (instruction.called_function(), instruction.callee()) {
-        (Some(called), _) => reaches_panic(called, seen),
-        (None, callee) => !callee.is_some_and(Value::is_inline_assembly),
-    }
+/// Which functions may get to some others, as far as that was found out. Of recursion it is assumed.
+struct Reaching<'n, 'm> {
+    names: &'n [&'n str],
+    seen: BTreeMap<Function<'m>, bool>,
 }
 
-/// Whether a function may end in a panic; `seen` has the answers so far. Of recursion it is assumed.
-fn reaches_panic<'m>(function: Function<'m>, seen: &mut BTreeMap<Function<'m>, bool>) -> bool {
-    if [TRAP, intrinsic::PANIC].contains(&&*function.name()) {
-        return true;
+impl<'n, 'm> Reaching<'n, 'm> {
+    fn of(names: &'n [&'n str]) -> Self {
+        Reaching {
+            names,
+            seen: BTreeMap::new(),
+        }
     }
-    if let Some(known) = seen.get(&function) {
-        return *known;
+
+    /// Whether an instruction is a call that may get there. What calls nothing pays nothing.
+    fn may_come_from(&mut self, instruction: Value<'m>) -> bool {
+        if !instruction.is_call() {
+            return false;
+        }
+        match (instruction.called_function(), instruction.callee()) {
+            (Some(called), _) => self.reached_from(called),
+            (None, callee) => !callee.is_some_and(Value::is_inline_assembly),
+        }
     }
-    seen.insert(function, true);
-    let instructions = function.instructions();
-    let found = (instructions.into_iter()).any(|instruction| may_panic(instruction, seen));
-    seen.insert(function, found);
-    found
+
+    fn reached_from(&mut self, function: Function<'m>) -> bool {
+        if self.names.contains(&&*function.name()) {
+            return true;
+        }
+        if let Some(known) = self.seen.get(&function) {
+            return *known;
+        }
+        self.seen.insert(function, true);
+        let instructions = function.instructions();
+        let found = (instructions.into_iter()).any(|instruction| self.may_come_from(instruction));
+        self.seen.insert(function, found);
+        found
+    }
 }

@@ -40,9 +40,6 @@ use pool::Pool;
 /// Variable with the number of threads; as many as there are cores without it.
 const THREADS: &str = "LEGIONELLA_THREADS";
 
-/// Variable with the bytes of the heap that kernels allocate from; the program's allocator without it.
-const HEAP: &str = "LEGIONELLA_HEAP";
-
 /// The CPU is one device.
 pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
     let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -77,19 +74,10 @@ pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
         }
     }
     let mut cpu = Cpu::new("cpu", threads);
-    if let Some(value) = std::env::var_os(HEAP).filter(|value| !value.is_empty()) {
-        let value = value.to_string_lossy().into_owned();
-        let bytes = code::settings::bytes(&value).and_then(|bytes| usize::try_from(bytes).ok());
-        match bytes.and_then(Region::new) {
-            Some(region) => cpu.heap = Some(Arc::new(region)),
-            None => {
-                return Err(Error::from(code::Error::Setting {
-                    variable: HEAP,
-                    value,
-                    expected: "a size from 256K to what there is memory for",
-                }));
-            }
-        }
+    if let Some(bytes) = code::settings::heap()? {
+        let region = Region::new(bytes);
+        let region = region.ok_or_else(|| code::settings::no_heap(bytes.to_string()))?;
+        cpu.heap = Some(Arc::new(region));
     }
     Ok(vec![Arc::new(cpu)])
 }

@@ -28,6 +28,8 @@ pub(super) type Address = u64;
 pub(super) type Code = c_int;
 
 const NO_DEVICE: Code = 100;
+/// `CUDA_ERROR_NOT_FOUND`.
+pub(super) const NOT_FOUND: Code = 500;
 pub(super) const NOT_READY: Code = 600;
 
 /// `CU_STREAM_NON_BLOCKING`: not ordered with the stream that other code of the process may use.
@@ -39,7 +41,6 @@ pub(super) const HOST_MAPPED: c_uint = 3;
 
 /// Values of `CUlimit`.
 pub(super) const LIMIT_STACK_SIZE: c_uint = 0;
-pub(super) const LIMIT_HEAP_SIZE: c_uint = 2;
 
 /// Values of `CUdevice_attribute`.
 pub(super) const CAPABILITY_MAJOR: c_uint = 75;
@@ -106,6 +107,7 @@ functions! {
     allocate_host = b"cuMemHostAlloc\0" (*mut *mut c_void, usize, c_uint);
     host_address = b"cuMemHostGetDevicePointer_v2\0" (*mut Address, *mut c_void, c_uint);
     upload = b"cuMemcpyHtoDAsync_v2\0" (Address, *const c_void, usize, Stream);
+    upload_now = b"cuMemcpyHtoD_v2\0" (Address, *const c_void, usize);
     download = b"cuMemcpyDtoHAsync_v2\0" (*mut c_void, Address, usize, Stream);
     download_now = b"cuMemcpyDtoH_v2\0" (*mut c_void, Address, usize);
     copy = b"cuMemcpyDtoDAsync_v2\0" (Address, Address, usize, Stream);

@@ -20,10 +20,6 @@ const DEEPEST_STACK: usize = 448 << 10;
 /// Threads that a multiprocessor holds at most.
 const RESIDENT: usize = 2048;
 
-/// Share of the device's memory for the heap of kernels, and most of it.
-const HEAP_SHARE: usize = 16;
-const LARGEST_HEAP: usize = 1 << 30;
-
 /// A device whose primary context is in use.
 pub(super) struct Device {
     api: &'static Api,
@@ -61,16 +57,6 @@ impl Device {
         // SAFETY: valid for writes.
         device.check(unsafe { (api.device_memory)(&mut memory, number) })?;
         device.memory = memory;
-        let heap = (device.memory / HEAP_SHARE).min(LARGEST_HEAP);
-        device.with_context(|api| {
-            // SAFETY: sets a number of the context that is current.
-            let code = unsafe { (api.set_limit)(api::LIMIT_HEAP_SIZE, heap) };
-            // Kernels may have been loaded by other code of the process: then it stays as it is.
-            if code != 0 {
-                tracing::debug!(reason = api.describe(code), "the heap keeps its size");
-            }
-            Ok(())
-        })?;
         Ok(device)
     }
 
@@ -100,6 +86,11 @@ impl Device {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Bytes of memory.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
     }
 
     /// Whether the context is gone.

@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 
 use legionella_abi::nvptx::{self, Record};
 
+use super::super::panics;
 use super::api::{self, Address, Event, Function, Stream};
 use super::device::Device;
-use super::panics::{self, Panics};
-use super::states::{Place, States, parameter};
+use super::panics::Panics;
+use super::states::{Left, Place, States, parameter};
 use crate::error::{Error, Result};
 use crate::schedule::slot::{Lane, Running};
 
@@ -107,6 +108,8 @@ struct Flight {
     place: Place,
     lane: Lane,
     since: Instant,
+    /// Whether its work-items were asked to end.
+    cancelled: bool,
 }
 
 // SAFETY: events may be used by any thread.
@@ -159,6 +162,7 @@ impl Launches {
                     place,
                     lane,
                     since: Instant::now(),
+                    cancelled: false,
                 };
                 let mut arrivals = lock(&self.arrivals);
                 arrivals.push_back(flight);
@@ -244,6 +248,7 @@ impl Launches {
                 let part = nvptx::Launch {
                     grid: space.grid,
                     first_group,
+                    number: number(launch),
                 };
                 let parameters = [parameter(&part), parameter(&place.state), block];
                 // SAFETY: the parameters are those of the contract; the block is readable.
@@ -390,6 +395,12 @@ impl Launches {
             }
             let mut ended = false;
             for stream in &mut flights {
+                for flight in stream.iter_mut().filter(|flight| !flight.cancelled) {
+                    if flight.launch.cancelled().load(Ordering::Relaxed) {
+                        flight.cancelled = true;
+                        self.states.cancel(flight.place);
+                    }
+                }
                 while let Some(outcome) = stream.front().and_then(|first| self.outcome(first)) {
                     if let Some(flight) = stream.pop_front() {
                         self.land(flight, outcome);
@@ -425,8 +436,11 @@ impl Launches {
         let outcome =
             outcome.and_then(
                 |()| match self.states.give_back(&self.device, flight.place)? {
-                    None => Ok(()),
-                    Some(record) => Err(self.panic(&record, &flight)),
+                    Left::Nothing => Ok(()),
+                    Left::Panicked(record) => Err(self.panic(&record, &flight)),
+                    Left::Cancelled => Err(Error::Cancelled {
+                        kernel: flight.launch.program().kernel.clone(),
+                    }),
                 },
             );
         flight.launch.finish(outcome);
@@ -457,7 +471,7 @@ impl Launches {
         let function = functions
             .panics
             .function(&self.device, &launch.program().kernel)?;
-        let panicked = panics::panicked(record, launch.space());
+        let panicked = panics::panicked(record, launch.space(), number(launch));
         let place = self.states.take(&self.device)?;
         let stream = self.aside;
         self.with_block(functions, launch, stream, |block| {
@@ -467,12 +481,19 @@ impl Launches {
         })?;
         // SAFETY: the stream is the device's.
         (self.device).check(unsafe { (self.device.api().wait_stream)(stream) })?;
-        let record = self.states.give_back(&self.device, place)?;
-        record.ok_or_else(|| Error::Device {
-            accelerator: self.device.name().to_owned(),
-            reason: "the function for panics did not panic".to_owned(),
-        })
+        match self.states.give_back(&self.device, place)? {
+            Left::Panicked(record) => Ok(*record),
+            _ => Err(Error::Device {
+                accelerator: self.device.name().to_owned(),
+                reason: "the function for panics did not panic".to_owned(),
+            }),
+        }
     }
+}
+
+/// The number by which a launch in flight is told from others: see [`nvptx::Launch::number`].
+fn number(launch: &Running) -> u64 {
+    launch.block().addr() as u64
 }
 
 /// Whether a launch is a usual one, in the sense of [`nvptx::LINE`].

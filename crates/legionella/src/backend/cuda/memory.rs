@@ -2,11 +2,14 @@
 //!
 //! Comes from the driver's pool, which keeps what was freed for the next allocation. All copies of
 //! the host go through one stream and are waited for.
+//!
+//! Memory that the host sees as well is the host's, mapped into the device's address space. What is freed
+//! of it is kept here: to give it back, the driver may wait for kernels, which may wait for the host.
 
 use std::alloc::Layout;
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull, null_mut};
 use std::sync::{Mutex, PoisonError};
 
 use super::api::{self, Address, Stream};
@@ -26,7 +29,16 @@ pub(super) struct Memory {
     pooled: bool,
     /// Where memory of a larger alignment really starts.
     starts: Mutex<HashMap<Address, Address>>,
+    /// Memory that the host sees and nobody uses, by its size.
+    visible: Mutex<HashMap<usize, Vec<Visible>>>,
 }
+
+/// Where memory starts that the host sees.
+#[derive(Debug)]
+struct Visible(NonNull<u8>);
+
+// SAFETY: memory of the process that nobody uses.
+unsafe impl Send for Visible {}
 
 impl Memory {
     /// # Safety
@@ -38,7 +50,55 @@ impl Memory {
                 stream: device.new_stream()?,
                 pooled: device.keep_pool()?,
                 starts: Mutex::default(),
+                visible: Mutex::default(),
             })
+        }
+    }
+
+    /// Memory of a layout that the host sees as well, by the same address; zeros.
+    pub(super) fn allocate_visible(&self, device: &Device, layout: Layout) -> Result<NonNull<u8>> {
+        let none = || Error::OutOfMemory {
+            accelerator: device.name().to_owned(),
+            bytes: layout.size(),
+        };
+        let size = visible_size(layout).ok_or_else(none)?;
+        let mut visible = self.visible.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = visible.get_mut(&size).and_then(Vec::pop);
+        drop(visible);
+        let start = match kept {
+            Some(Visible(start)) => start,
+            None => device.with_context(|api| {
+                let (mut start, mut seen): (_, Address) = (null_mut(), 0);
+                // SAFETY: both are valid for writes.
+                unsafe {
+                    match device.check((api.allocate_host)(&mut start, size, api::HOST_MAPPED)) {
+                        Err(Error::Device { .. }) => return Err(none()),
+                        other => other?,
+                    }
+                    device.check((api.host_address)(&mut seen, start, 0))?;
+                }
+                if start.addr() as Address != seen {
+                    return Err(Error::Unsupported {
+                        accelerator: device.name().to_owned(),
+                        what: "memory that host and device know by one address",
+                    });
+                }
+                NonNull::new(start.cast()).ok_or_else(none)
+            })?,
+        };
+        // SAFETY: it is as large, and nobody has it yet.
+        unsafe { ptr::write_bytes(start.as_ptr(), 0, size) };
+        Ok(start)
+    }
+
+    /// Takes such memory back.
+    ///
+    /// # Safety
+    /// [`Memory::allocate_visible`] gave it for that layout, and nothing uses it any more.
+    pub(super) unsafe fn free_visible(&self, memory: NonNull<u8>, layout: Layout) {
+        if let Some(size) = visible_size(layout) {
+            let mut visible = self.visible.lock().unwrap_or_else(PoisonError::into_inner);
+            visible.entry(size).or_default().push(Visible(memory));
         }
     }
 
@@ -246,6 +306,15 @@ impl Memory {
         // SAFETY: the stream is the device's.
         device.check(unsafe { (device.api().wait_stream)(self.stream) })
     }
+}
+
+/// The size of memory that serves a layout: those of few sizes are used again. Pages of the host are
+/// aligned to 4096.
+fn visible_size(layout: Layout) -> Option<usize> {
+    let least = layout.size().max(layout.align()).max(4096);
+    (layout.align() <= 4096)
+        .then(|| least.checked_next_power_of_two())
+        .flatten()
 }
 
 /// What is filled doubles each time: the device reads it from the start and writes it behind.

@@ -4,6 +4,7 @@
 //!
 //! * [`api`]: the driver's functions, from the library that the machine has;
 //! * [`device`]: a device's context, and what the driver's results mean;
+//! * [`heap`]: what kernels allocate from;
 //! * [`memory`]: where buffers are;
 //! * [`module`]: loading of generated code;
 //! * [`launches`]: launches in flight;
@@ -18,16 +19,20 @@ use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use legionella_abi::cpu::Launch;
+use legionella_abi::nvptx;
 use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
+use legionella_device::heap::statistics::Statistics;
 
 use super::{Backend, Code, Runtime};
-use crate::code::Machine;
+use crate::code::{self, Machine};
 use crate::error::{Error, Result};
+use crate::printing::Printer;
 use crate::schedule::slot::Running;
 
 mod api;
 mod device;
+mod heap;
 mod launches;
 mod memory;
 mod module;
@@ -36,8 +41,10 @@ mod states;
 
 use api::{Absent, Api};
 use device::Device;
+use heap::Region;
 use launches::{Functions, Launches};
 use memory::Memory;
+use module::Given;
 
 /// The oldest compute capability that code is generated for.
 const OLDEST: c_int = 75;
@@ -48,6 +55,10 @@ const GROUP: usize = 256;
 /// Most work-items of a group, in all and in each dimension.
 const LARGEST_GROUP: u64 = 1024;
 const LARGEST_EXTENTS: [u64; 3] = [1024, 1024, 64];
+
+/// Share of the device's memory for the heap of an accelerator that isn't given another, and most of it.
+const HEAP_SHARE: usize = 16;
+const LARGEST_HEAP: usize = 1 << 30;
 
 /// All of NVIDIA's devices in this machine.
 pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
@@ -107,7 +118,10 @@ pub(crate) struct Cuda {
     multiprocessors: c_int,
     memory: usize,
     machine: Machine,
-    opened: OnceLock<Result<Opened>>,
+    opened: Arc<OnceLock<Result<Arc<Opened>>>>,
+    printer: OnceLock<&'static Printer>,
+    /// What kernels allocate from, once one does or its size was given.
+    heap: OnceLock<Result<Arc<Region>>>,
 }
 
 /// What is there once a device is used.
@@ -154,21 +168,49 @@ impl Cuda {
             multiprocessors: attribute(api::MULTIPROCESSORS)?,
             memory,
             machine: machine(capability, api.version()),
-            opened: OnceLock::new(),
+            opened: Arc::default(),
+            printer: OnceLock::new(),
+            heap: OnceLock::new(),
         })
     }
 
-    fn opened(&self) -> Result<&Opened> {
+    /// The device with other memory for its kernels: what was `opened`, or what will be.
+    fn with(&self, opened: &Arc<OnceLock<Result<Arc<Opened>>>>) -> Cuda {
+        Cuda {
+            name: self.name.clone(),
+            model: self.model.clone(),
+            machine: self.machine.clone(),
+            opened: Arc::clone(opened),
+            printer: OnceLock::new(),
+            heap: OnceLock::new(),
+            ..*self
+        }
+    }
+
+    /// What kernels allocate from.
+    fn region(&self) -> Result<&Arc<Region>> {
+        let region = self.heap.get_or_init(|| {
+            let opened = self.opened()?;
+            let bytes = match code::settings::heap()? {
+                Some(bytes) => bytes,
+                None => (opened.device.memory() / HEAP_SHARE).min(LARGEST_HEAP),
+            };
+            Region::new(opened, bytes).map(Arc::new)
+        });
+        region.as_ref().map_err(Error::clone)
+    }
+
+    fn opened(&self) -> Result<&Arc<Opened>> {
         let opened = self.opened.get_or_init(|| {
             let device = Arc::new(Device::open(self.api, &self.name, self.number)?);
             device.with_context(|_| {
                 // SAFETY: the context is current.
                 unsafe {
-                    Ok(Opened {
+                    Ok(Arc::new(Opened {
                         memory: Memory::new(&device)?,
                         launches: Arc::new(Launches::new(&device)?),
                         device: Arc::clone(&device),
-                    })
+                    }))
                 }
             })
         });
@@ -237,6 +279,41 @@ impl Backend for Cuda {
         }
     }
 
+    fn allocate_visible(&self, layout: Layout) -> Result<NonNull<u8>> {
+        let opened = self.opened()?;
+        opened.memory.allocate_visible(&opened.device, layout)
+    }
+
+    unsafe fn free_visible(&self, memory: NonNull<u8>, layout: Layout) {
+        if let Ok(opened) = self.opened() {
+            // SAFETY: the caller's promise.
+            unsafe { opened.memory.free_visible(memory, layout) }
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn with_heap(&self, bytes: usize) -> Result<Arc<dyn Backend>> {
+        let region = Region::new(self.opened()?, bytes)?;
+        let other = self.with(&self.opened);
+        other.heap.get_or_init(|| Ok(Arc::new(region)));
+        Ok(Arc::new(other))
+    }
+
+    fn heap(&self) -> Result<Option<Statistics>> {
+        self.region()?.statistics().map(Some)
+    }
+
+    fn printer(&self) -> Result<&'static Printer> {
+        if let Some(printer) = self.printer.get() {
+            return Ok(printer);
+        }
+        let printer = Printer::new(self)?;
+        Ok(self.printer.get_or_init(|| printer))
+    }
+
     unsafe fn upload(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()> {
         let opened = self.opened()?;
         // SAFETY: the caller's promise.
@@ -273,14 +350,31 @@ impl Backend for Cuda {
 
     unsafe fn load(&self, kernel: &Arc<str>, code: &[u8]) -> Result<Box<dyn Code>> {
         let opened = self.opened()?;
+        let mentions = |symbol: &str| str::from_utf8(code).is_ok_and(|code| code.contains(symbol));
+        let printer = match mentions(nvptx::PORT) {
+            true => Some(self.printer()?),
+            false => None,
+        };
+        let heap = match mentions(nvptx::HEAP) {
+            true => Some(Arc::clone(self.region()?)),
+            false => None,
+        };
+        let given = Given {
+            port: printer.map_or(0, |printer| {
+                std::ptr::from_ref(printer.port()).addr() as u64
+            }),
+            heap: heap.as_ref().map_or(0, |heap| heap.address()),
+        };
         // SAFETY: the context is current; the code is as the caller promises.
         let code = (opened.device)
-            .with_context(|_| unsafe { module::load(&opened.device, kernel, code) })?;
+            .with_context(|_| unsafe { module::load(&opened.device, kernel, code, given) })?;
         Ok(Box::new(Program {
             functions: code.functions,
             most_items: code.most_items,
             most_shared: code.most_shared,
             launches: Arc::clone(&opened.launches),
+            printer,
+            _heap: heap,
         }))
     }
 
@@ -293,13 +387,7 @@ impl Backend for Cuda {
         if let Some(Ok(opened)) = self.opened.get() {
             opened.device.reset()?;
         }
-        let new = Cuda {
-            name: self.name.clone(),
-            model: self.model.clone(),
-            machine: self.machine.clone(),
-            opened: OnceLock::new(),
-            ..*self
-        };
+        let new = self.with(&Arc::default());
         match new.opened() {
             Ok(_) => Ok(Arc::new(new)),
             Err(error) => Err(Error::DeviceLost {
@@ -317,9 +405,16 @@ struct Program {
     /// Most bytes that a launch can give to each group.
     most_shared: u64,
     launches: Arc<Launches>,
+    printer: Option<&'static Printer>,
+    /// Keeps what the kernel allocates from.
+    _heap: Option<Arc<Region>>,
 }
 
 impl Code for Program {
+    fn printer(&self) -> Option<&'static Printer> {
+        self.printer
+    }
+
     fn refuses(&self, space: &Launch) -> Option<&'static str> {
         let group = space.group;
         let items = group.iter().fold(1, |all: u64, &d| all.saturating_mul(d));

@@ -25,11 +25,25 @@ pub(super) struct Loaded {
     pub(super) most_shared: u64,
 }
 
+/// What code is given that asks for it: addresses.
+#[derive(Clone, Copy)]
+pub(super) struct Given {
+    /// Where it prints to.
+    pub(super) port: u64,
+    /// What it allocates from.
+    pub(super) heap: u64,
+}
+
 /// Loads the code of a kernel. The device's context is current.
 ///
 /// # Safety
 /// The driver process generated the code.
-pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Result<Loaded> {
+pub(super) unsafe fn load(
+    device: &Device,
+    kernel: &Arc<str>,
+    code: &[u8],
+    given: Given,
+) -> Result<Loaded> {
     let refused = |reason: String| {
         Error::from(code::Error::NotLoaded {
             kernel: kernel.to_string(),
@@ -41,6 +55,7 @@ pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Re
     let no_text = |_| refused("it is no text".to_owned());
     let (work, panic) = (text().map_err(no_text)?, text().map_err(no_text)?);
     let module = compile(device, &work.unwrap_or_default(), &refused)?;
+    give(device, module, given)?;
     let needs = needs(device, module)?;
     if needs.stack > 0 {
         device.deepen_stacks(needs.stack as usize)?;
@@ -86,7 +101,7 @@ pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Re
             settled: needs.unsettled == 0,
             shared: (needs.dynamic != 0).then_some(needs.front),
             block: (needs.block > 0).then_some(needs.block as usize),
-            panics: Panics::new(panic),
+            panics: Panics::new(panic, given),
         }),
         most_items,
         most_shared,
@@ -94,7 +109,12 @@ pub(super) unsafe fn load(device: &Device, kernel: &Arc<str>, code: &[u8]) -> Re
 }
 
 /// The function that panics, of the text that has it. The device's context is current.
-pub(super) fn load_panic(device: &Device, kernel: &Arc<str>, text: &CStr) -> Result<Function> {
+pub(super) fn load_panic(
+    device: &Device,
+    kernel: &Arc<str>,
+    text: &CStr,
+    given: Given,
+) -> Result<Function> {
     let refused = |reason: String| {
         Error::from(code::Error::NotLoaded {
             kernel: kernel.to_string(),
@@ -103,7 +123,32 @@ pub(super) fn load_panic(device: &Device, kernel: &Arc<str>, text: &CStr) -> Res
     };
     device.deepen_stacks(0)?;
     let module = compile(device, text, &refused)?;
+    give(device, module, given)?;
     function(device, module, nvptx::PANIC)
+}
+
+/// Gives a module what it asks for.
+fn give(device: &Device, module: Module, given: Given) -> Result<()> {
+    for (name, value) in [(nvptx::PORT, given.port), (nvptx::HEAP, given.heap)] {
+        if value == 0 {
+            continue;
+        }
+        let (mut address, mut len) = (0, 0);
+        let name = CString::new(name).unwrap_or_default();
+        let api = device.api();
+        // SAFETY: valid for writes; the name is terminated; the variable is an address. Without a
+        // stream the copy is done when the call returns.
+        unsafe {
+            match (api.global)(&mut address, &mut len, module, name.as_ptr()) {
+                // The other text asks for it.
+                api::NOT_FOUND => continue,
+                code => device.check(code)?,
+            }
+            let from = (&raw const value).cast();
+            device.check((api.upload_now)(address, from, size_of::<u64>()))?;
+        }
+    }
+    Ok(())
 }
 
 fn compile(device: &Device, text: &CStr, refused: &dyn Fn(String) -> Error) -> Result<Module> {

@@ -11,9 +11,9 @@ use legionella_abi::intrinsic;
 use llvm_sys::LLVMOpcode;
 
 use super::Refusal;
-use super::uniform::Uniform;
 use crate::ir::flow::{Blocks, Dominators, Loops};
 use crate::ir::{Function, Value};
+use crate::target::uniform::Uniform;
 
 /// What items do together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

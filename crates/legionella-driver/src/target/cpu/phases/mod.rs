@@ -13,7 +13,6 @@ mod frame;
 mod private;
 mod run;
 mod step;
-mod uniform;
 
 use std::collections::BTreeMap;
 use std::fmt;

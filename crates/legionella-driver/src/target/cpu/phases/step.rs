@@ -11,10 +11,11 @@ use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use llvm_sys::{LLVMLinkage, LLVMOpcode};
 
-use super::super::regions::{computable, type_size};
+use super::super::regions::type_size;
 use super::GIVEN;
 use super::cut::{Cuts, Operation, alive};
 use crate::ir::{self, Block, Builder, Function, Type, Types, Value};
+use crate::target::uniform::computable;
 
 /// What becomes of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

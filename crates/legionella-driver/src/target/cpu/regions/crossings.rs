@@ -10,10 +10,11 @@ use llvm_sys::LLVMOpcode;
 
 use super::super::overflow;
 use super::Refusal;
-use super::sharing::{Sharing, Sharings, computable, is_lane_id};
+use super::sharing::{Sharing, Sharings, is_lane_id};
 use super::split::{Exit, Split, Target};
 use super::vectors;
 use crate::ir::{Block, Value};
+use crate::target::uniform::computable;
 
 /// Largest depth of a computation that is repeated rather than kept.
 const DEEPEST_REPEAT: usize = 5;

@@ -14,8 +14,9 @@ use legionella_abi::intrinsic;
 use llvm_sys::core as c;
 use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
-use super::sharing::{computable, is_lane_id};
+use super::sharing::is_lane_id;
 use crate::ir::{Block, Function, Type, Value, llvm};
+use crate::target::uniform::computable;
 
 /// How a value differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,7 +41,6 @@ use split::Split;
 use together::Together;
 
 pub(super) use build::Site;
-pub(super) use sharing::computable;
 pub(super) use together::FIRST_MATTERS;
 pub(super) use vectors::storage;
 

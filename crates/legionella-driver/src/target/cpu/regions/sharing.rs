@@ -10,10 +10,10 @@ use std::collections::{BTreeSet, HashSet};
 use legionella_abi::intrinsic;
 use llvm_sys::LLVMOpcode;
 
-use super::super::divisions;
 use super::split::Split;
 use crate::ir::Value;
 use crate::ir::flow::{LoopId, Spread};
+use crate::target::uniform::computable;
 
 /// Who has the same value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,25 +159,6 @@ impl<'m> Analysis<'_, 'm> {
         around
             .filter(|one| !self.split.loops.contains(*one, to))
             .all(|one| !self.left.contains(&one))
-    }
-}
-
-/// Whether an instruction gives a value by its operands alone, and may run where it wouldn't.
-pub(in super::super) fn computable(value: Value<'_>) -> bool {
-    use LLVMOpcode::*;
-    match value.opcode() {
-        Some(
-            LLVMAdd | LLVMSub | LLVMMul | LLVMShl | LLVMLShr | LLVMAShr | LLVMAnd | LLVMOr
-            | LLVMXor | LLVMICmp | LLVMSelect | LLVMZExt | LLVMSExt | LLVMTrunc | LLVMBitCast
-            | LLVMGetElementPtr | LLVMExtractValue | LLVMInsertValue | LLVMFreeze | LLVMFAdd
-            | LLVMFSub | LLVMFMul | LLVMFDiv | LLVMFNeg | LLVMFCmp | LLVMFPTrunc | LLVMFPExt
-            | LLVMFPToUI | LLVMFPToSI | LLVMUIToFP | LLVMSIToFP | LLVMPtrToInt | LLVMIntToPtr,
-        ) => true,
-        Some(LLVMUDiv | LLVMURem | LLVMSDiv | LLVMSRem) => divisions::is_total(value),
-        Some(LLVMCall) => value
-            .called_function()
-            .is_some_and(|function| function.has_attribute("speculatable")),
-        _ => false,
     }
 }
 

@@ -25,11 +25,12 @@ use llvm_sys::{LLVMIntPredicate, LLVMOpcode, LLVMTypeKind};
 use super::build::{Machine, Place};
 use super::crossings::{at_start, incoming, returned};
 use super::forms::{Form, Forms, is_called, is_sum};
-use super::sharing::{computable, is_lane_id, may_write};
+use super::sharing::{is_lane_id, may_write};
 use super::split::{Exit, Split, Target};
 use super::vectors::{is_vectorised, storage};
 use crate::ir::flow::Dominators;
 use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
+use crate::target::uniform::computable;
 
 /// Marks stores of what only the group's first item is asked for.
 pub(in super::super) const FIRST_MATTERS: &str = "legionella.first";

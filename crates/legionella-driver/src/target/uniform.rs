@@ -9,19 +9,18 @@ use std::collections::{BTreeSet, HashSet};
 use legionella_abi::intrinsic;
 use llvm_sys::LLVMOpcode;
 
-use super::super::regions::computable;
 use crate::ir::flow::{Blocks, LoopId, Loops, Spread};
 use crate::ir::{Block, Function, Value};
 
 /// What differs from item to item.
-pub(super) struct Uniform<'m> {
+pub(in crate::target) struct Uniform<'m> {
     varying: HashSet<Value<'m>>,
     /// Blocks whose branch items take differently.
     branches: BTreeSet<usize>,
 }
 
 impl<'m> Uniform<'m> {
-    pub(super) fn of(blocks: &Blocks<'m>, loops: &Loops) -> Self {
+    pub(in crate::target) fn of(blocks: &Blocks<'m>, loops: &Loops) -> Self {
         let order = loops.order().iter();
         let instructions: Vec<_> = order
             .flat_map(|number| blocks.block(*number).instructions())
@@ -40,17 +39,17 @@ impl<'m> Uniform<'m> {
         analysis.found
     }
 
-    pub(super) fn contains(&self, value: Value<'m>) -> bool {
+    pub(in crate::target) fn contains(&self, value: Value<'m>) -> bool {
         !self.varying.contains(&value)
     }
 
     /// Has a value count as one that differs from item to item.
-    pub(super) fn admit_varying(&mut self, value: Value<'m>) {
+    pub(in crate::target) fn admit_varying(&mut self, value: Value<'m>) {
         self.varying.insert(value);
     }
 
     /// Whether items may take different ways out of a block.
-    pub(super) fn parts(&self, block: usize) -> bool {
+    pub(in crate::target) fn parts(&self, block: usize) -> bool {
         self.branches.contains(&block)
     }
 }
@@ -142,4 +141,38 @@ fn is_of_the_item(call: Value<'_>) -> bool {
     ];
     let name = call.called_function().map(Function::name);
     name.is_some_and(|name| own.contains(&name.as_str()))
+}
+
+/// Whether an instruction gives a value by its operands alone, and may run where it wouldn't.
+pub(in crate::target) fn computable(value: Value<'_>) -> bool {
+    use LLVMOpcode::*;
+    match value.opcode() {
+        Some(
+            LLVMAdd | LLVMSub | LLVMMul | LLVMShl | LLVMLShr | LLVMAShr | LLVMAnd | LLVMOr
+            | LLVMXor | LLVMICmp | LLVMSelect | LLVMZExt | LLVMSExt | LLVMTrunc | LLVMBitCast
+            | LLVMGetElementPtr | LLVMExtractValue | LLVMInsertValue | LLVMFreeze | LLVMFAdd
+            | LLVMFSub | LLVMFMul | LLVMFDiv | LLVMFNeg | LLVMFCmp | LLVMFPTrunc | LLVMFPExt
+            | LLVMFPToUI | LLVMFPToSI | LLVMUIToFP | LLVMSIToFP | LLVMPtrToInt | LLVMIntToPtr,
+        ) => true,
+        Some(LLVMUDiv | LLVMURem | LLVMSDiv | LLVMSRem) => is_total(value),
+        Some(LLVMCall) => value
+            .called_function()
+            .is_some_and(|function| function.has_attribute("speculatable")),
+        _ => false,
+    }
+}
+
+/// Whether a division has a result whatever its operands are.
+pub(in crate::target) fn is_total(division: Value<'_>) -> bool {
+    let divisor = division.operand(1);
+    if divisor.is(LLVMOpcode::LLVMSelect) {
+        return divisor.operand(1).constant_integer() == Some(1);
+    }
+    let all_ones = u64::MAX >> (64 - divisor.ty().integer_width().clamp(1, 64));
+    match (divisor.constant_integer(), division.opcode()) {
+        (None | Some(0), _) => false,
+        (Some(_), Some(LLVMOpcode::LLVMUDiv | LLVMOpcode::LLVMURem)) => true,
+        // The least number by -1 has no result.
+        (Some(by), _) => by != all_ones,
+    }
 }

@@ -1,29 +1,24 @@
-//! The functions that are launched.
+//! The functions that are launched on a GPU.
 //!
-//! Takes a simplified entry shim, gives the kernels of [`legionella_abi::nvptx`]: one for any
+//! Takes a simplified entry shim and a [`Device`], gives the kernels of [`legionella_abi::gpu`]: one for any
 //! launch; some for usual ones of one or two dimensions, in which the other ids are constants and what
-//! there is fits into 32 bits; and one for panics. Where the shim's panics can be taken out of its way ([`super::super::cold`]), a
+//! there is fits into 32 bits; and one for panics. Where the shim's panics can be taken out of its way ([`super::cold`]), a
 //! work-item only notes the place where it would have panicked, and the kernel for panics does so
 //! later, alone; the other two then call nothing and need few registers.
 
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
-use legionella_abi::{intrinsic, nvptx};
+use legionella_abi::{gpu, intrinsic};
 use llvm_sys::core as c;
 use llvm_sys::{LLVMAtomicOrdering, LLVMIntPredicate, LLVMLinkage, LLVMOpcode, LLVMTypeKind};
 
-use super::super::cold::{self, Deferred};
-use super::groups::SharedMemory;
-use super::internal;
+use super::cold::{self, Deferred};
 use super::wide::{self, Wide};
 use crate::error::Error;
 use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
 
 /// Most instructions of a work-item's function of which there is a kernel for one dimension as well.
 const LARGEST_TWICE: usize = 4000;
-
-/// LLVM's number of the calling convention `ptx_kernel`.
-const PTX_KERNEL: u32 = 71;
 
 /// Places of the parameters.
 const LAUNCH: u32 = 0;
@@ -33,8 +28,51 @@ const BLOCK: u32 = 2;
 /// Parameters of what panics later in front of what is carried.
 const COLD_CARRIED: usize = 3;
 
-/// Words of 64 bits in a launch.
-const LAUNCH_WORDS: u64 = (size_of::<nvptx::Launch>() / 8) as u64;
+/// A number that the machine has of a work-item in each dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Register {
+    /// Id within the group.
+    Local,
+    /// Id of the group, within the part of a launch that the device was given.
+    Group,
+    /// Size of groups.
+    GroupSize,
+}
+
+/// Reads a register of a dimension, as 32 bits, given the address of the launch.
+type Read = for<'m> fn(&'m Module<'_>, &Builder<'m>, Value<'m>, Register, usize) -> Value<'m>;
+
+/// Ends a block and the work-item.
+type End = for<'m> fn(&'m Module<'_>, Block<'m>);
+
+/// What kernels are made of on one kind of GPU.
+pub(super) struct Device {
+    /// LLVM's number of kernels' calling convention.
+    pub(super) convention: u32,
+    /// LLVM's number of the address space of parameters that are passed by value.
+    pub(super) parameters: u32,
+    /// Has a parameter passed by value.
+    pub(super) by_value: fn(Function<'_>, u32, Type<'_>, u64),
+    /// Bytes of the structure that begins with a [`gpu::Launch`].
+    pub(super) launch: usize,
+    /// Largest argument block that is passed by value, in bytes.
+    pub(super) largest_block: u64,
+    /// What the machine has of a work-item.
+    pub(super) read: Read,
+    /// Ends a work-item of a kernel whose items wait for each other.
+    pub(super) leave: End,
+    /// Ends what is no work-item in such a kernel: it is outside of the grid.
+    pub(super) skip: End,
+}
+
+/// Memory that a launch has to give to each group.
+#[derive(Clone, Copy, Default)]
+pub(super) struct SharedMemory {
+    /// Whether the launch gives any.
+    pub(super) dynamic: bool,
+    /// Bytes of it in front of those that the kernel knows as the launch's own.
+    pub(super) front: u64,
+}
 
 /// The kernels of a module.
 pub(super) struct Kernels<'m> {
@@ -42,22 +80,24 @@ pub(super) struct Kernels<'m> {
     wide: Option<Wide<'m>>,
     /// What the kernel for panics calls.
     cold: Option<Function<'m>>,
-    /// As in [`nvptx::Needs::addresses`].
+    /// As in [`gpu::Needs::addresses`].
     addresses: u64,
     /// Whether that may read memory which later launches write.
     unsettled: bool,
     /// Size of the argument block if it is passed by address, and else 0.
     by_address: u64,
+    block: ArgumentBlock,
 }
 
 /// One function that is launched.
 #[derive(Clone, Copy)]
 struct Kernel<'m> {
+    device: &'static Device,
     function: Function<'m>,
     form: Form,
-    /// The parameter that is a [`nvptx::Launch`].
+    /// The parameter that is a [`gpu::Launch`].
     launch: Value<'m>,
-    /// The parameter that is the address of a [`nvptx::State`].
+    /// The parameter that is the address of a [`gpu::State`].
     state: Value<'m>,
     /// The linear id of the item that runs, if a thread runs several.
     item: Option<Value<'m>>,
@@ -134,7 +174,7 @@ impl<'m> Kernels<'m> {
         const GLOBAL: u32 = 1;
         let types = Types::of(module);
         let has = |form| self.all.iter().any(|kernel| kernel.form == form);
-        // In the order of the fields of `nvptx::Needs`.
+        // In the order of the fields of `gpu::Needs`.
         let needs = [
             u64::from(has(Form::Line)),
             self.by_address,
@@ -142,11 +182,13 @@ impl<'m> Kernels<'m> {
             u64::from(shared.dynamic),
             shared.front,
             u64::from(self.unsettled),
-            if has(Form::Wide) { nvptx::WIDTH } else { 0 },
+            if has(Form::Wide) { gpu::WIDTH } else { 0 },
             self.addresses,
+            self.block.size,
+            self.block.align,
         ];
         let mut needs = needs.map(|number| types.i64.constant(number).raw());
-        let name = ir::c_name(nvptx::NEEDS);
+        let name = ir::c_name(gpu::NEEDS);
         llvm!({
             let global = c::LLVMAddGlobalInAddressSpace(
                 module.as_mut_ptr(),
@@ -170,7 +212,7 @@ impl<'m> Kernels<'m> {
         mut wanted: impl FnMut(Value<'m>) -> bool,
     ) {
         let types = Types::of(module);
-        let first = std::mem::offset_of!(nvptx::Launch, first_group) / 8;
+        let first = std::mem::offset_of!(gpu::Launch, first_group) / 8;
         for kernel in &self.all {
             for instruction in kernel.function.instructions() {
                 if !wanted(instruction) {
@@ -185,6 +227,47 @@ impl<'m> Kernels<'m> {
                         Form::Line | Form::Plane | Form::Wide | Form::Panic => types.i64.zero(),
                     };
                     let index = types.i64.constant(1 + dimension as u64);
+                    at.store(word, at.element(types.i64, place, index));
+                }
+            }
+        }
+    }
+
+    /// Leaves in front of instructions of the kernels, for which `wanted` says so, what says which item
+    /// of which launch runs: the launch's number, two extents of its grid, and its first group.
+    pub(super) fn leave_launch(
+        &self,
+        module: &'m Module<'_>,
+        place: Value<'m>,
+        mut wanted: impl FnMut(Value<'m>) -> bool,
+    ) {
+        use std::mem::offset_of;
+        let types = Types::of(module);
+        for kernel in &self.all {
+            // The kernel for panics runs as one item, which is that of the ids.
+            let words = match kernel.form {
+                Form::Panic => {
+                    let (ids, sizes) = (offset_of!(gpu::Panicked, ids), 3 * 8);
+                    let [x, y, z] = [ids, ids + 8, ids + 16];
+                    let number = offset_of!(gpu::Panicked, number);
+                    [number, x + sizes, y + sizes, x, y, z]
+                }
+                _ => {
+                    let grid = offset_of!(gpu::Launch, grid);
+                    let first = offset_of!(gpu::Launch, first_group);
+                    let number = offset_of!(gpu::Launch, number);
+                    [number, grid, grid + 8, first, first + 8, first + 16]
+                }
+            };
+            for instruction in kernel.function.instructions() {
+                if !wanted(instruction) {
+                    continue;
+                }
+                let at = Builder::before(instruction);
+                let ids = Ids::of(kernel, module, &types);
+                for (index, offset) in words.into_iter().enumerate() {
+                    let word = ids.word(&at, offset / 8);
+                    let index = types.i64.constant(index as u64);
                     at.store(word, at.element(types.i64, place, index));
                 }
             }
@@ -206,8 +289,8 @@ impl ArgumentBlock {
         }
     }
 
-    fn by_value(&self) -> bool {
-        self.size <= nvptx::LARGEST_BLOCK
+    fn by_value(&self, device: &Device) -> bool {
+        self.size <= device.largest_block
     }
 }
 
@@ -217,27 +300,32 @@ impl ArgumentBlock {
 /// would have it wait for the others of its warp.
 pub(super) fn build<'m>(
     module: &'m Module<'_>,
+    device: &'static Device,
     entry: Function<'m>,
     in_groups: bool,
 ) -> Kernels<'m> {
     let block = ArgumentBlock::of(entry);
     let deferred =
-        cold::defer(module, entry).filter(|deferred| deferred.carried.len() <= nvptx::CARRIED);
+        cold::defer(module, entry).filter(|deferred| deferred.carried.len() <= gpu::CARRIED);
     let shape = deferred.map_or(Shape::Plain(entry), Shape::Deferred);
     let item = shape.item();
     item.remove_attribute("noinline");
     item.add_attribute("alwaysinline");
     item.set_linkage(LLVMLinkage::LLVMInternalLinkage);
 
-    let end = if in_groups { leave } else { finish };
-    let mut all = vec![kernel(module, &shape, &block, Form::Any, end)];
+    let ends: [End; 2] = if in_groups {
+        [device.skip, device.leave]
+    } else {
+        [finish, finish]
+    };
+    let mut all = vec![kernel(module, device, &shape, &block, Form::Any, ends)];
     if is_simple(item) {
-        all.push(kernel(module, &shape, &block, Form::Line, end));
-        all.push(kernel(module, &shape, &block, Form::Plane, end));
+        all.push(kernel(module, device, &shape, &block, Form::Line, ends));
+        all.push(kernel(module, device, &shape, &block, Form::Plane, ends));
     }
     let mut wide = None;
     if !in_groups && wide::is_suitable(item) {
-        let (kernel, loops) = wide_kernel(module, &shape, &block);
+        let (kernel, loops) = wide_kernel(module, device, &shape, &block);
         all.push(kernel);
         wide = Some(loops);
     }
@@ -245,11 +333,15 @@ pub(super) fn build<'m>(
     let cold = match &shape {
         Shape::Plain(_) => None,
         Shape::Deferred(deferred) => {
-            all.push(panic_kernel(module, deferred, &block));
+            all.push(panic_kernel(module, device, deferred, &block));
             Some(deferred.cold)
         }
     };
-    let by_address = if block.by_value() { 0 } else { block.size };
+    let by_address = if block.by_value(device) {
+        0
+    } else {
+        block.size
+    };
     Kernels {
         all,
         wide,
@@ -257,6 +349,7 @@ pub(super) fn build<'m>(
         addresses: 0,
         unsettled,
         by_address,
+        block,
     }
 }
 
@@ -284,7 +377,7 @@ fn is_own(address: Value<'_>) -> bool {
 }
 
 /// Tells that the addresses in the argument block are aligned as the widest access wants; gives which
-/// those are, as in [`nvptx::Needs::addresses`].
+/// those are, as in [`gpu::Needs::addresses`].
 fn tell_alignment<'m>(module: &'m Module<'_>, kernel: Function<'m>) -> u64 {
     let parameters = kernel.parameters();
     let Some(block) = parameters.get(BLOCK as usize) else {
@@ -304,24 +397,32 @@ fn tell_alignment<'m>(module: &'m Module<'_>, kernel: Function<'m>) -> u64 {
             addresses |= 1 << word;
             // An assumption, and not metadata: loops learn from it as well.
             if let Some(next) = load.next() {
-                Builder::before(next).assume_aligned(module, load, nvptx::ALIGN);
+                Builder::before(next).assume_aligned(module, load, gpu::ALIGN);
             }
         }
     }
     addresses
 }
 
-/// Ends a block and the work-item.
-type End<'m> = fn(&'m Module<'_>, Block<'m>);
-
 fn finish<'m>(_: &'m Module<'_>, block: Block<'m>) {
     Builder::at_end(block).ret(None);
 }
 
-fn leave<'m>(module: &'m Module<'_>, block: Block<'m>) {
-    let at = Builder::at_end(block);
-    at.call(ir::intrinsic(module, "llvm.nvvm.exit", &[]), &[]);
-    at.unreachable();
+/// The kernels that do a launch's work.
+pub(super) const WORK: [&str; 4] = [gpu::KERNEL, gpu::LINE, gpu::PLANE, gpu::WIDE];
+
+/// A copy of a module without some kernels and what only they need.
+pub(super) fn without<'ctx>(
+    module: &Module<'ctx>,
+    machine: &TargetMachine,
+    kernels: &[&str],
+) -> Result<Module<'ctx>, Error> {
+    let copy = module.clone();
+    for function in kernels.iter().filter_map(|name| ir::function(&copy, name)) {
+        function.delete();
+    }
+    super::machine::run(&copy, machine, "globaldce")?;
+    Ok(copy)
 }
 
 /// Whether a function is small and calls nothing but the machine, so that there may be two of it:
@@ -341,33 +442,43 @@ fn is_simple(item: Function<'_>) -> bool {
 /// Declares a kernel.
 fn declare<'m>(
     module: &'m Module<'_>,
+    device: &'static Device,
     name: &str,
     block: &ArgumentBlock,
     form: Form,
 ) -> Kernel<'m> {
     let types = Types::of(module);
-    let mut parameters = vec![types.ptr; 2];
+    let in_place = types.ptr.pointer_in(device.parameters);
+    let mut parameters = vec![in_place, types.ptr];
+    let by_value = block.by_value(device);
     if block.size > 0 {
-        parameters.push(types.ptr);
+        parameters.push(if by_value { in_place } else { types.ptr });
     }
     let function = ir::declare(module, name, types.void, &parameters);
-    llvm!(c::LLVMSetFunctionCallConv(function.raw(), PTX_KERNEL));
+    llvm!(c::LLVMSetFunctionCallConv(
+        function.raw(),
+        device.convention
+    ));
     function.add_attribute("nounwind");
-    let words = match form {
-        Form::Panic => (size_of::<nvptx::Panicked>() / 8) as u64,
-        _ => LAUNCH_WORDS,
+    let bytes = match form {
+        Form::Panic => size_of::<gpu::Panicked>(),
+        _ => device.launch,
     };
-    by_value(function, LAUNCH, types.i64.array(words), 8);
-    if block.size > 0 && block.by_value() {
+    let words = types.i64.array(bytes as u64 / 8);
+    (device.by_value)(function, LAUNCH, words, 8);
+    if block.size > 0 && by_value {
         let bytes = types.i8.array(block.size);
-        by_value(function, BLOCK, bytes, block.align.max(8));
+        (device.by_value)(function, BLOCK, bytes, block.align.max(8));
     } else if block.size > 0 {
+        function.add_parameter_attribute(BLOCK, "align", block.align);
+    }
+    if block.size > 0 {
         function.add_parameter_attribute(BLOCK, "noalias", 0);
         function.add_parameter_attribute(BLOCK, "readonly", 0);
-        function.add_parameter_attribute(BLOCK, "align", block.align);
     }
     let all = function.parameters();
     Kernel {
+        device,
         function,
         form,
         launch: all[LAUNCH as usize],
@@ -379,18 +490,19 @@ fn declare<'m>(
 /// A kernel that runs the work-items of a launch.
 fn kernel<'m>(
     module: &'m Module<'_>,
+    device: &'static Device,
     shape: &Shape<'m>,
     block: &ArgumentBlock,
     form: Form,
-    end: End<'m>,
+    [skip, leave]: [End; 2],
 ) -> Kernel<'m> {
     let types = Types::of(module);
     let (name, dimensions) = match form {
-        Form::Line => (nvptx::LINE, 0..1),
-        Form::Plane => (nvptx::PLANE, 0..2),
-        _ => (nvptx::KERNEL, 0..3),
+        Form::Line => (gpu::LINE, 0..1),
+        Form::Plane => (gpu::PLANE, 0..2),
+        _ => (gpu::KERNEL, 0..3),
     };
-    let kernel = declare(module, name, block, form);
+    let kernel = declare(module, device, name, block, form);
     let function = kernel.function;
     let start = Builder::at_end(function.append_block("entry"));
     let ids = Ids::of(&kernel, module, &types);
@@ -406,8 +518,8 @@ fn kernel<'m>(
     }
     start.branch_if(inside, item, outside);
     run_item(&kernel, &ids, shape, Builder::at_end(item)).branch(done);
-    end(module, outside);
-    end(module, done);
+    skip(module, outside);
+    leave(module, done);
     kernel
 }
 
@@ -419,7 +531,7 @@ fn run_item<'m>(
     at: Builder<'m>,
 ) -> Builder<'m> {
     let types = ids.types;
-    let result = at.call(shape.item(), &[block_of(kernel, types)]);
+    let result = at.call(shape.item(), &[block_of(&at, kernel, types)]);
     let Shape::Deferred(deferred) = shape else {
         return at;
     };
@@ -439,16 +551,17 @@ fn run_item<'m>(
 /// A kernel whose threads run several items each.
 fn wide_kernel<'m>(
     module: &'m Module<'_>,
+    device: &'static Device,
     shape: &Shape<'m>,
     block: &ArgumentBlock,
 ) -> (Kernel<'m>, Wide<'m>) {
     let types = Types::of(module);
-    let kernel = declare(module, nvptx::WIDE, block, Form::Wide);
+    let kernel = declare(module, device, gpu::WIDE, block, Form::Wide);
     let at = Builder::at_end(kernel.function.append_block("entry"));
     let outside = kernel.function.append_block("outside");
     let ids = Ids::of(&kernel, module, &types);
-    let thread = ids.linear_thread(&at, 0, nvptx::SMALL / nvptx::WIDTH);
-    let call = |at: &Builder<'m>| at.call(shape.item(), &[block_of(&kernel, &types)]);
+    let thread = ids.linear_thread(&at, 0, gpu::SMALL / gpu::WIDTH);
+    let call = |at: &Builder<'m>| at.call(shape.item(), &[block_of(at, &kernel, &types)]);
     let item = |at: Builder<'m>, id| {
         let kernel = Kernel {
             item: Some(id),
@@ -463,10 +576,20 @@ fn wide_kernel<'m>(
 }
 
 /// The argument block's address in a kernel.
-fn block_of<'m>(kernel: &Kernel<'m>, types: &Types<'m>) -> Value<'m> {
+fn block_of<'m>(at: &Builder<'m>, kernel: &Kernel<'m>, types: &Types<'m>) -> Value<'m> {
     let parameters = kernel.function.parameters();
-    let block = parameters.get(BLOCK as usize).copied();
-    block.unwrap_or(types.ptr.poison())
+    match parameters.get(BLOCK as usize) {
+        Some(block) => anywhere(at, *block, types),
+        None => types.ptr.poison(),
+    }
+}
+
+/// An address as one of any address space.
+fn anywhere<'m>(at: &Builder<'m>, address: Value<'m>, types: &Types<'m>) -> Value<'m> {
+    if address.ty() == types.ptr {
+        return address;
+    }
+    at.cast(LLVMOpcode::LLVMAddrSpaceCast, address, types.ptr)
 }
 
 /// Notes where the work-item would have panicked, if it is the first of the launch: in `from`.
@@ -499,21 +622,21 @@ fn note<'m>(
     };
     let record = at.load(
         types.ptr,
-        within(kernel.state, offset_of!(nvptx::State, record)),
+        within(kernel.state, offset_of!(gpu::State, record)),
     );
-    at.store(place, within(record, offset_of!(nvptx::Record, place)));
+    at.store(place, within(record, offset_of!(gpu::Record, place)));
     for dimension in 0..3 {
-        let group = offset_of!(nvptx::Record, group) + 8 * dimension;
+        let group = offset_of!(gpu::Record, group) + 8 * dimension;
         at.store(ids.group(&at, dimension), within(record, group));
         let local = at.truncate(ids.local(&at, dimension), types.i32);
-        let place = offset_of!(nvptx::Record, local) + 4 * dimension;
+        let place = offset_of!(gpu::Record, local) + 4 * dimension;
         at.store(local, within(record, place));
     }
     for (index, (result, field)) in carried.enumerate() {
-        let offset = offset_of!(nvptx::Record, carried) + 8 * index;
+        let offset = offset_of!(gpu::Record, carried) + 8 * index;
         at.store(at.extract(result, field), within(record, offset));
     }
-    let last = at.store(one, within(record, offset_of!(nvptx::Record, panicked)));
+    let last = at.store(one, within(record, offset_of!(gpu::Record, panicked)));
     last.make_atomic(LLVMAtomicOrdering::LLVMAtomicOrderingRelease, 4);
     at.branch(noted);
     Builder::at_end(noted)
@@ -522,34 +645,26 @@ fn note<'m>(
 /// The kernel that panics as a work-item noted that it would have.
 fn panic_kernel<'m>(
     module: &'m Module<'_>,
+    device: &'static Device,
     deferred: &Deferred<'m>,
     block: &ArgumentBlock,
 ) -> Kernel<'m> {
     use std::mem::offset_of;
     let types = Types::of(module);
-    let kernel = declare(module, nvptx::PANIC, block, Form::Panic);
+    let kernel = declare(module, device, gpu::PANIC, block, Form::Panic);
     let at = Builder::at_end(kernel.function.append_block("entry"));
     let within =
         |offset: usize| at.element(types.i8, kernel.launch, types.i64.constant(offset as u64));
-    let place = at.load(types.i32, within(offset_of!(nvptx::Panicked, place)));
-    let ids = within(offset_of!(nvptx::Panicked, ids));
-    let mut arguments = vec![block_of(&kernel, &types), place, ids];
+    let place = at.load(types.i32, within(offset_of!(gpu::Panicked, place)));
+    let ids = anywhere(&at, within(offset_of!(gpu::Panicked, ids)), &types);
+    let mut arguments = vec![block_of(&at, &kernel, &types), place, ids];
     for (index, ty) in deferred.carried.iter().enumerate() {
-        let offset = offset_of!(nvptx::Panicked, carried) + 8 * index;
+        let offset = offset_of!(gpu::Panicked, carried) + 8 * index;
         arguments.push(at.load(*ty, within(offset)));
     }
     at.call(deferred.cold, &arguments);
     at.unreachable();
     kernel
-}
-
-/// Has a parameter passed by value, which the device reads where it is.
-fn by_value(function: Function<'_>, parameter: u32, ty: Type<'_>, align: u64) {
-    function.add_type_attribute(parameter, "byval", ty);
-    function.add_parameter_attribute(parameter, "align", align);
-    function.add_parameter_text_attribute(parameter, "nvvm.grid_constant", "");
-    function.add_parameter_attribute(parameter, "noalias", 0);
-    function.add_parameter_attribute(parameter, "readonly", 0);
 }
 
 /// Replaces ids by the device's registers, once the shim is inlined; in what panics later, by what
@@ -591,10 +706,10 @@ pub(super) fn bind_ids(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(),
                     }
                 }
             } else {
-                return Err(internal(format!(
-                    "{} asks for ids out of line",
-                    user.name()
-                )));
+                return Err(Error::Internal {
+                    stage: "kernels of a device",
+                    reason: format!("{} asks for ids out of line", user.name()),
+                });
             };
             call.replace_all_uses_with(value);
             call.erase();
@@ -646,9 +761,9 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
     /// The number of the thread in a dimension of a usual launch, which is at most somewhat more than
     /// `most`. That is told by the number's bits, so that LLVM computes with 32.
     fn linear_thread(&self, at: &Builder<'m>, dimension: usize, most: u64) -> Value<'m> {
-        let register = |name| self.narrow_register(at, name, dimension);
-        let before = at.mul_no_wrap(register("ctaid"), register("ntid"));
-        self.bounded(at, at.add(before, register("tid")), most)
+        let register = |register| self.narrow_register(at, register, dimension);
+        let before = at.mul_no_wrap(register(Register::Group), register(Register::GroupSize));
+        self.bounded(at, at.add(before, register(Register::Local)), most)
     }
 
     /// A number of 32 bits that is less than twice `most`, a power of two, as one of 64.
@@ -658,18 +773,17 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         at.zero_extend(bounded, self.types.i64)
     }
 
-    /// A special register, as 64 bits.
-    fn register(&self, at: &Builder<'m>, name: &str, dimension: usize) -> Value<'m> {
-        at.zero_extend(self.narrow_register(at, name, dimension), self.types.i64)
+    /// What the machine has of the item, as 64 bits.
+    fn register(&self, at: &Builder<'m>, register: Register, dimension: usize) -> Value<'m> {
+        at.zero_extend(
+            self.narrow_register(at, register, dimension),
+            self.types.i64,
+        )
     }
 
-    /// A special register.
-    fn narrow_register(&self, at: &Builder<'m>, name: &str, dimension: usize) -> Value<'m> {
-        let name = format!(
-            "llvm.nvvm.read.ptx.sreg.{name}.{}",
-            ["x", "y", "z"][dimension]
-        );
-        at.call(ir::intrinsic(self.module, &name, &[]), &[])
+    fn narrow_register(&self, at: &Builder<'m>, register: Register, dimension: usize) -> Value<'m> {
+        let read = self.kernel.device.read;
+        read(self.module, at, self.kernel.launch, register, dimension)
     }
 
     /// A word of the launch.
@@ -687,7 +801,7 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
             return item;
         }
         if self.kernel.form.is_usual() {
-            return self.linear_thread(at, dimension, nvptx::SMALL);
+            return self.linear_thread(at, dimension, gpu::SMALL);
         }
         let first = at.mul_no_wrap(self.group(at, dimension), self.group_size(at, dimension));
         at.add(first, self.local(at, dimension))
@@ -697,7 +811,7 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         if self.is_single(dimension) {
             return self.constant(1);
         }
-        let place = std::mem::offset_of!(nvptx::Launch, grid) / 8 + dimension;
+        let place = std::mem::offset_of!(gpu::Launch, grid) / 8 + dimension;
         if self.kernel.form.is_usual() {
             let address = at.element(
                 self.types.i64,
@@ -706,7 +820,7 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
             );
             // Of a small number, the lower half is all.
             let size = at.load(self.types.i32, address);
-            return self.bounded(at, size, nvptx::SMALL);
+            return self.bounded(at, size, gpu::SMALL);
         }
         self.word(at, place)
     }
@@ -718,7 +832,7 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         if let Some(item) = self.kernel.item {
             return at.binary(LLVMOpcode::LLVMURem, item, self.group_size(at, dimension));
         }
-        self.register(at, "tid", dimension)
+        self.register(at, Register::Local, dimension)
     }
 
     fn group(&self, at: &Builder<'m>, dimension: usize) -> Value<'m> {
@@ -728,11 +842,11 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         if let Some(item) = self.kernel.item {
             return at.binary(LLVMOpcode::LLVMUDiv, item, self.group_size(at, dimension));
         }
-        let here = self.register(at, "ctaid", dimension);
+        let here = self.register(at, Register::Group, dimension);
         if self.kernel.form.is_usual() {
             return here;
         }
-        let place = std::mem::offset_of!(nvptx::Launch, first_group) / 8;
+        let place = std::mem::offset_of!(gpu::Launch, first_group) / 8;
         at.add(here, self.word(at, place + dimension))
     }
 
@@ -740,6 +854,6 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         if self.is_single(dimension) {
             return self.constant(1);
         }
-        self.register(at, "ntid", dimension)
+        self.register(at, Register::GroupSize, dimension)
     }
 }

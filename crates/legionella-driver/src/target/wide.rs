@@ -2,19 +2,19 @@
 //!
 //! Takes the function of a work-item that is short and straight; gives a kernel with two loops over the
 //! items of a thread. The *quick* one runs where all of them pass their checks
-//! ([`super::super::guards`]) and where the memory that they access together is aligned for it: LLVM
+//! ([`super::guards`]) and where the memory that they access together is aligned for it: LLVM
 //! unrolls it and makes one access of four. Elsewhere the other one runs, which checks each item.
 
 use std::collections::BTreeSet;
 
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
-use legionella_abi::{intrinsic, nvptx};
+use legionella_abi::{gpu, intrinsic};
 use llvm_sys::core as c;
 use llvm_sys::target as t;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
 
-use super::super::guards::Quick;
+use super::guards::Quick;
 use crate::ir::{self, Block, Builder, Function, Types, Value, llvm};
 
 /// The longest function of a work-item of which there is such a kernel, in instructions.
@@ -106,7 +106,7 @@ impl<'m> Wide<'m> {
         let types = Types::of(module);
         let function = at.block().function();
         let number = |value: u64| types.i64.constant(value);
-        let width = number(nvptx::WIDTH);
+        let width = number(gpu::WIDTH);
         let [start, enter, header, body, other, other_body] = [
             "start",
             "enter",
@@ -121,7 +121,7 @@ impl<'m> Wide<'m> {
         at.branch_if(any, start, outside);
 
         let at = Builder::at_end(start);
-        let last = at.add(first, number(nvptx::WIDTH - 1));
+        let last = at.add(first, number(gpu::WIDTH - 1));
         let whole = at.compare(LLVMIntPredicate::LLVMIntULT, last, items);
         let guarded = Quick::guarded(module, &at);
         let guard = Quick::guard(module, &at);
@@ -160,7 +160,7 @@ impl<'m> Wide<'m> {
                 place,
                 lane,
                 header,
-                last: number(nvptx::WIDTH - 1),
+                last: number(gpu::WIDTH - 1),
             },
             aligned,
             enter,
@@ -203,7 +203,7 @@ impl<'m> Wide<'m> {
         for address in self.quick.neighbours() {
             let element = llvm!(c::LLVMGetGEPSourceElementType(address.raw()));
             let stride = llvm!(t::LLVMABISizeOfType(data.as_mut_ptr(), element));
-            let bytes = stride * nvptx::WIDTH;
+            let bytes = stride * gpu::WIDTH;
             if bytes > WIDEST || !bytes.is_power_of_two() {
                 too_wide = true;
                 continue;

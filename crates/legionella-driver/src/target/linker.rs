@@ -10,19 +10,11 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::super::Toolbox;
+use super::Toolbox;
 use crate::error::Error;
 
 /// The linker that every Rust toolchain brings along.
 const LINKER: &str = "rust-lld";
-
-/// What the linker calls the kind of its output. It has to be told on the command line, or the
-/// linker reads its arguments twice to look for it.
-const EMULATION: &str = if cfg!(target_arch = "aarch64") {
-    "aarch64linux"
-} else {
-    "elf_x86_64"
-};
 
 /// A linker that waits for an object file.
 pub(super) struct Linker {
@@ -33,7 +25,9 @@ pub(super) struct Linker {
 }
 
 impl Linker {
-    pub(super) fn start(toolbox: &Toolbox) -> Result<Self, Error> {
+    /// `emulation` is what the linker calls the kind of its output. It has to be told on the command line,
+    /// or the linker reads its arguments twice to look for it.
+    pub(super) fn start(toolbox: &Toolbox, emulation: &str) -> Result<Self, Error> {
         let program = find(toolbox)?;
         // It starts in another folder.
         let program =
@@ -41,7 +35,7 @@ impl Linker {
         let folder =
             tempfile::tempdir().map_err(|error| Error::file(&std::env::temp_dir(), error))?;
         let process = Command::new(&program)
-            .args(["-flavor", "gnu", "-m", EMULATION, "@/dev/stdin"])
+            .args(["-flavor", "gnu", "-m", emulation, "@/dev/stdin"])
             .current_dir(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -55,13 +49,12 @@ impl Linker {
         })
     }
 
-    /// Links one object file.
-    pub(super) fn link(mut self, object: &[u8]) -> Result<Vec<u8>, Error> {
+    /// Links one object file, in the way that the linker's `arguments` say.
+    pub(super) fn link(mut self, object: &[u8], arguments: &str) -> Result<Vec<u8>, Error> {
         let input = self.folder.path().join("kernel.o");
         let output = self.folder.path().join("kernel.so");
         std::fs::write(&input, object).map_err(|error| Error::file(&input, error))?;
-        let arguments = "-shared --gc-sections -z now --hash-style=gnu --no-rosegment -O2 \
-                         --strip-debug -o kernel.so kernel.o";
+        let arguments = format!("{arguments} -o kernel.so kernel.o");
         let told = match self.process.stdin.take() {
             Some(mut stdin) => stdin.write_all(arguments.as_bytes()),
             None => Ok(()),

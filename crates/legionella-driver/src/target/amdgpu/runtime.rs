@@ -1,0 +1,100 @@
+//! Binds what a kernel calls and neither it nor the device has, to the functions of `runtime.ll`.
+
+use std::collections::BTreeMap;
+
+use inkwell::module::Module;
+use legionella_abi::{amdgpu, intrinsic};
+use llvm_sys::LLVMLinkage;
+
+use super::super::kernels::Kernels;
+use super::{groups, internal};
+use crate::error::Error;
+use crate::ir::{self, Function, Value};
+
+const TEXT: &std::ffi::CStr = ir::ir_text!("runtime.ll");
+
+const TRAP: &str = "legionella.trap";
+const PLACE: &str = "legionella.place";
+
+/// Links the runtime in and leads calls there.
+pub(super) fn link(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Error> {
+    ir::link_text(module, TEXT)?;
+    for function in ir::functions(module) {
+        if function.is_declaration()
+            && let Some(name) = implementation(&function.name())
+            && let Some(ours) = ir::function(module, name)
+            && ours.signature() == function.signature()
+        {
+            // Another promise than ours: it was made for the function that is called.
+            function.value().replace_all_uses_with(ours.value());
+            function.delete();
+        }
+    }
+    forget_if_undefined(module, groups::PANICKED);
+    for function in ir::functions(module) {
+        let launched = kernels.functions().any(|kernel| kernel == function);
+        if !function.is_declaration() && !launched {
+            function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
+        }
+    }
+    let place = ir::global(module, PLACE).ok_or_else(|| internal(format!("no {PLACE}")))?;
+    let mut seen = BTreeMap::new();
+    kernels.leave_place(module, place, |call| may_panic(call, &mut seen));
+    Ok(())
+}
+
+/// Removes the variable with the heap's address from code that doesn't use it.
+pub(super) fn drop_unused(module: &Module<'_>) {
+    if let Some(heap) = ir::global(module, amdgpu::HEAP)
+        && heap.users().is_empty()
+    {
+        heap.delete_global();
+    }
+}
+
+/// Removes the calls of a function that nothing defines.
+fn forget_if_undefined(module: &Module<'_>, name: &str) {
+    let Some(function) = ir::function(module, name).filter(|function| function.is_declaration())
+    else {
+        return;
+    };
+    for call in function.value().users() {
+        call.erase();
+    }
+    function.delete();
+}
+
+/// The function of the runtime that a declared function stands for.
+fn implementation(symbol: &str) -> Option<&'static str> {
+    Some(match symbol {
+        "memcmp" | "bcmp" => "legionella.compare",
+        "llvm.trap" => TRAP,
+        _ => return None,
+    })
+}
+
+/// Whether an instruction is a call that a panic may come from. What calls nothing pays nothing.
+fn may_panic<'m>(instruction: Value<'m>, seen: &mut BTreeMap<Function<'m>, bool>) -> bool {
+    if !instruction.is_call() {
+        return false;
+    }
+    match (instruction.called_function(), instruction.callee()) {
+        (Some(called), _) => reaches_panic(called, seen),
+        (None, callee) => !callee.is_some_and(Value::is_inline_assembly),
+    }
+}
+
+/// Whether a function may end in a panic; `seen` has the answers so far. Of recursion it is assumed.
+fn reaches_panic<'m>(function: Function<'m>, seen: &mut BTreeMap<Function<'m>, bool>) -> bool {
+    if [TRAP, intrinsic::PANIC].contains(&&*function.name()) {
+        return true;
+    }
+    if let Some(known) = seen.get(&function) {
+        return *known;
+    }
+    seen.insert(function, true);
+    let instructions = function.instructions();
+    let found = (instructions.into_iter()).any(|instruction| may_panic(instruction, seen));
+    seen.insert(function, found);
+    found
+}

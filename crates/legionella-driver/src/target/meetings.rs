@@ -1,0 +1,79 @@
+//! The places in a kernel where the items of a group meet: barriers, exchanges within subgroups.
+
+use inkwell::module::Module;
+use legionella_abi::intrinsic;
+
+use crate::error::Error;
+use crate::ir::{self, Function, Value};
+
+/// A place where items meet.
+pub(super) struct Site<'m> {
+    pub(super) call: Value<'m>,
+    pub(super) kind: Kind,
+    /// Where that is in the source: the address of a `Location`.
+    pub(super) place: Value<'m>,
+}
+
+/// What items meet for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Barrier,
+    Shuffle,
+    Ballot,
+}
+
+/// All such places of an entry shim, in the order of the code: what is built for one stays as it is when
+/// the next is looked at.
+pub(super) fn sites<'m>(
+    module: &'m Module<'_>,
+    entry: Function<'m>,
+) -> Result<Vec<Site<'m>>, Error> {
+    let kinds = [
+        (intrinsic::BARRIER, Kind::Barrier),
+        (intrinsic::SUBGROUP_SHUFFLE, Kind::Shuffle),
+        (intrinsic::SUBGROUP_BALLOT, Kind::Ballot),
+    ];
+    let kinds = kinds.map(|(name, kind)| (ir::function(module, name), kind));
+    let mut sites = Vec::new();
+    for call in entry.instructions() {
+        let called = call.called_function();
+        let found = kinds.iter().find(|(known, _)| *known == called);
+        let Some((_, kind)) = found.filter(|_| called.is_some()) else {
+            continue;
+        };
+        let place = match kind {
+            Kind::Barrier | Kind::Ballot => call.operand(1),
+            Kind::Shuffle => call.operand(2),
+        };
+        if !place.is_constant() {
+            return Err(Error::Internal {
+                stage: "groups of a device",
+                reason: "items meet at no constant place".to_owned(),
+            });
+        }
+        sites.push(Site {
+            call,
+            kind: *kind,
+            place,
+        });
+    }
+    Ok(sites)
+}
+
+/// All calls of the function of that name.
+pub(super) fn calls<'m>(module: &'m Module<'_>, name: &str) -> Vec<Value<'m>> {
+    ir::function(module, name).map_or_else(Vec::new, |function| function.value().users())
+}
+
+/// Removes the function of that name, which nothing calls any more.
+pub(super) fn delete(module: &Module<'_>, name: &str) {
+    if let Some(function) = ir::function(module, name) {
+        function.delete();
+    }
+}
+
+/// Where a function starts.
+pub(super) fn first_instruction(function: Function<'_>) -> Value<'_> {
+    let mut instructions = function.instructions();
+    instructions.swap_remove(0)
+}

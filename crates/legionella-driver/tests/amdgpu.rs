@@ -1,0 +1,264 @@
+//! Code for AMD's devices: the contract is kept, and so is what kernels mean.
+//!
+//! Each test compiles a kernel of `nvptx/kernel.ll` and looks at its assembly.
+
+use inkwell::context::Context;
+use inkwell::memory_buffer::MemoryBuffer;
+use legionella_abi::protocol::{Options, TargetSpec};
+use legionella_abi::{amdgpu, gpu};
+use legionella_driver::generate::generate;
+use legionella_driver::inspect::{Stage, show};
+use legionella_driver::llvm;
+use legionella_driver::target::Toolbox;
+use object::{Object as _, ObjectSymbol as _};
+
+/// What is compiled: also a kernel whose items come to a barrier by two ways.
+const KERNELS: &str = concat!(
+    include_str!("nvptx/kernel.ll"),
+    "
+    define void @two_ways(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+    start:
+      %p = load ptr, ptr %block, align 8
+      %i = call i64 @legionella.global_id(i32 0)
+      %slot = getelementptr i32, ptr %p, i64 %i
+      %v = load i32, ptr %slot, align 4
+      %odd = icmp sgt i32 %v, 7
+      br i1 %odd, label %one, label %other
+    one:
+      call void @legionella.barrier(i32 4, ptr @here)
+      store i32 1, ptr %slot, align 4
+      br label %end
+    other:
+      call void @legionella.barrier(i32 4, ptr @there)
+      store i32 2, ptr %slot, align 4
+      br label %end
+    end:
+      ret void
+    }"
+);
+
+fn bitcode(text: &str) -> Vec<u8> {
+    llvm::load(&llvm::find(None).unwrap()).unwrap();
+    let context = Context::create();
+    let text = MemoryBuffer::create_from_memory_range_copy(text.as_bytes(), "kernel");
+    let module = context.create_module_from_ir(text).unwrap();
+    module.write_bitcode_to_memory().as_slice().to_vec()
+}
+
+fn spec(cpu: &str) -> TargetSpec {
+    TargetSpec {
+        kind: "amdgpu".to_owned(),
+        cpu: cpu.to_owned(),
+    }
+}
+
+/// The assembly of a kernel, panics and all.
+fn assembly(entry: &str, cpu: &str) -> String {
+    let bitcode = bitcode(KERNELS);
+    let toolbox = Toolbox {
+        sysroot: llvm::sysroot_of("rustc".as_ref()),
+    };
+    let seen = show(&bitcode, entry, &spec(cpu), Stage::Assembly, &toolbox);
+    seen.outcome.unwrap();
+    seen.text.unwrap()
+}
+
+/// The instructions of a function.
+fn body(text: &str, function: &str) -> Vec<String> {
+    let (_, body) = text.split_once(&format!("\n{function}:\n")).unwrap();
+    let (body, _) = body.split_once("\n.Lfunc_end").unwrap();
+    body.lines()
+        .map(|line| line.split(';').next().unwrap_or_default().trim().to_owned())
+        .collect()
+}
+
+fn count(lines: &[String], what: &str) -> usize {
+    lines.iter().filter(|line| line.starts_with(what)).count()
+}
+
+/// A number that a kernel's descriptor has.
+fn directive(text: &str, function: &str, name: &str) -> u64 {
+    let (_, kernel) = text
+        .split_once(&format!(".amdhsa_kernel {function}\n"))
+        .unwrap();
+    let (_, value) = kernel.split_once(&format!(".amdhsa_{name} ")).unwrap();
+    value.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn code_is_two_code_objects_that_need_nothing() {
+    let bitcode = bitcode(KERNELS);
+    let toolbox = Toolbox {
+        sysroot: llvm::sysroot_of("rustc".as_ref()),
+    };
+    let spec = spec("gfx90a");
+    let code = generate(&bitcode, "bounds", &spec, &Options::default(), &toolbox).unwrap();
+    assert_eq!(code.requires, ["gfx90a"]);
+    let (work, panic) = amdgpu::Header::split(&code.bytes).unwrap();
+    let symbols = |object: &[u8]| -> Vec<String> {
+        let file = object::File::parse(object).unwrap();
+        let symbols = file.dynamic_symbols();
+        assert!(file.dynamic_symbols().all(|symbol| symbol.is_definition()));
+        symbols
+            .map(|symbol| symbol.name().unwrap().to_owned())
+            .collect()
+    };
+    let (work, panic) = (symbols(work), symbols(panic));
+    for name in [gpu::KERNEL, gpu::LINE, gpu::PLANE, gpu::WIDE] {
+        let descriptor = format!("{name}.kd");
+        assert!(work.contains(&descriptor), "{descriptor} in {work:?}");
+        assert!(!panic.contains(&descriptor));
+    }
+    assert!(work.iter().any(|name| name == gpu::NEEDS));
+    assert!(panic.contains(&format!("{}.kd", gpu::PANIC)), "{panic:?}");
+}
+
+#[test]
+fn kernels_have_explicit_arguments_alone() {
+    let text = assembly("bounds", "gfx1100");
+    let places = amdgpu::Arguments::new(size_of::<amdgpu::Launch>(), 8);
+    let size = directive(&text, gpu::KERNEL, "kernarg_size");
+    assert_eq!(size, places.block as u64 + 32);
+    let panicked = amdgpu::Arguments::new(size_of::<gpu::Panicked>(), 8);
+    let size = directive(&text, gpu::PANIC, "kernarg_size");
+    assert_eq!(size, panicked.block as u64 + 32);
+    for pointer in ["dispatch_ptr", "queue_ptr", "dispatch_id"] {
+        for kernel in [gpu::KERNEL, gpu::PANIC] {
+            let asked = directive(&text, kernel, &format!("user_sgpr_{pointer}"));
+            assert_eq!(asked, 0, "{pointer} of {kernel}");
+        }
+    }
+}
+
+#[test]
+fn panics_are_out_of_the_kernels_way() {
+    let text = assembly("bounds", "gfx942");
+    for kernel in [gpu::KERNEL, gpu::LINE, gpu::PLANE, gpu::WIDE] {
+        let lines = body(&text, kernel);
+        assert_eq!(count(&lines, "s_swappc"), 0, "{lines:#?}");
+        assert_eq!(directive(&text, kernel, "private_segment_fixed_size"), 0);
+    }
+}
+
+#[test]
+fn an_abort_is_a_panic() {
+    let text = assembly("abort", "gfx1100");
+    assert!(!text.contains("s_trap"), "{text}");
+}
+
+#[test]
+fn sums_and_products_are_not_fused_and_memory_is_global() {
+    for cpu in ["gfx90a", "gfx1100"] {
+        let text = assembly("bounds", cpu);
+        let lines = body(&text, gpu::LINE);
+        for fused in ["v_fma", "v_mac", "v_pk_fma"] {
+            assert_eq!(count(&lines, fused), 0, "{lines:#?}");
+        }
+        assert_eq!(count(&lines, "v_mul_f32"), 1, "{lines:#?}");
+        assert_eq!(count(&lines, "v_add_f32"), 1, "{lines:#?}");
+        assert_eq!(count(&lines, "flat_"), 0, "{lines:#?}");
+        assert_eq!(count(&lines, "global_load_"), 2, "{lines:#?}");
+        // Subnormal numbers are what they are.
+        assert_eq!(directive(&text, gpu::LINE, "float_denorm_mode_32"), 3);
+    }
+}
+
+#[test]
+fn lanes_that_run_several_items_access_memory_at_once() {
+    let lines = body(&assembly("bounds", "gfx1100"), gpu::WIDE);
+    assert_eq!(count(&lines, "global_load_b128"), 2, "{lines:#?}");
+    assert_eq!(count(&lines, "global_store_b128"), 1, "{lines:#?}");
+}
+
+#[test]
+fn small_groups_have_more_registers() {
+    let text = assembly("bounds", "gfx90a");
+    let largest = |kernel: &str| {
+        let (_, kernel) = text
+            .split_once(&format!(".name:           {kernel}\n"))
+            .unwrap();
+        let (before, _) = text.split_at(text.len() - kernel.len());
+        let (_, size) = before.rsplit_once(".max_flat_workgroup_size: ").unwrap();
+        size.split_whitespace()
+            .next()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    assert_eq!(largest(gpu::KERNEL), 1024);
+    assert_eq!(largest(gpu::LINE), amdgpu::USUAL_GROUP);
+}
+
+#[test]
+fn atomics_have_the_scope_that_was_asked_for() {
+    let lines = body(&assembly("scopes", "gfx942"), gpu::LINE);
+    // Of the group: an operation whose result is used by nobody needs no more than to be waited for.
+    // Of the system: memory is written back before, and forgotten behind.
+    let system = |line: &&String| line.contains("sc0 sc1");
+    let written = lines.iter().filter(|line| line.starts_with("buffer_wbl2"));
+    let forgotten = lines.iter().filter(|line| line.starts_with("buffer_inv"));
+    assert_eq!(written.filter(system).count(), 1, "{lines:#?}");
+    assert_eq!(forgotten.filter(system).count(), 1, "{lines:#?}");
+    let lines = body(&assembly("atomics", "gfx942"), gpu::LINE);
+    assert!(count(&lines, "buffer_wbl2") > 0, "{lines:#?}");
+    // What is for the device doesn't leave it.
+    assert!(
+        !lines.iter().any(|line| line.contains("sc0 sc1")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn barriers_that_all_come_to_are_nothing_but_that() {
+    let lines = body(&assembly("together", "gfx942"), gpu::LINE);
+    assert_eq!(count(&lines, "s_barrier"), 2, "{lines:#?}");
+    assert_eq!(count(&lines, "s_cbranch_vcc"), 0, "{lines:#?}");
+    // A shuffle by way of a permutation, and the vote of a whole wavefront.
+    let lines = body(&assembly("lanes", "gfx942"), gpu::LINE);
+    assert!(count(&lines, "ds_bpermute_b32") > 0, "{lines:#?}");
+}
+
+#[test]
+fn barriers_on_two_ways_are_at_one_place() {
+    let text = assembly("two_ways", "gfx1100");
+    let lines = body(&text, gpu::KERNEL);
+    // One to begin with, and two that belong to the one place where items meet.
+    assert_eq!(count(&lines, "s_barrier"), 3, "{lines:#?}");
+}
+
+#[test]
+fn recursion_asks_for_a_deep_stack() {
+    let text = assembly("recursion", "gfx1030");
+    assert_eq!(directive(&text, gpu::KERNEL, "uses_dynamic_stack"), 1);
+}
+
+#[test]
+fn generic_processors_have_code_of_their_own() {
+    for cpu in [
+        "gfx9-generic",
+        "gfx9-4-generic",
+        "gfx10-1-generic",
+        "gfx10-3-generic",
+        "gfx11-generic",
+        "gfx12-generic",
+    ] {
+        let text = assembly("together", cpu);
+        assert!(text.contains(&format!("--{cpu}")), "{text}");
+        assert!(text.contains(".amdhsa_code_object_version 6"), "{cpu}");
+    }
+}
+
+#[test]
+fn unknown_processors_are_refused_by_name() {
+    let bitcode = bitcode(KERNELS);
+    let spec = spec("gfx803");
+    let error = generate(
+        &bitcode,
+        "bounds",
+        &spec,
+        &Options::default(),
+        &Toolbox::default(),
+    );
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("gfx803"), "{text}");
+}

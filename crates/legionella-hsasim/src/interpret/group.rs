@@ -1,0 +1,86 @@
+//! A work-group: waves that take turns on one thread and meet at barriers.
+
+use crate::decode::Code;
+use crate::error::Fault;
+use crate::isa::Isa;
+use crate::machine::memory::View;
+
+use super::access::Reach;
+use super::local::Bytes;
+use super::run::{Stop, run};
+use super::vector::Halves;
+use super::wave::Wave;
+
+/// Instructions that a wave executes before the next wave has its turn.
+const TURN: u64 = 10_000;
+
+/// How far a work-group has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// All its waves have ended.
+    Ended,
+    /// It has had its turn.
+    Turn,
+}
+
+/// A work-group.
+#[derive(Debug)]
+pub struct Group {
+    /// Its waves.
+    pub waves: Vec<Wave>,
+    /// Its memory.
+    pub local: Bytes,
+    isa: Isa,
+}
+
+impl Group {
+    /// A work-group of waves, with so much memory.
+    pub fn new(isa: Isa, waves: Vec<Wave>, local: usize) -> Group {
+        Group {
+            waves,
+            local: Bytes::new(local),
+            isa,
+        }
+    }
+
+    /// Has every wave take one turn, or more as long as waves wait for each other.
+    ///
+    /// # Errors
+    /// What stopped the kernel, and the wave that it happened in.
+    pub fn turn(&mut self, code: &Code, memory: &mut View) -> Result<Progress, (usize, Fault)> {
+        let halves = Halves {
+            keep: self.isa.keeps_halves(),
+        };
+        let mut reach = Reach {
+            memory,
+            local: &mut self.local,
+            counts_stores: self.isa.counts_stores(),
+            buffer_scale: 64,
+        };
+        // A wave that is alone needs no turns as short as those of waves that may wait for it.
+        let turn = if self.waves.len() == 1 {
+            100 * TURN
+        } else {
+            TURN
+        };
+        for (index, wave) in self.waves.iter_mut().enumerate() {
+            if wave.ended || wave.at_barrier {
+                continue;
+            }
+            match run(wave, code, &mut reach, halves, turn) {
+                Ok(Stop::Turn | Stop::Barrier | Stop::End) => {}
+                Err(fault) => return Err((index, fault)),
+            }
+        }
+        if self.waves.iter().all(|wave| wave.ended) {
+            return Ok(Progress::Ended);
+        }
+        // Waves that have ended don't hold others up.
+        if self.waves.iter().all(|wave| wave.ended || wave.at_barrier) {
+            for wave in &mut self.waves {
+                wave.at_barrier = false;
+            }
+        }
+        Ok(Progress::Turn)
+    }
+}

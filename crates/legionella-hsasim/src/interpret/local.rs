@@ -1,0 +1,90 @@
+//! Memory of a work-group or a work-item: bytes, and which of them have been written.
+
+use crate::lanes::{LANES, Lanes};
+
+/// Bytes that start undefined.
+#[derive(Debug)]
+pub struct Bytes {
+    bytes: Vec<u8>,
+    written: Vec<u8>,
+    /// Pages that have been written to.
+    touched: Vec<bool>,
+}
+
+/// Bytes of a page, a power of two.
+const PAGE: usize = 4096;
+
+impl Bytes {
+    /// So many bytes.
+    pub fn new(size: usize) -> Bytes {
+        Bytes {
+            bytes: vec![0; size],
+            written: vec![0; size],
+            touched: vec![false; size.div_ceil(PAGE) + 1],
+        }
+    }
+
+    /// Makes all undefined again.
+    pub fn poison(&mut self) {
+        for (page, touched) in self.touched.iter_mut().enumerate() {
+            if std::mem::take(touched) {
+                let end = ((page + 1) * PAGE).min(self.written.len());
+                self.written[(page * PAGE).min(end)..end].fill(0);
+            }
+        }
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// A value of up to 8 bytes, and whether any of it has been written: code copies words of which
+    /// only some bytes mean something. The range is in bounds.
+    #[inline(always)]
+    pub fn read(&self, at: usize, size: usize) -> (u64, bool) {
+        if size == 4 {
+            let word: [u8; 4] = self.bytes[at..at + 4].try_into().unwrap_or_default();
+            let written: [u8; 4] = self.written[at..at + 4].try_into().unwrap_or_default();
+            return (u64::from(u32::from_le_bytes(word)), written != [0; 4]);
+        }
+        let mut value = [0; 8];
+        value[..size].copy_from_slice(&self.bytes[at..at + size]);
+        let written = self.written[at..at + size].contains(&1);
+        (u64::from_le_bytes(value), written)
+    }
+
+    /// Writes a value of up to 8 bytes. The range is in bounds.
+    #[inline(always)]
+    pub fn write(&mut self, at: usize, size: usize, value: u64, defined: bool) {
+        self.touched[at / PAGE] = true;
+        self.touched[(at + size) / PAGE] = true;
+        if size == 4 {
+            self.bytes[at..at + 4].copy_from_slice(&(value as u32).to_le_bytes());
+            self.written[at..at + 4].copy_from_slice(&[u8::from(defined); 4]);
+            return;
+        }
+        self.bytes[at..at + size].copy_from_slice(&value.to_le_bytes()[..size]);
+        self.written[at..at + size].fill(u8::from(defined));
+    }
+
+    /// Words at a place in each of 32 ranges that are in bounds, and a bit for each that has been written.
+    #[inline(always)]
+    pub fn gather(&self, places: &[u64; LANES], offset: usize, words: &mut Lanes) -> u32 {
+        let mut defined = 0;
+        for (lane, &place) in places.iter().enumerate() {
+            let at = place as usize + offset;
+            let word: [u8; 4] = self.bytes[at..at + 4].try_into().unwrap_or_default();
+            let written: [u8; 4] = self.written[at..at + 4].try_into().unwrap_or_default();
+            words.0[lane] = u32::from_le_bytes(word);
+            defined |= u32::from(written != [0; 4]) << lane;
+        }
+        defined
+    }
+}

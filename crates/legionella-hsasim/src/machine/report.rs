@@ -1,0 +1,54 @@
+//! What is said of a kernel that was stopped: what, in which kernel, at which instruction, in which line of
+//! source.
+
+use std::fmt::Write as _;
+
+use crate::error::Fault;
+
+use super::executable::Loaded;
+use super::lines;
+
+/// HSA's code for what stopped a kernel (`hsa_status_t`).
+pub fn status(fault: &Fault) -> u32 {
+    match fault {
+        Fault::Trap(_) => 0x1016,
+        Fault::Memory { .. } | Fault::Undefined(..) | Fault::MissingWait(..) => 43,
+        Fault::Aperture { .. } | Fault::Misaligned { .. } => 41,
+        Fault::Unknown(_) | Fault::NoCode(_) | Fault::NoRegister(_) | Fault::Mode(_) => 42,
+    }
+}
+
+/// The text for a fault at a slot of code.
+pub fn text(
+    loaded: &Loaded,
+    kernel: &str,
+    group: [u32; 3],
+    wave: usize,
+    slot: u32,
+    fault: &Fault,
+) -> String {
+    let address = loaded.code.address_of(slot);
+    let kernel = kernel.strip_suffix(".kd").unwrap_or(kernel);
+    let mut text = format!("kernel {kernel} on {}: {fault}", loaded.isa.name());
+    let function = loaded
+        .functions
+        .iter()
+        .rfind(|(start, size, _)| *start <= address && address < start + (*size).max(1));
+    let place = match function {
+        Some((start, _, name)) => format!("{name}+{:#x}", address - start),
+        None => format!("{:#x}", address - loaded.base),
+    };
+    let _ = write!(text, "\n  at {place}: {}", loaded.code.text(slot));
+    let _ = write!(text, "\n  in work-group {group:?}, wave {wave}");
+    for (at, frame) in lines::frames(&loaded.file, address - loaded.base)
+        .iter()
+        .enumerate()
+    {
+        let _ = write!(
+            text,
+            "\n  {}{frame}",
+            if at == 0 { "" } else { "inlined into " }
+        );
+    }
+    text
+}

@@ -1,0 +1,8 @@
+//! Programs against the C ABI: whole launches, dependencies, faults.
+
+#[path = "../assembler/mod.rs"]
+mod assembler;
+mod faults;
+mod kernels;
+mod launches;
+mod program;
