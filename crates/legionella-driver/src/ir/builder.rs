@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 use inkwell::module::Module;
 use llvm_sys::core as c;
 use llvm_sys::prelude::LLVMBuilderRef;
-use llvm_sys::{LLVMAtomicOrdering, LLVMAtomicRMWBinOp, LLVMIntPredicate, LLVMOpcode};
+use llvm_sys::{
+    LLVMAtomicOrdering, LLVMAtomicRMWBinOp, LLVMIntPredicate, LLVMOpcode, LLVMRealPredicate,
+};
 
 use super::{Block, Function, Type, Types, Value, llvm};
 
@@ -192,6 +194,70 @@ impl<'m> Builder<'m> {
             1,
             UNNAMED
         )))
+    }
+
+    /// The address behind a base by indices into a type, of which nothing is promised; base and
+    /// indices may be vectors.
+    pub(crate) fn address(
+        &self,
+        ty: Type<'m>,
+        base: Value<'m>,
+        indices: &[Value<'m>],
+    ) -> Value<'m> {
+        let mut raw: Vec<_> = indices.iter().map(|index| index.raw()).collect();
+        Self::value(llvm!(c::LLVMBuildGEP2(
+            self.0,
+            ty.raw(),
+            base.raw(),
+            raw.as_mut_ptr(),
+            raw.len() as u32,
+            UNNAMED
+        )))
+    }
+
+    /// An element of a vector.
+    pub(crate) fn element_of(&self, vector: Value<'m>, index: Value<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildExtractElement(
+            self.0,
+            vector.raw(),
+            index.raw(),
+            UNNAMED
+        )))
+    }
+
+    /// A vector with one element set.
+    pub(crate) fn with_element(
+        &self,
+        vector: Value<'m>,
+        index: Value<'m>,
+        element: Value<'m>,
+    ) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildInsertElement(
+            self.0,
+            vector.raw(),
+            element.raw(),
+            index.raw(),
+            UNNAMED
+        )))
+    }
+
+    pub(crate) fn compare_floats(
+        &self,
+        predicate: LLVMRealPredicate,
+        a: Value<'m>,
+        b: Value<'m>,
+    ) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildFCmp(
+            self.0,
+            predicate,
+            a.raw(),
+            b.raw(),
+            UNNAMED
+        )))
+    }
+
+    pub(crate) fn negate_float(&self, value: Value<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildFNeg(self.0, value.raw(), UNNAMED)))
     }
 
     /// The vector whose elements are all `value`.

@@ -402,6 +402,56 @@ impl<'m> Value<'m> {
         llvm!(c::LLVMSetMetadata(self.0, kind, node));
     }
 
+    /// Tells of a branch how often it goes each way, as a ratio.
+    pub(crate) fn set_weights(self, weights: [u32; 2]) {
+        const KIND: &str = "prof";
+        const TEXT: &str = "branch_weights";
+        let context = llvm!(c::LLVMGetTypeContext(self.ty().raw()));
+        let kind = llvm!(c::LLVMGetMDKindIDInContext(
+            context,
+            KIND.as_ptr().cast(),
+            KIND.len() as u32
+        ));
+        let i32 = super::Types::of_type(self.ty()).i32;
+        let numbers =
+            weights.map(|weight| llvm!(c::LLVMValueAsMetadata(i32.constant(weight.into()).raw())));
+        let text = llvm!(c::LLVMMDStringInContext2(
+            context,
+            TEXT.as_ptr().cast(),
+            TEXT.len()
+        ));
+        let mut parts = [text, numbers[0], numbers[1]];
+        let node = llvm!(c::LLVMMDNodeInContext2(
+            context,
+            parts.as_mut_ptr(),
+            parts.len()
+        ));
+        let node = llvm!(c::LLVMMetadataAsValue(context, node));
+        llvm!(c::LLVMSetMetadata(self.0, kind, node));
+    }
+
+    /// Whether metadata of that name is attached.
+    pub(crate) fn has_metadata(self, name: &str) -> bool {
+        let context = llvm!(c::LLVMGetTypeContext(self.ty().raw()));
+        let kind = llvm!(c::LLVMGetMDKindIDInContext(
+            context,
+            name.as_ptr().cast(),
+            name.len() as u32
+        ));
+        !llvm!(c::LLVMGetMetadata(self.0, kind)).is_null()
+    }
+
+    /// Has an operation on floats be as free as another: none, unless that was asked for.
+    pub(crate) fn take_float_rules(self, other: Value<'m>) {
+        if llvm!(c::LLVMCanValueUseFastMathFlags(other.0)) != 0
+            && self.is_instruction()
+            && llvm!(c::LLVMCanValueUseFastMathFlags(self.0)) != 0
+        {
+            let flags = llvm!(c::LLVMGetFastMathFlags(other.0));
+            llvm!(c::LLVMSetFastMathFlags(self.0, flags));
+        }
+    }
+
     /// How many bytes an address lies behind a base, if that is a constant and told in bytes.
     pub(crate) fn distance_from(self, base: Value<'m>) -> Option<u64> {
         if self == base {
@@ -694,6 +744,32 @@ impl<'m> Function<'m> {
             name.as_ptr().cast(),
             name.len()
         ));
+    }
+
+    /// Has the optimiser go by how often branches go each way.
+    pub(crate) fn trust_weights(self) {
+        const KIND: &str = "prof";
+        const TEXT: &str = "function_entry_count";
+        let context = llvm!(c::LLVMGetTypeContext(c::LLVMTypeOf(self.raw())));
+        let kind = llvm!(c::LLVMGetMDKindIDInContext(
+            context,
+            KIND.as_ptr().cast(),
+            KIND.len() as u32
+        ));
+        let i64 = super::Types::of_type(self.value().ty()).i64;
+        let count = llvm!(c::LLVMValueAsMetadata(i64.constant(1 << 10).raw()));
+        let text = llvm!(c::LLVMMDStringInContext2(
+            context,
+            TEXT.as_ptr().cast(),
+            TEXT.len()
+        ));
+        let mut parts = [text, count];
+        let node = llvm!(c::LLVMMDNodeInContext2(
+            context,
+            parts.as_mut_ptr(),
+            parts.len()
+        ));
+        llvm!(c::LLVMGlobalSetMetadata(self.raw(), kind, node));
     }
 
     pub(crate) fn set_linkage(self, linkage: LLVMLinkage) {

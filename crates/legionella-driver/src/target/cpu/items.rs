@@ -281,6 +281,16 @@ impl<'m> Loops<'m> {
         let in_regions = plan.is_some();
         let (mut after, ids, general_piece, quick) = match plan {
             Some(plan) => {
+                let told = |at: Builder<'m>, first, count| match &slots {
+                    Some(slots) => {
+                        self.panic_first(module, at, slots, &[block], count, |at, lane| {
+                            let ids = uniform.at_lane(at, at.add(first, lane));
+                            self.note(at, progress, 0, ids.global[0]);
+                            ids
+                        })
+                    }
+                    None => at,
+                };
                 let site = Site {
                     module,
                     function: self.function,
@@ -288,6 +298,7 @@ impl<'m> Loops<'m> {
                     ids: &uniform,
                     len,
                     results: slots.as_ref().map_or_else(Vec::new, Slots::arrays),
+                    told: &told,
                 };
                 let at = Builder::at_end(strips.body.block());
                 (plan.build(site, at), uniform, piece, None)
@@ -302,7 +313,7 @@ impl<'m> Loops<'m> {
                 &uniform,
             ),
         };
-        if let Some(slots) = &slots {
+        if let Some(slots) = slots.as_ref().filter(|_| !in_regions) {
             after = self.look(module, after, slots, &[block], len, |at, lane| {
                 let ids = uniform.at_lane(at, lane);
                 self.note(at, progress, 0, ids.global[0]);
@@ -469,14 +480,10 @@ impl<'m> Loops<'m> {
     ) -> Builder<'m> {
         let types = &self.types;
         let (zero, one) = (types.i64.zero(), types.i64.constant(1));
-        let place_of = |counter: &Counter<'m>| {
-            let address = counter.body.element(types.i32, slots.places, counter.index);
-            counter.body.load(types.i32, address)
-        };
         // A loop that LLVM vectorises: the union of all places is 0 if nobody panicked.
         let mut sum = Counter::begin(self.function, &after, zero, len, one);
         let union = sum.carry(types.i32.zero());
-        let place = place_of(&sum);
+        let place = slots.place_of(types, &sum);
         let next = sum.body.binary(LLVMOpcode::LLVMOr, union, place);
         sum.set_carried(next);
         let (done, latch) = sum.finish();
@@ -486,9 +493,27 @@ impl<'m> Loops<'m> {
         let fine = self.function.append_block("fine");
         let any = done.compare(LLVMIntPredicate::LLVMIntNE, union, types.i32.zero());
         done.branch_if(any, found, fine);
+        let at = Builder::at_end(found);
+        let not_found = self.panic_first(module, at, slots, arguments, len, ids_of_lane);
+        not_found.branch(fine);
+        Builder::at_end(fine)
+    }
 
-        let search = Counter::begin(self.function, &Builder::at_end(found), zero, len, one);
-        let place = place_of(&search);
+    /// Has the first of some items that asked for a panic get it, if there is one; gives the place
+    /// behind. `arguments` are those of the item.
+    pub(super) fn panic_first(
+        &self,
+        module: &Module<'_>,
+        at: Builder<'m>,
+        slots: &Slots<'m>,
+        arguments: &[Value<'m>],
+        len: Value<'m>,
+        ids_of_lane: impl FnOnce(&Builder<'m>, Value<'m>) -> Ids<'m>,
+    ) -> Builder<'m> {
+        let types = &self.types;
+        let (zero, one) = (types.i64.zero(), types.i64.constant(1));
+        let search = Counter::begin(self.function, &at, zero, len, one);
+        let place = slots.place_of(types, &search);
         let here = search
             .body
             .compare(LLVMIntPredicate::LLVMIntNE, place, types.i32.zero());
@@ -511,9 +536,8 @@ impl<'m> Loops<'m> {
         at.call(slots.cold, &told);
         at.unreachable();
         let (not_found, latch) = search.finish_from(Builder::at_end(go_on));
-        not_found.branch(fine);
         loops::keep_plain(module, latch);
-        Builder::at_end(fine)
+        not_found
     }
 }
 
@@ -544,6 +568,12 @@ impl<'m> Slots<'m> {
                 .collect(),
             ids: array(loops.types.i64, ID_COUNT),
         }
+    }
+
+    /// The place of the item that a loop is at.
+    fn place_of(&self, types: &Types<'m>, counter: &Counter<'m>) -> Value<'m> {
+        let address = counter.body.element(types.i32, self.places, counter.index);
+        counter.body.load(types.i32, address)
     }
 
     /// The arrays for the fields of an item's result.

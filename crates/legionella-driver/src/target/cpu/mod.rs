@@ -161,11 +161,13 @@ const VECTORISE: &str = "function(mem2reg,instcombine<no-verify-fixpoint>,simpli
 
 /// The same for regions. Slots must not be looked at by the peephole optimiser before they are
 /// registers: it makes a load by a chosen address of two loads that are chosen between. The loop
-/// vectoriser refuses some switches, also of those that are made of comparisons on the way.
+/// vectoriser refuses some switches, also of those that are made of comparisons on the way. What only
+/// lanes apart need goes back to where they are.
 const VECTORISE_REGIONS: &str = "function(mem2reg,simplifycfg,early-cse,lower-switch,\
     loop-simplify,lcssa,loop-mssa(licm),loop-vectorize,simplifycfg,early-cse,sroa,\
-    instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),gvn,\
-    instcombine<no-verify-fixpoint>,adce,loop-mssa(licm),instsimplify,div-rem-pairs,simplifycfg),\
+    instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),loop(loop-unroll-full),gvn,\
+    instcombine<no-verify-fixpoint>,adce,loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,\
+    simplifycfg),\
     globaldce,constmerge";
 
 /// The general optimiser alone.

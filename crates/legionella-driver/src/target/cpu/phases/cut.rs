@@ -146,8 +146,12 @@ impl<'m> Cuts<'m> {
         let instructions = sizes.map(|block| block.instructions().len()).sum();
         let outcomes = ways.outcomes(&reached);
         let mut parts = false;
-        for block in reached {
+        for &block in &reached {
             if !self.uniform.parts(block) {
+                continue;
+            }
+            // Where items come together again before they come out, it is decided behind.
+            if (reached.iter()).any(|meeting| ways.all_come_by(block, *meeting)) {
                 continue;
             }
             let sides = flow.successors(block).iter();
@@ -210,6 +214,27 @@ impl Ways<'_, '_> {
             }
         }
         reached
+    }
+
+    /// Whether items that leave a block come to another before they come out, by whichever way.
+    fn all_come_by(&self, block: usize, other: usize) -> bool {
+        let mut reached = BTreeSet::from([other]);
+        let mut ahead = vec![block];
+        while let Some(from) = ahead.pop() {
+            let block = self.blocks.block(from);
+            if block.terminator().is(LLVMOpcode::LLVMRet) {
+                return false;
+            }
+            for &next in self.blocks.flow().successors(from) {
+                if self.cut_at(next).is_some() {
+                    return false;
+                }
+                if reached.insert(next) {
+                    ahead.push(next);
+                }
+            }
+        }
+        block != other
     }
 
     /// Outcomes by the blocks that were reached. An item that panics has none.

@@ -14,9 +14,9 @@ use legionella_abi::intrinsic;
 use llvm_sys::LLVMOpcode;
 
 use super::super::coroutines::SharedMemory;
-use super::super::regions::{storage, type_size};
-use super::declare_id;
+use super::super::regions::{FIRST_MATTERS, storage, type_size};
 use super::step::{self, Kind, Slot};
+use super::{cut, declare_id};
 use crate::error::Error;
 use crate::ir::{Builder, Function, Type, Types, Value};
 
@@ -164,7 +164,7 @@ impl<'m> Frame<'m> {
     pub(super) fn bind(
         &self,
         phase: Function<'m>,
-        outcome_matters: bool,
+        outcome: &cut::Phase,
         shared: &mut SharedMemory,
     ) -> Result<Uses, Error> {
         let first = phase.blocks()[0].instructions().into_iter();
@@ -180,7 +180,7 @@ impl<'m> Frame<'m> {
             rows: HashMap::new(),
             known: HashMap::new(),
         };
-        let gives = self.drop_what_stays(phase, outcome_matters);
+        let gives = self.drop_what_stays(phase, outcome.outcomes.len() > 1);
         let mut loaded: HashMap<usize, Value<'m>> = HashMap::new();
         for call in phase.instructions() {
             let value = if let Some(slot) = step::got(call) {
@@ -204,7 +204,15 @@ impl<'m> Frame<'m> {
                 } else {
                     at.resize(value, ty)
                 };
-                at.store(stored, elements.address(slot));
+                let store = at.store(stored, elements.address(slot));
+                let of_first = match self.slots[slot].kind {
+                    Kind::Uniform => true,
+                    Kind::Outcome => !outcome.parts,
+                    _ => false,
+                };
+                if of_first {
+                    store.set_empty_metadata(FIRST_MATTERS);
+                }
                 call.erase();
             }
         }

@@ -14,6 +14,7 @@ mod private;
 mod run;
 mod step;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use inkwell::module::Module;
@@ -117,6 +118,7 @@ pub(super) fn build(
     }
     private::narrow(kernel);
     make_ids_local(module);
+    merge_ids(module, kernel);
     PREPARE.run(module, machine)?;
     cut::separate(kernel);
     regions::prepare(module, machine)?;
@@ -131,6 +133,7 @@ pub(super) fn build(
     }
     let phases = Phases::of(module, kernel, cuts, machine, policy)?;
     stages.tell("way", &phases);
+    stages.show("phases", module)?;
     stages.tell("regions", Listing(&phases));
     if let Some(unused) = ir::function(module, intrinsic::CPU_RUN_GROUPS) {
         unused.set_linkage(LLVMLinkage::LLVMInternalLinkage);
@@ -203,6 +206,32 @@ fn make_ids_local(module: &Module<'_>) {
     function.delete();
 }
 
+/// Has each id be asked for once, at the beginning: LLVM doesn't take calls for the same that differ
+/// in what they promise.
+fn merge_ids(module: &Module<'_>, kernel: Function<'_>) {
+    let Some(first) = kernel.instructions().first().copied() else {
+        return;
+    };
+    // They go last, as the first instruction may be one of them.
+    let mut gone = Vec::new();
+    for name in crate::lower::IDS {
+        let Some(function) = ir::function(module, name) else {
+            continue;
+        };
+        let mut known = BTreeMap::new();
+        for call in function.value().users() {
+            let dimension = call.operand(0);
+            let once = || Builder::before(first).call(function, &[dimension]);
+            let id = *known
+                .entry(dimension.constant_integer())
+                .or_insert_with(once);
+            call.replace_all_uses_with(id);
+            gone.push(call);
+        }
+    }
+    gone.into_iter().for_each(Value::erase);
+}
+
 fn declare_id<'m>(module: &'m Module<'_>, name: &str) -> Function<'m> {
     let types = Types::of(module);
     let function = ir::declare(module, name, types.i64, &[types.i32]);
@@ -241,7 +270,7 @@ impl<'m> Phases<'m> {
         let mut shared = SharedMemory::default();
         let mut parts = Vec::new();
         for (number, (function, outcome)) in functions.into_iter().zip(cuts.phases).enumerate() {
-            let uses = frame.bind(function, outcome.outcomes.len() > 1, &mut shared)?;
+            let uses = frame.bind(function, &outcome, &mut shared)?;
             let shape = Shape::of(module, function);
             shape.body().set_name(&format!("legionella.phase{number}"));
             if let Some(deferred) = shape.deferred() {
@@ -251,10 +280,7 @@ impl<'m> Phases<'m> {
             parts.push((shape, uses, outcome));
         }
         regions::prepare(module, machine)?;
-        let policy = match policy {
-            Policy::Worthwhile => Policy::Phases,
-            other => other,
-        };
+        let policy = policy.of_phases();
         let parts = parts.into_iter().map(|(shape, uses, outcome)| Part {
             plan: Plan::of(shape.body(), machine, policy),
             shape,

@@ -291,7 +291,7 @@ impl<'a, 'c, 'm> Run<'a, 'c, 'm> {
         self.loops.note(&rows.body, progress, 1, y);
         self.loops.note(&rows.body, progress, 2, z);
         // Only what is looked at behind each strip needs strips.
-        let strips = slots.is_some().then(|| {
+        let strips = (slots.is_some() && part.plan.is_err()).then(|| {
             Counter::begin(
                 function,
                 &rows.body,
@@ -315,8 +315,21 @@ impl<'a, 'c, 'm> Run<'a, 'c, 'm> {
             grid: self.grid,
             group_size: self.group_size,
         };
+        let note = |at: &Builder<'m>, lane| {
+            let ids = ids.at_lane(at, lane);
+            self.loops.note(at, progress, 0, ids.global[0]);
+            ids
+        };
         let mut after = match part.plan {
             Ok(plan) => {
+                let told = |at: Builder<'m>, first, count| match &slots {
+                    Some(slots) => {
+                        let note = |at: &Builder<'m>, lane| note(at, at.add(first, lane));
+                        self.loops
+                            .panic_first(self.module, at, slots, &arguments, count, note)
+                    }
+                    None => at,
+                };
                 let site = Site {
                     module: self.module,
                     function,
@@ -324,21 +337,22 @@ impl<'a, 'c, 'm> Run<'a, 'c, 'm> {
                     ids: &ids,
                     len,
                     results: slots.as_ref().map_or_else(Vec::new, Slots::arrays),
+                    told: &told,
                 };
                 plan.build(site, at)
             }
-            Err(_) => self.one_by_one(part.shape.body(), &arguments, slots.as_ref(), &ids, len, at),
+            Err(_) => {
+                let slots = slots.as_ref();
+                let after = self.one_by_one(part.shape.body(), &arguments, slots, &ids, len, at);
+                match slots {
+                    Some(slots) => {
+                        self.loops
+                            .look(self.module, after, slots, &arguments, len, note)
+                    }
+                    None => after,
+                }
+            }
         };
-        if let Some(slots) = &slots {
-            let note = |at: &Builder<'m>, lane| {
-                let ids = ids.at_lane(at, lane);
-                self.loops.note(at, progress, 0, ids.global[0]);
-                ids
-            };
-            after = self
-                .loops
-                .look(self.module, after, slots, &arguments, len, note);
-        }
         for one in strips.into_iter().chain([rows, planes]) {
             let (behind, latch) = one.finish_from(after);
             loops::keep_rolled(self.module, latch);

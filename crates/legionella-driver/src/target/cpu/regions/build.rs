@@ -18,7 +18,7 @@
 use std::collections::HashMap;
 
 use inkwell::module::Module;
-use llvm_sys::LLVMIntPredicate::{LLVMIntEQ, LLVMIntULT};
+use llvm_sys::LLVMIntPredicate::{LLVMIntEQ, LLVMIntUGE, LLVMIntULT};
 use llvm_sys::core as c;
 use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
@@ -27,6 +27,7 @@ use super::super::loops::{self, Counter, Parallel};
 use super::crossings::{Copy, returned};
 use super::sharing::{Sharing, is_lane_id};
 use super::split::{Exit, Target};
+use super::together::{self, Together};
 use super::{Plan, vectors};
 use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
 
@@ -40,19 +41,25 @@ pub(in super::super) struct Site<'a, 'c, 'm> {
     pub(in super::super) ids: &'a Ids<'m>,
     /// Items of the strip.
     pub(in super::super) len: Value<'m>,
-    /// An array for each field of the item's result, with room for a multiple of the lanes.
+    /// An array for each field of the item's result, with room for all lanes.
     pub(in super::super) results: Vec<Value<'m>>,
+    /// What is done if any lane has panicked: its result's first field isn't 0.
+    pub(in super::super) told: &'a Told<'a, 'm>,
 }
+
+/// Builds what is done at a place about the results of items: so many from an index in the strip on.
+pub(in super::super) type Told<'a, 'm> =
+    dyn Fn(Builder<'m>, Value<'m>, Value<'m>) -> Builder<'m> + 'a;
 
 /// Bytes that slots are aligned to: a vector register.
 const ALIGNMENT: u32 = 64;
 
 /// A slot's memory.
 #[derive(Clone, Copy)]
-struct Place<'m> {
-    ty: Type<'m>,
-    storage: Type<'m>,
-    memory: Value<'m>,
+pub(super) struct Place<'m> {
+    pub(super) ty: Type<'m>,
+    pub(super) storage: Type<'m>,
+    pub(super) memory: Value<'m>,
     /// Stands in for the memory in lane loops that stay scalar, so that the memory itself is only
     /// accessed as a whole and can become a register.
     shadow: Value<'m>,
@@ -83,8 +90,8 @@ pub(super) enum Way {
 
 /// Blocks of a region's code.
 #[derive(Clone, Copy)]
-struct Frame<'m> {
-    before: Block<'m>,
+pub(super) struct Frame<'m> {
+    pub(super) before: Block<'m>,
     lane: Block<'m>,
     latch: Block<'m>,
     after: Block<'m>,
@@ -97,25 +104,25 @@ struct Taken<'m> {
     to: Place<'m>,
 }
 
-struct Machine<'a, 'c, 'm> {
-    plan: &'a Plan<'m>,
-    site: Site<'a, 'c, 'm>,
+pub(super) struct Machine<'a, 'c, 'm> {
+    pub(super) plan: &'a Plan<'m>,
+    pub(super) site: Site<'a, 'c, 'm>,
     types: Types<'m>,
-    lanes: u64,
-    next: Place<'m>,
+    pub(super) lanes: u64,
+    pub(super) next: Place<'m>,
     /// By slot; shared ones have their one value in `memory`.
-    slots: Vec<Place<'m>>,
+    pub(super) slots: Vec<Place<'m>>,
     results: Vec<Place<'m>>,
     /// The item's own memory: that of all lanes.
-    memories: HashMap<Value<'m>, Value<'m>>,
-    frames: Vec<Frame<'m>>,
+    pub(super) memories: HashMap<Value<'m>, Value<'m>>,
+    pub(super) frames: Vec<Frame<'m>>,
     dispatch: Block<'m>,
     /// Ids of the lane 0, by intrinsic's name.
-    first: [(&'static str, Value<'m>); 2],
+    pub(super) first: [(&'static str, Value<'m>); 2],
     /// By region: what it computes again, with the copies to do so.
     copies: Vec<Vec<(Value<'m>, Value<'m>)>>,
     /// What stands for values of the function in all regions.
-    outside: HashMap<Value<'m>, Value<'m>>,
+    pub(super) outside: HashMap<Value<'m>, Value<'m>>,
 }
 
 impl<'m> Plan<'m> {
@@ -149,14 +156,29 @@ impl<'m> Plan<'m> {
         });
         let left = body.sub(site.len, strips.index);
         let machine = Machine::new(&self, site, types, first, copies, outside);
-        machine.start(&body, left);
+        let over = function.append_block("strip.over");
+        let apart = function.append_block("strip.apart");
+        machine.clear_panics(&body);
+        match &self.together {
+            Some(together) => {
+                let begin = together::build(&machine, together, over);
+                let full = machine.may_run_together(&body, left, together);
+                body.branch_if(full, begin, apart)
+                    .set_weights(together::MOSTLY);
+                function.trust_weights();
+            }
+            None => {
+                body.branch(apart);
+            }
+        }
+        machine.start(&Builder::at_end(apart), left);
         for region in 0..self.split.regions.len() {
             machine.region(region);
         }
         let finish = function.append_block("finish");
         machine.dispatch(finish);
-        let end = Builder::at_end(finish);
-        machine.finish(&end, strips.index);
+        let end = machine.finish(Builder::at_end(finish), strips.index, left);
+        end.branch(over);
         let replaced = machine.outside.keys().copied();
         let replaced: Vec<_> = replaced.filter(|value| value.is_instruction()).collect();
         self.function.drop_body();
@@ -165,7 +187,7 @@ impl<'m> Plan<'m> {
             value.replace_all_uses_with(value.ty().poison());
             value.erase();
         }
-        let (behind, latch) = strips.finish_from(end);
+        let (behind, latch) = strips.finish_from(Builder::at_end(over));
         loops::keep_rolled(machine.site.module, latch);
         behind
     }
@@ -320,7 +342,7 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
         self.number(self.plan.split.regions.len())
     }
 
-    fn number(&self, region: usize) -> Value<'m> {
+    pub(super) fn number(&self, region: usize) -> Value<'m> {
         self.types.i32.constant(region as u64)
     }
 
@@ -348,7 +370,7 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
         all
     }
 
-    fn store_all(&self, at: &Builder<'m>, place: Place<'m>, all: Value<'m>) {
+    pub(super) fn store_all(&self, at: &Builder<'m>, place: Place<'m>, all: Value<'m>) {
         at.store(all, place.memory).set_alignment(ALIGNMENT);
     }
 
@@ -380,13 +402,51 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
         at.switch(least, finish, &cases);
     }
 
-    /// Hands the results of all lanes to the caller.
-    fn finish(&self, at: &Builder<'m>, index: Value<'m>) {
-        for (place, array) in self.results.iter().zip(&self.site.results) {
-            let all = self.load_all(at, *place);
-            let to = at.element(place.storage, *array, index);
-            at.store(all, to).set_alignment(1);
+    /// Whether all lanes are there, and sizes are what the code of those that stay together rests on.
+    fn may_run_together(
+        &self,
+        at: &Builder<'m>,
+        left: Value<'m>,
+        together: &Together<'m>,
+    ) -> Value<'m> {
+        let number = |value| self.types.i64.constant(value);
+        let full = at.compare(LLVMIntUGE, left, number(self.lanes));
+        if !together.forms.on_sizes {
+            return full;
         }
+        let ids = self.site.ids;
+        let both = at.binary(LLVMOpcode::LLVMOr, ids.group_size[0], ids.grid[0]);
+        let rest = at.binary(LLVMOpcode::LLVMAnd, both, number(self.lanes - 1));
+        let even = at.compare(LLVMIntEQ, rest, number(0));
+        at.binary(LLVMOpcode::LLVMAnd, full, even)
+    }
+
+    /// No lane has panicked, also those that aren't there.
+    fn clear_panics(&self, at: &Builder<'m>) {
+        if let Some(place) = self.results.first() {
+            self.store_all(at, *place, place.storage.vector(self.lanes).zero());
+        }
+    }
+
+    /// Hands the results of all lanes to the caller, if any has panicked.
+    fn finish(&self, at: Builder<'m>, index: Value<'m>, left: Value<'m>) -> Builder<'m> {
+        let Some(place) = self.results.first() else {
+            return at;
+        };
+        let function = self.site.function;
+        let all = self.load_all(&at, *place);
+        let any = self.reduce(&at, "or", all, place.storage);
+        let none = at.compare(LLVMIntEQ, any, place.storage.zero());
+        let [told, fine] = ["strip.told", "strip.fine"].map(|name| function.append_block(name));
+        at.branch_if(none, fine, told);
+        let at = Builder::at_end(told);
+        for (place, array) in self.results.iter().zip(&self.site.results) {
+            let all = self.load_all(&at, *place);
+            at.store(all, *array).set_alignment(1);
+        }
+        let count = at.minimum(left, self.types.i64.constant(self.lanes));
+        (self.site.told)(at, index, count).branch(fine);
+        Builder::at_end(fine)
     }
 
     fn region(&self, number: usize) {

@@ -269,7 +269,7 @@ impl<'m> Search<'_, 'm> {
 }
 
 /// What a phi at the end of a way out is at its start.
-fn at_start<'m>(split: &Split<'m>, exit: &Exit, phi: Value<'m>) -> Value<'m> {
+pub(super) fn at_start<'m>(split: &Split<'m>, exit: &Exit, phi: Value<'m>) -> Value<'m> {
     let number = |value: Value<'m>| split.blocks.number(value.block());
     let mut way = exit.via.as_slice();
     if way.last() == Some(&number(phi)) {
@@ -294,7 +294,7 @@ fn at_start<'m>(split: &Split<'m>, exit: &Exit, phi: Value<'m>) -> Value<'m> {
 }
 
 /// A phi's value for those who come from a block.
-fn incoming<'m>(phi: Value<'m>, from: Block<'m>) -> Value<'m> {
+pub(super) fn incoming<'m>(phi: Value<'m>, from: Block<'m>) -> Value<'m> {
     phi.incoming()
         .into_iter()
         .find(|(_, block)| *block == from)

@@ -14,11 +14,13 @@
 
 mod build;
 mod crossings;
+mod forms;
 mod listing;
 mod sharing;
 mod split;
 #[cfg(test)]
 mod tests;
+mod together;
 mod vectors;
 mod worth;
 
@@ -36,8 +38,10 @@ use crate::ir::{Function, Pipeline, Type, Value};
 use crossings::Crossings;
 use sharing::{Sharing, Sharings};
 use split::Split;
+use together::Together;
 
 pub(super) use build::Site;
+pub(super) use together::FIRST_MATTERS;
 pub(super) use vectors::storage;
 
 /// Why a kernel is not split into regions. It then runs item by item.
@@ -81,6 +85,8 @@ pub(super) struct Plan<'m> {
     /// For each region why its lane loop stays scalar, if it does.
     obstacles: Vec<Option<String>>,
     lanes: u64,
+    /// For lanes that stay together.
+    together: Option<Together<'m>>,
 }
 
 /// Which functions are split.
@@ -93,11 +99,27 @@ pub(super) enum Policy {
     /// All that can be.
     #[cfg(test)]
     Always,
+    /// The same of phases.
+    #[cfg(test)]
+    AlwaysPhases,
 }
 
 impl Policy {
     fn asks_for_gain(self) -> bool {
         matches!(self, Policy::Worthwhile | Policy::Phases)
+    }
+
+    /// For the phases of a kernel that otherwise is split by this policy.
+    pub(super) fn of_phases(self) -> Self {
+        match self {
+            Policy::Worthwhile | Policy::Phases => Policy::Phases,
+            #[cfg(test)]
+            Policy::Always | Policy::AlwaysPhases => Policy::AlwaysPhases,
+        }
+    }
+
+    fn is_for_phases(self) -> bool {
+        self == self.of_phases()
     }
 }
 
@@ -164,7 +186,15 @@ impl<'m> Plan<'m> {
         for instruction in &instructions {
             refuse_call(*instruction)?;
         }
-        let mut split = Split::of(function, &BTreeSet::new())?;
+        let size = |ty| type_size(machine, ty);
+        let mut heads = BTreeSet::new();
+        if policy.is_for_phases() {
+            let lanes = vectors::lanes_of_phases(machine);
+            let begin = together::prepare(function, lanes, size);
+            let blocks = Blocks::of(function).ok_or(Refusal::Unreachable)?;
+            heads.extend(begin.into_iter().map(|block| blocks.number(block)));
+        }
+        let mut split = Split::of(function, &heads)?;
         if split.regions.len() > MOST_REGIONS {
             let count = format!("{} regions", split.regions.len());
             return Err(Refusal::Size(count, MOST_REGIONS));
@@ -172,13 +202,13 @@ impl<'m> Plan<'m> {
         let mut sharings = Sharings::of(&split);
         let further = sharing::heads_to_be(&split, &sharings);
         if !further.is_empty() {
-            let finer = Split::of(function, &further)?;
+            heads.extend(further);
+            let finer = Split::of(function, &heads)?;
             if finer.regions.len() <= MOST_REGIONS {
                 split = finer;
                 sharings = Sharings::of(&split);
             }
         }
-        let size = |ty| type_size(machine, ty);
         if policy.asks_for_gain()
             && let Some(accesses) = worth::scattered(&split, &sharings, size)
         {
@@ -219,8 +249,7 @@ impl<'m> Plan<'m> {
                 .filter(|slot| !slot.shared)
                 .map(|slot| slot.value.ty()),
         );
-        let memory: u64 = instructions
-            .iter()
+        let memory: u64 = (function.instructions().into_iter())
             .filter(|instruction| instruction.is(LLVMOpcode::LLVMAlloca))
             .map(|alloca| size(alloca.allocated()))
             .sum();
@@ -228,9 +257,14 @@ impl<'m> Plan<'m> {
             let bytes = format!("{} bytes of memory for all lanes", memory * lanes);
             return Err(Refusal::Size(bytes, MOST_MEMORY as usize));
         }
+        let together = policy
+            .is_for_phases()
+            .then(|| Together::of(&split, lanes, size))
+            .flatten();
         Ok(Plan {
             function,
             split,
+            together,
             sharings,
             crossings,
             obstacles,
@@ -262,7 +296,11 @@ fn refuse_call(instruction: Value<'_>) -> Result<(), Refusal> {
 impl fmt::Display for Plan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Plan { split, lanes, .. } = self;
-        writeln!(f, "{} regions, {lanes} lanes", split.regions.len())?;
+        write!(f, "{} regions, {lanes} lanes", split.regions.len())?;
+        if let Some(together) = &self.together {
+            write!(f, ", {} regions for lanes together", together.count())?;
+        }
+        writeln!(f)?;
         for (number, region) in split.regions.iter().enumerate() {
             self.describe(f, number, region)?;
         }

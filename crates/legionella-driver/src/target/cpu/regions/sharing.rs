@@ -208,7 +208,7 @@ fn early_loads<'m>(split: &Split<'m>) -> HashSet<Value<'m>> {
         .collect()
 }
 
-fn may_write(instruction: Value<'_>) -> bool {
+pub(super) fn may_write(instruction: Value<'_>) -> bool {
     use LLVMOpcode::*;
     match instruction.opcode() {
         Some(LLVMStore | LLVMAtomicRMW | LLVMAtomicCmpXchg | LLVMFence) => true,

@@ -77,7 +77,7 @@ const VECTORISED: [&str; 38] = [
 ];
 
 /// Whether the vectoriser takes calls of a function.
-fn is_vectorised(name: &str) -> bool {
+pub(super) fn is_vectorised(name: &str) -> bool {
     let Some(name) = name.strip_prefix("llvm.") else {
         return name.starts_with("legionella.");
     };
@@ -149,6 +149,11 @@ fn vector_bytes(machine: &TargetMachine) -> u64 {
     }
 }
 
+/// How many lanes run together in phases, whose rows are short: one vector of 32-bit numbers.
+pub(super) fn lanes_of_phases(machine: &TargetMachine) -> u64 {
+    vector_bytes(machine) / 4
+}
+
 /// How many lanes run together: two vectors of 32-bit numbers, one if there is anything wider, if
 /// the slots of that many lanes would not fit into the machine's registers, or if rows are short.
 pub(super) fn lanes<'m>(
@@ -160,7 +165,7 @@ pub(super) fn lanes<'m>(
     /// Vector registers that slots may take.
     const REGISTERS: u64 = 20;
     let bytes = vector_bytes(machine);
-    let one = bytes / 4;
+    let one = lanes_of_phases(machine);
     let slots: u64 = slots.filter_map(storage).map(size).sum();
     let numbers = split.regions.iter().flat_map(|region| &region.blocks);
     let wide = numbers
@@ -183,7 +188,7 @@ pub(super) fn lanes<'m>(
                     .iter()
                     .any(|operand| operand.is_address_in_parameter())
         });
-    if policy == Policy::Phases || wide || 2 * one * slots > REGISTERS * bytes {
+    if policy.is_for_phases() || wide || 2 * one * slots > REGISTERS * bytes {
         one
     } else {
         2 * one
