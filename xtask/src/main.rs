@@ -8,6 +8,7 @@ mod kernels;
 mod limits;
 mod pack;
 mod ptxas;
+mod simulated;
 mod suite;
 mod tools;
 
@@ -66,6 +67,15 @@ enum Command {
         filter: String,
         /// Processors to generate code for.
         #[arg(long, value_delimiter = ',', default_values = amdgpu::PROCESSORS)]
+        processors: Vec<String>,
+    },
+    /// Run the conformance suite on AMD's devices in software; no GPU is needed.
+    Simulated {
+        /// Only cases whose name contains this.
+        #[arg(long, default_value = "")]
+        filter: String,
+        /// Processors to simulate.
+        #[arg(long, value_delimiter = ',', default_values = simulated::PROCESSORS)]
         processors: Vec<String>,
     },
     /// Pack suite and benchmarks into a folder, for a machine without Rust.
@@ -134,6 +144,9 @@ fn run(command: Command) -> anyhow::Result<()> {
             architectures,
         } => ptxas::run(&tools, &filter, &architectures),
         Command::Amdgpu { filter, processors } => amdgpu::run(&tools, &filter, &processors),
+        Command::Simulated { filter, processors } => processors
+            .iter()
+            .try_for_each(|processor| simulated::run(&tools, &[&filter], processor)),
         Command::Bench { names, json, list } => {
             let mut benches = tools.benches()?;
             benches.args(json.then_some("--json"));

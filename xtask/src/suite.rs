@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 
-use crate::ptxas;
 use crate::tools::{Tools, succeed};
+use crate::{ptxas, simulated};
 
 /// Packages that are tested in steps of their own, or that only run under the wrapper.
 const APART: [&str; 5] = [
@@ -22,7 +22,7 @@ const APART: [&str; 5] = [
 ];
 
 /// Kinds of accelerators that there are backends for, by the first part of their names.
-const KINDS: [&str; 2] = ["cpu", "cuda"];
+const KINDS: [&str; 3] = ["cpu", "cuda", "hsa"];
 
 /// What has been run so far.
 #[derive(Default)]
@@ -116,6 +116,12 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
             let mut suite = tools.program("conformance", None);
             succeed(suite.args(["--accelerator", name]))
         })?;
+    }
+    for processor in simulated::PROCESSORS {
+        summary.step(
+            format!("part of conformance on a simulated {processor}"),
+            || simulated::run(tools, &simulated::PART, processor),
+        )?;
     }
     for name in &accelerators {
         summary.step(format!("examples on {name}"), || examples(tools, name))?;

@@ -113,6 +113,16 @@ impl Tools {
         Ok(target.join("release").join(format!("{prefix}peer{suffix}")))
     }
 
+    /// Builds AMD's devices in software and gives the library.
+    pub fn simulator(&self) -> anyhow::Result<PathBuf> {
+        let mut build = self.cargo();
+        build.args(["build", "--release", "--package", "legionella-hsasim"]);
+        succeed(&mut build)?;
+        let (prefix, suffix) = (env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
+        let name = format!("{prefix}legionella_hsasim{suffix}");
+        Ok(self.target.join("release").join(name))
+    }
+
     /// The demo, which writes its picture to `output`.
     pub fn demo(&self, output: &Path) -> Command {
         let mut demo = self.program("examples", Some("kmeans"));
