@@ -4,6 +4,7 @@
 //! that. Knows nothing of how kernels are compiled: it uses the tools as a user would.
 
 mod amdgpu;
+mod documented;
 mod kernels;
 mod limits;
 mod pack;
@@ -78,6 +79,8 @@ enum Command {
         #[arg(long, value_delimiter = ',', default_values = simulated::PROCESSORS)]
         processors: Vec<String>,
     },
+    /// Run the programs in README and CODING.
+    Documented,
     /// Pack suite and benchmarks into a folder, for a machine without Rust.
     Pack {
         /// The folder to make.
@@ -147,6 +150,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Simulated { filter, processors } => processors
             .iter()
             .try_for_each(|processor| simulated::run(&tools, &[&filter], processor)),
+        Command::Documented => documented::run(&tools),
         Command::Bench { names, json, list } => {
             let mut benches = tools.benches()?;
             benches.args(json.then_some("--json"));

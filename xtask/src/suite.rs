@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use serde::Deserialize;
 
 use crate::tools::{Tools, succeed};
-use crate::{ptxas, simulated};
+use crate::{documented, ptxas, simulated};
 
 /// Packages that are tested in steps of their own, or that only run under the wrapper.
 const APART: [&str; 5] = [
@@ -132,6 +132,7 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
         succeed(&mut tools.demo(&picture))?;
         check_picture(&picture)
     })?;
+    summary.step("programs in the documents", || documented::run(tools))?;
     summary.step("a benchmark and its report", || report(tools))?;
     summary.step("documentation tests", || {
         let mut tests = tools.cargo();
