@@ -154,8 +154,79 @@ fn without_group(at: Item, tile: Shared<[u32; 64]>, mut out: Disjoint<u32>) {
     }
 }
 
+/// Bounds and parts of an item's number, compared with what all items share: where many items run at once,
+/// such comparisons are made once for all of them.
+fn bounds(
+    group: Group,
+    [first, second, third]: [usize; 3],
+    tile: Shared<[u32; 256]>,
+    mut out: Disjoint<[u32; 8]>,
+) {
+    let tile = tile.fill(|i| {
+        if i < first {
+            i as u32
+        } else {
+            7 * i as u32 + 1
+        }
+    });
+    let tile = group.sync(tile);
+    let (rank, [x, _, _]) = (group.rank(), group.local());
+    let below = if rank < first { tile[rank] } else { 1000 };
+    let at_most = if x <= second {
+        tile[(rank + 1) % 256]
+    } else {
+        1001
+    };
+    let equal = if rank == third { 1002 } else { tile[rank % 16] };
+    let above = if second < x {
+        tile[rank / 16 % 256]
+    } else {
+        1003
+    };
+    let behind = if rank.wrapping_sub(second) < third {
+        tile[rank & 7]
+    } else {
+        1004
+    };
+    let far = if rank.saturating_add(third) >= first {
+        tile[(rank >> 3) & 31]
+    } else {
+        1005
+    };
+    let other = if x != second { tile[x * 3 % 256] } else { 1006 };
+    let narrow = if (x as u16).wrapping_mul(3) < first as u16 {
+        tile[x & 48]
+    } else {
+        1007
+    };
+    if let Some(out) = out.at(group.item()) {
+        *out = [below, at_most, equal, above, behind, far, other, narrow];
+    }
+}
+
 /// Adds the cases.
 pub fn add(suite: &mut Suite) {
+    suite.case("groups/bounds", |t| {
+        let edges = [0, 1, 15, 16, 17, 33, 63, 64, usize::MAX - 20, usize::MAX];
+        let spaces: [([usize; 2], [usize; 2]); 5] = [
+            ([128, 1], [64, 1]),
+            ([100, 1], [64, 1]),
+            ([32, 16], [16, 16]),
+            ([70, 5], [32, 2]),
+            ([41, 7], [20, 3]),
+        ];
+        for ([width, height], group) in spaces {
+            let grid = Grid::over([width, height]).group(group);
+            for (index, first) in edges.into_iter().enumerate() {
+                for second in [0, 16, 33, usize::MAX] {
+                    let third = edges[(index * 3 + 1) % edges.len()];
+                    let out = output::<[u32; 8]>(width * height);
+                    both!(t, bounds, grid, [value [first, second, third]], [shared array], [write out])?;
+                }
+            }
+        }
+        Ok(())
+    });
     suite.case("groups/tiles_uneven", |t| {
         for (items, group) in [(64, 64), (50, 32), (7, 2), (1, 1), (200, 128)] {
             let out = output::<(u32, u64)>(items);
