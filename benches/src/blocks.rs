@@ -105,3 +105,74 @@ pub fn histogram(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     same(&ours, &peers)?;
     Ok(row(bench, "histogram", times))
 }
+
+/// Half of 16 Mi integers, in their order.
+pub fn filter(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let x = integers();
+    let buffer = bench.accelerator.upload(&x)?;
+    let mut ours = None;
+    let mut peers = Vec::new();
+    let times = side_by_side(
+        || {
+            ours = Some(buffer.par().filter(|x| *x < 1 << 31).collect()?);
+            Ok(())
+        },
+        || {
+            peers = Vec::with_capacity(x.len());
+            // SAFETY: there is room for as many as there are, and as many are written as it says.
+            unsafe {
+                let kept = (bench.peer.filter)(x.as_ptr(), peers.as_mut_ptr(), x.len());
+                peers.set_len(kept);
+            }
+        },
+    )?;
+    let ours = ours.map(|kept| kept.to_vec()).transpose()?;
+    same(&ours.unwrap_or_default(), &peers)?;
+    Ok(row(bench, "filter", times))
+}
+
+/// A matrix of 8,192 by 2,048 integers, turned round.
+pub fn transpose(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let (width, height) = (8_192, LEN / 8_192);
+    let x = integers();
+    let buffer = bench.accelerator.upload(&x)?;
+    let mut ours = None;
+    let mut peers = Vec::new();
+    let times = side_by_side(
+        || {
+            ours = Some(buffer.par().transpose([width, height])?);
+            Ok(())
+        },
+        || {
+            peers = Vec::with_capacity(x.len());
+            // SAFETY: there is room for as many as there are, all of which are written; both extents
+            // are multiples of 32.
+            unsafe {
+                (bench.peer.transpose)(x.as_ptr(), peers.as_mut_ptr(), width, height);
+                peers.set_len(x.len());
+            }
+        },
+    )?;
+    let ours = ours.map(|turned| turned.to_vec()).transpose()?;
+    same(&ours.unwrap_or_default(), &peers)?;
+    Ok(row(bench, "transpose", times))
+}
+
+/// The 100 largest of 16 Mi integers.
+pub fn top(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let x = integers();
+    let buffer = bench.accelerator.upload(&x)?;
+    let (mut ours, mut peers) = (Vec::new(), vec![0; 100]);
+    let times = side_by_side(
+        || {
+            ours = buffer.par().top(100)?.to_vec()?;
+            Ok(())
+        },
+        // SAFETY: the elements of a vector, and room for those that are asked for.
+        || unsafe {
+            (bench.peer.top)(x.as_ptr(), x.len(), peers.as_mut_ptr(), peers.len());
+        },
+    )?;
+    same(&ours, &peers)?;
+    Ok(row(bench, "top", times))
+}

@@ -59,7 +59,7 @@ struct Bench {
 /// A benchmark: gives at least one row.
 type Run = fn(&Bench) -> anyhow::Result<Vec<Row>>;
 
-const BENCHES: [(&str, Run); 19] = [
+const BENCHES: [(&str, Run); 22] = [
     ("triad", compute::triad::run),
     ("dot", compute::dot::run),
     ("n-body", compute::n_body::run),
@@ -70,6 +70,9 @@ const BENCHES: [(&str, Run); 19] = [
     ("scan", blocks::scan),
     ("sort", blocks::sort),
     ("histogram", blocks::histogram),
+    ("filter", blocks::filter),
+    ("transpose", blocks::transpose),
+    ("top", blocks::top),
     ("heap", heap::run),
     ("matmul", compute::matmul::run),
     ("reduction", compute::reduction::run),

@@ -155,3 +155,82 @@ pub unsafe extern "C" fn peer_histogram(x: *const u8, len: usize, counts: *mut u
         );
     counts.copy_from_slice(&all);
 }
+
+/// Those below 2³¹, in their order: how many each chunk has, then each chunk to its place. Gives how many
+/// there are.
+///
+/// # Safety
+/// The pointers are valid for `len` elements, `out` for writes and apart from `x`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peer_filter(x: *const u32, out: *mut u32, len: usize) -> usize {
+    // SAFETY: promised by the caller; what is written of `out` is not read before.
+    let (x, out) = unsafe { (from_raw_parts(x, len), from_raw_parts_mut(out, len)) };
+    let keeps = |x: &&u32| **x < 1 << 31;
+    let chunk = 1 << 14;
+    let counts: Vec<usize> = x
+        .par_chunks(chunk)
+        .map(|chunk| chunk.iter().filter(keeps).count())
+        .collect();
+    let mut places = Vec::with_capacity(counts.len());
+    let mut rest = out;
+    for &count in &counts {
+        let (place, behind) = rest.split_at_mut(count);
+        places.push(place);
+        rest = behind;
+    }
+    let chunks = places.into_par_iter().zip(x.par_chunks(chunk));
+    chunks.for_each(|(place, chunk)| {
+        for (to, from) in place.iter_mut().zip(chunk.iter().filter(keeps)) {
+            *to = *from;
+        }
+    });
+    counts.into_iter().sum()
+}
+
+/// A matrix turned round, in squares of 32, a band of the result a task.
+///
+/// # Safety
+/// The pointers are valid for `width * height` elements, `out` for writes and apart from `x`; both
+/// extents are multiples of 32.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peer_transpose(x: *const u32, out: *mut u32, width: usize, height: usize) {
+    const SIDE: usize = 32;
+    let len = width * height;
+    // SAFETY: promised by the caller; `out` is not read.
+    let (x, out) = unsafe { (from_raw_parts(x, len), from_raw_parts_mut(out, len)) };
+    let bands = out.par_chunks_mut(SIDE * height).enumerate();
+    bands.for_each(|(band, out)| {
+        for y0 in (0..height).step_by(SIDE) {
+            for column in 0..SIDE {
+                for row in 0..SIDE {
+                    out[column * height + y0 + row] = x[(y0 + row) * width + band * SIDE + column];
+                }
+            }
+        }
+    });
+}
+
+/// The largest, from the largest down: those of each chunk, then of them all.
+///
+/// # Safety
+/// `x` is valid for `len` elements, `out` for `count` to be written; there are as many.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peer_top(x: *const u32, len: usize, out: *mut u32, count: usize) {
+    // SAFETY: promised by the caller; `out` is not read.
+    let (x, out) = unsafe { (from_raw_parts(x, len), from_raw_parts_mut(out, count)) };
+    let largest = |mut some: Vec<u32>| {
+        if count > 0 && count < some.len() {
+            some.select_nth_unstable_by(count - 1, |a, b| b.cmp(a));
+            some.truncate(count);
+        }
+        some
+    };
+    let chunks = x.par_chunks(1 << 16);
+    let mut all = largest(
+        chunks
+            .flat_map_iter(|chunk| largest(chunk.to_vec()))
+            .collect(),
+    );
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    out.copy_from_slice(&all[..count]);
+}
