@@ -25,12 +25,11 @@ pub(super) fn operations(kernel: Function<'_>) -> Vec<Value<'_>> {
             found.extend(apart(block, &collective));
         }
     }
-    let mut found: Vec<_> = collective
+    // In the order of the code.
+    collective
         .into_iter()
         .filter(|call| found.contains(call))
-        .collect();
-    found.dedup();
-    found
+        .collect()
 }
 
 /// What can be come to by one way out of a block alone, if items part there.

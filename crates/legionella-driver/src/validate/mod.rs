@@ -59,13 +59,16 @@ pub(crate) fn statics(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
 /// `native` are prefixes of the architecture's intrinsics that every machine of the target has,
 /// `lacking` the device library's that this one has not.
 pub(crate) fn calls(kernel: &Lowered<'_>, native: &[&str], lacking: &[&str]) -> Vec<Diagnostic> {
-    let chains = Chains::from(&kernel.module, &kernel.entry);
     let mut problems: Vec<Diagnostic> = Vec::new();
     let mut culprits: Vec<_> = ir::functions(&kernel.module)
         .into_iter()
         .flat_map(Function::instructions)
         .filter_map(|instruction| Some((instruction, culprit_of(instruction, native, lacking)?)))
         .collect();
+    if culprits.is_empty() {
+        return problems;
+    }
+    let chains = Chains::from(&kernel.module, &kernel.entry);
     // Each is told of once: where it is known from which line it comes, if it is anywhere.
     culprits.sort_by_key(|(instruction, _)| !debug::is_located(*instruction));
     for (instruction, culprit) in culprits {
@@ -90,29 +93,28 @@ pub(crate) fn calls(kernel: &Lowered<'_>, native: &[&str], lacking: &[&str]) -> 
 /// Operations of a whole group outside of the kernel's own function, into which everything that
 /// leads to one is inlined if that can be done.
 pub(crate) fn collective(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
-    let chains = Chains::from(&kernel.module, &kernel.entry);
-    let mut problems = Vec::new();
     let operations = intrinsic::COLLECTIVE
         .into_iter()
         .filter_map(|name| ir::function(&kernel.module, name));
-    for call in operations.flat_map(|operation| operation.value().users()) {
-        let function = call.block().function().name();
-        if function == kernel.entry {
-            continue;
-        }
-        let Some(chain) = chains.to_instruction(call) else {
-            continue;
-        };
-        problems.push(Diagnostic {
+    let elsewhere: Vec<_> = operations
+        .flat_map(|operation| operation.value().users())
+        .filter(|call| call.block().function().name() != kernel.entry)
+        .collect();
+    if elsewhere.is_empty() {
+        return Vec::new();
+    }
+    let chains = Chains::from(&kernel.module, &kernel.entry);
+    let problem = |call: Value<'_>| {
+        Some(Diagnostic {
             problem: Problem::Collective,
-            what: demangle(&function),
+            what: demangle(&call.block().function().name()),
             advice: "a function in which work-items wait for each other becomes part of the \
                      kernel: it can't call itself, nor be called through a pointer or `dyn`"
                 .to_owned(),
-            chain,
-        });
-    }
-    problems
+            chain: chains.to_instruction(call)?,
+        })
+    };
+    elsewhere.into_iter().filter_map(problem).collect()
 }
 
 /// Operations of a whole group in branches that only some of its items can take, whatever the launch.
@@ -120,6 +122,10 @@ pub(crate) fn divergent(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
     let Some(entry) = ir::function(&kernel.module, &kernel.entry) else {
         return Vec::new();
     };
+    let operations = divergent::operations(entry);
+    if operations.is_empty() {
+        return Vec::new();
+    }
     let chains = Chains::from(&kernel.module, &kernel.entry);
     let problem = |call: Value<'_>| {
         Some(Diagnostic {
@@ -135,10 +141,7 @@ pub(crate) fn divergent(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
             chain: chains.to_instruction(call)?,
         })
     };
-    let mut problems: Vec<Diagnostic> = divergent::operations(entry)
-        .into_iter()
-        .filter_map(problem)
-        .collect();
+    let mut problems: Vec<Diagnostic> = operations.into_iter().filter_map(problem).collect();
     // A reduction is many operations in one place.
     problems.dedup_by(|one, other| one.chain == other.chain);
     problems
