@@ -161,23 +161,29 @@ fn case_compiles() {
     }
 }
 
+/// The code of `slsr.ll` for a GPU.
+fn assembly_of_slsr(triple: &str, cpu: &str) -> String {
+    load();
+    Target::initialize_nvptx(&InitializationConfig::default());
+    Target::initialize_amd_gpu(&InitializationConfig::default());
+    let context = Context::create();
+    let module = parse(&context, include_str!("llvm/slsr.ll"));
+    let machine = machine(triple, cpu);
+    module.set_triple(&machine.get_triple());
+    module.set_data_layout(&machine.get_target_data().get_data_layout());
+    let assembly = machine
+        .write_to_memory_buffer(&module, FileType::Assembly)
+        .unwrap();
+    String::from_utf8_lossy(assembly.as_slice()).into_owned()
+}
+
 /// Straight-line strength reduction of LLVM 22 takes the addresses of `g`'s two loads, whose
 /// indices are sign-extended bits, for four bytes apart: `[%rd3]` and `[%rd3+-4]`. With it off each
 /// load has an address of its own.
 #[test]
 #[ignore = "a case, run by the tests above"]
 fn case_strength_reduction() {
-    load();
-    Target::initialize_nvptx(&InitializationConfig::default());
-    let context = Context::create();
-    let module = parse(&context, include_str!("llvm/slsr.ll"));
-    let machine = machine("nvptx64-nvidia-cuda", "sm_70");
-    module.set_triple(&machine.get_triple());
-    module.set_data_layout(&machine.get_target_data().get_data_layout());
-    let assembly = machine
-        .write_to_memory_buffer(&module, FileType::Assembly)
-        .unwrap();
-    let assembly = String::from_utf8_lossy(assembly.as_slice()).into_owned();
+    let assembly = assembly_of_slsr("nvptx64-nvidia-cuda", "sm_70");
     let (_, function) = assembly
         .split_once(".func  (.param .b32 func_retval0) g(")
         .unwrap();
@@ -200,17 +206,7 @@ fn case_strength_reduction() {
 #[test]
 #[ignore = "a case, run by the tests above"]
 fn case_strength_reduction_on_amd() {
-    load();
-    Target::initialize_amd_gpu(&InitializationConfig::default());
-    let context = Context::create();
-    let module = parse(&context, include_str!("llvm/slsr.ll"));
-    let machine = machine("amdgcn-amd-amdhsa", "gfx1100");
-    module.set_triple(&machine.get_triple());
-    module.set_data_layout(&machine.get_target_data().get_data_layout());
-    let assembly = machine
-        .write_to_memory_buffer(&module, FileType::Assembly)
-        .unwrap();
-    let assembly = String::from_utf8_lossy(assembly.as_slice()).into_owned();
+    let assembly = assembly_of_slsr("amdgcn-amd-amdhsa", "gfx1100");
     let (_, function) = assembly.split_once("\ng:").unwrap();
     let loads: Vec<&str> = function
         .lines()
