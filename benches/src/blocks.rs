@@ -2,6 +2,7 @@
 //! for its result.
 
 use anyhow::ensure;
+use legionella::prelude::*;
 
 use crate::Bench;
 use crate::compute::row;
@@ -41,52 +42,69 @@ pub fn reduce(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     Ok(row(bench, "reduce", times))
 }
 
-/// What a peer makes of integers: as many, all of which it writes.
-fn written_by(peer: unsafe extern "C" fn(*const u32, *mut u32, usize), x: &[u32]) -> Vec<u32> {
+/// What a peer makes of integers.
+///
+/// # Safety
+/// Given integers and room for as many, the peer writes as many from the first on as it says.
+unsafe fn written_by(
+    x: &[u32],
+    peer: impl FnOnce(*const u32, *mut u32, usize) -> usize,
+) -> Vec<u32> {
     let mut results = Vec::with_capacity(x.len());
-    // SAFETY: there is room for as many elements as there are, and all are written.
-    unsafe {
-        peer(x.as_ptr(), results.as_mut_ptr(), x.len());
-        results.set_len(x.len());
-    }
+    let written = peer(x.as_ptr(), results.as_mut_ptr(), x.len());
+    // SAFETY: the caller's promise.
+    unsafe { results.set_len(written) };
     results
+}
+
+/// A block that makes integers of 16 Mi others, beside its peer; gives what both made as well.
+fn of_integers(
+    bench: &Bench,
+    name: &str,
+    block: impl Fn(&Buffer<u32>) -> legionella::Result<Buffer<u32>>,
+    peer: impl Fn(&[u32]) -> Vec<u32>,
+) -> anyhow::Result<(Vec<Row>, Vec<u32>)> {
+    let x = integers();
+    let buffer = bench.accelerator.upload(&x)?;
+    let mut ours = None;
+    let mut peers = Vec::new();
+    let times = side_by_side(
+        || {
+            ours = Some(block(&buffer)?);
+            Ok(())
+        },
+        || peers = peer(&x),
+    )?;
+    let ours = ours.map(|results| results.to_vec()).transpose()?;
+    same(&ours.unwrap_or_default(), &peers)?;
+    Ok((row(bench, name, times), peers))
 }
 
 /// Running sums of 16 Mi integers.
 pub fn scan(bench: &Bench) -> anyhow::Result<Vec<Row>> {
-    let x = integers();
-    let buffer = bench.accelerator.upload(&x)?;
-    let mut ours = None;
-    let mut peers = Vec::new();
-    let times = side_by_side(
-        || {
-            ours = Some(buffer.par().inclusive_scan(u32::wrapping_add)?);
-            Ok(())
-        },
-        || peers = written_by(bench.peer.scan, &x),
-    )?;
-    let ours = ours.map(|sums| sums.to_vec()).transpose()?;
-    same(&ours.unwrap_or_default(), &peers)?;
-    Ok(row(bench, "scan", times))
+    let peer = |x: *const u32, out, len| {
+        // SAFETY: the elements of a vector, and room for as many.
+        unsafe { (bench.peer.scan)(x, out, len) };
+        len
+    };
+    let block = |x: &Buffer<u32>| x.par().inclusive_scan(u32::wrapping_add);
+    // SAFETY: all are written.
+    let (rows, _) = of_integers(bench, "scan", block, |x| unsafe { written_by(x, peer) })?;
+    Ok(rows)
 }
 
 /// 16 Mi integers in order.
 pub fn sort(bench: &Bench) -> anyhow::Result<Vec<Row>> {
-    let x = integers();
-    let buffer = bench.accelerator.upload(&x)?;
-    let mut ours = None;
-    let mut peers = Vec::new();
-    let times = side_by_side(
-        || {
-            ours = Some(buffer.par().sort()?);
-            Ok(())
-        },
-        || peers = written_by(bench.peer.sort, &x),
-    )?;
-    let ours = ours.map(|sorted| sorted.to_vec()).transpose()?;
-    ensure!(peers.is_sorted(), "the peer doesn't sort");
-    same(&ours.unwrap_or_default(), &peers)?;
-    Ok(row(bench, "sort", times))
+    let peer = |x: *const u32, out, len| {
+        // SAFETY: the elements of a vector, and room for as many.
+        unsafe { (bench.peer.sort)(x, out, len) };
+        len
+    };
+    let block = |x: &Buffer<u32>| x.par().sort();
+    // SAFETY: all are written.
+    let (rows, sorted) = of_integers(bench, "sort", block, |x| unsafe { written_by(x, peer) })?;
+    ensure!(sorted.is_sorted(), "the peer doesn't sort");
+    Ok(rows)
 }
 
 /// How often each byte is among 64 Mi.
@@ -108,54 +126,28 @@ pub fn histogram(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 
 /// Half of 16 Mi integers, in their order.
 pub fn filter(bench: &Bench) -> anyhow::Result<Vec<Row>> {
-    let x = integers();
-    let buffer = bench.accelerator.upload(&x)?;
-    let mut ours = None;
-    let mut peers = Vec::new();
-    let times = side_by_side(
-        || {
-            ours = Some(buffer.par().filter(|x| *x < 1 << 31).collect()?);
-            Ok(())
-        },
-        || {
-            peers = Vec::with_capacity(x.len());
-            // SAFETY: there is room for as many as there are, and as many are written as it says.
-            unsafe {
-                let kept = (bench.peer.filter)(x.as_ptr(), peers.as_mut_ptr(), x.len());
-                peers.set_len(kept);
-            }
-        },
-    )?;
-    let ours = ours.map(|kept| kept.to_vec()).transpose()?;
-    same(&ours.unwrap_or_default(), &peers)?;
-    Ok(row(bench, "filter", times))
+    // SAFETY: the elements of a vector, and room for as many.
+    let peer = |x: *const u32, out, len| unsafe { (bench.peer.filter)(x, out, len) };
+    let block = |x: &Buffer<u32>| x.par().filter(|x| *x < 1 << 31).collect();
+    // SAFETY: as many are written as it says.
+    let (rows, _) = of_integers(bench, "filter", block, |x| unsafe { written_by(x, peer) })?;
+    Ok(rows)
 }
 
 /// A matrix of 8,192 by 2,048 integers, turned round.
 pub fn transpose(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let (width, height) = (8_192, LEN / 8_192);
-    let x = integers();
-    let buffer = bench.accelerator.upload(&x)?;
-    let mut ours = None;
-    let mut peers = Vec::new();
-    let times = side_by_side(
-        || {
-            ours = Some(buffer.par().transpose([width, height])?);
-            Ok(())
-        },
-        || {
-            peers = Vec::with_capacity(x.len());
-            // SAFETY: there is room for as many as there are, all of which are written; both extents
-            // are multiples of 32.
-            unsafe {
-                (bench.peer.transpose)(x.as_ptr(), peers.as_mut_ptr(), width, height);
-                peers.set_len(x.len());
-            }
-        },
-    )?;
-    let ours = ours.map(|turned| turned.to_vec()).transpose()?;
-    same(&ours.unwrap_or_default(), &peers)?;
-    Ok(row(bench, "transpose", times))
+    let peer = |x: *const u32, out, len| {
+        // SAFETY: the elements of a vector, and room for as many; both extents are multiples of 32.
+        unsafe { (bench.peer.transpose)(x, out, width, height) };
+        len
+    };
+    let block = |x: &Buffer<u32>| x.par().transpose([width, height]);
+    // SAFETY: all are written.
+    let (rows, _) = of_integers(bench, "transpose", block, |x| unsafe {
+        written_by(x, peer)
+    })?;
+    Ok(rows)
 }
 
 /// The 100 largest of 16 Mi integers.
