@@ -20,8 +20,10 @@ use crate::error::{Error, Result};
 use crate::printing::Printer;
 use crate::schedule::slot::Running;
 
+mod absent;
 pub(crate) mod cpu;
 mod cuda;
+mod groups;
 mod hsa;
 mod panics;
 

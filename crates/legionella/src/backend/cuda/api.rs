@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
+use crate::backend::absent::Absent;
+
 /// The library, by the name that a driver's installation gives it.
 const LIBRARY: &str = "libcuda.so.1";
 
@@ -136,15 +138,6 @@ impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(LIBRARY)
     }
-}
-
-/// Why a machine has no such devices.
-#[derive(Clone, Debug)]
-pub(super) enum Absent {
-    /// There is no driver, or no device: nothing is wrong.
-    Nothing(String),
-    /// There is a driver, and it can't be used.
-    Broken(String),
 }
 
 /// The driver of this machine, ready for use.

@@ -24,7 +24,7 @@ use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
 use legionella_device::heap::statistics::Statistics;
 
-use super::{Backend, Code, Runtime};
+use super::{Backend, Code, Runtime, groups};
 use crate::code::{self, Machine};
 use crate::error::{Error, Result};
 use crate::printing::Printer;
@@ -39,7 +39,7 @@ mod module;
 mod panics;
 mod states;
 
-use api::{Absent, Api};
+use api::Api;
 use device::Device;
 use heap::Region;
 use launches::{Functions, Launches};
@@ -48,9 +48,6 @@ use module::Given;
 
 /// The oldest compute capability that code is generated for.
 const OLDEST: c_int = 75;
-
-/// Work-items of a group that the caller leaves to us.
-const GROUP: usize = 256;
 
 /// Most work-items of a group, in all and in each dimension.
 const LARGEST_GROUP: u64 = 1024;
@@ -64,9 +61,8 @@ const LARGEST_HEAP: usize = 1 << 30;
 pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
     let api = match api::api() {
         Ok(api) => api,
-        Err(Absent::Nothing(_)) => return Ok(Vec::new()),
-        Err(Absent::Broken(reason)) => {
-            tracing::warn!(reason, "NVIDIA's driver can't be used");
+        Err(absent) => {
+            absent.warn_of("NVIDIA's driver");
             return Ok(Vec::new());
         }
     };
@@ -102,8 +98,7 @@ pub(super) fn runtime() -> Runtime {
             let (major, minor) = (version / 1000, version % 1000 / 10);
             Runtime::Works(format!("the driver offers CUDA {major}.{minor}"))
         }
-        Err(Absent::Nothing(reason)) => Runtime::Absent(reason),
-        Err(Absent::Broken(reason)) => Runtime::Broken(reason),
+        Err(absent) => absent.into(),
     }
 }
 
@@ -254,17 +249,9 @@ impl Backend for Cuda {
         &self.machine
     }
 
-    /// Rows of 32 where there are several dimensions, so that a warp is in one row and a group
-    /// is no line.
+    /// A warp is in one row.
     fn group_size(&self, grid: Index) -> Index {
-        if grid[1] == 1 && grid[2] == 1 {
-            return [GROUP, 1, 1];
-        }
-        let fitting = |extent: usize, most: usize| extent.min(most).next_power_of_two();
-        let x = fitting(grid[0], 32);
-        let y = fitting(grid[1], GROUP / x);
-        let z = fitting(grid[2], (GROUP / (x * y)).min(64));
-        [x, y, z]
+        groups::in_rows(grid, 32, LARGEST_EXTENTS[2] as usize)
     }
 
     fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>> {

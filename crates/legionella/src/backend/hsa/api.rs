@@ -15,6 +15,8 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
+use crate::backend::absent::Absent;
+
 /// The library, by the name that ROCm's installation gives it.
 const LIBRARY: &str = "libhsa-runtime64.so.1";
 
@@ -212,15 +214,6 @@ impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(LIBRARY)
     }
-}
-
-/// Why a machine has no such devices.
-#[derive(Clone, Debug)]
-pub(super) enum Absent {
-    /// There is no runtime, or no device: nothing is wrong.
-    Nothing(String),
-    /// There is a runtime, and it can't be used.
-    Broken(String),
 }
 
 /// The runtime of this machine, ready for use.

@@ -25,7 +25,7 @@ use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
 use legionella_device::heap::statistics::Statistics;
 
-use super::{Backend, Code, Runtime};
+use super::{Backend, Code, Runtime, groups};
 use crate::code::Machine;
 use crate::error::{Error, Result};
 use crate::schedule::slot::Running;
@@ -41,14 +41,11 @@ mod packets;
 mod panics;
 mod states;
 
-use api::{Absent, Api};
+use api::Api;
 use device::{Device, Found};
 use heap::Region;
 use launches::{Functions, Launches};
 use memory::Memory;
-
-/// Work-items of a group that the caller leaves to us.
-const GROUP: usize = 256;
 
 /// Most work-items of a group, in all and in each dimension.
 const LARGEST_GROUP: u64 = 1024;
@@ -57,9 +54,8 @@ const LARGEST_GROUP: u64 = 1024;
 pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
     let api = match api::api() {
         Ok(api) => api,
-        Err(Absent::Nothing(_)) => return Ok(Vec::new()),
-        Err(Absent::Broken(reason)) => {
-            tracing::warn!(reason, "the HSA runtime can't be used");
+        Err(absent) => {
+            absent.warn_of("the HSA runtime");
             return Ok(Vec::new());
         }
     };
@@ -80,8 +76,7 @@ pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
 pub(super) fn runtime() -> Runtime {
     let api = match api::api() {
         Ok(api) => api,
-        Err(Absent::Nothing(reason)) => return Runtime::Absent(reason),
-        Err(Absent::Broken(reason)) => return Runtime::Broken(reason),
+        Err(absent) => return absent.into(),
     };
     let (major, minor) = api.version();
     match device::find(api) {
@@ -214,17 +209,9 @@ impl Backend for Hsa {
         &self.machine
     }
 
-    /// Rows of 64 where there are several dimensions, so that a wavefront is in one row and a group
-    /// is no line.
+    /// A wavefront, of 64 lanes at most, is in one row.
     fn group_size(&self, grid: Index) -> Index {
-        if grid[1] == 1 && grid[2] == 1 {
-            return [GROUP, 1, 1];
-        }
-        let fitting = |extent: usize, most: usize| extent.min(most).next_power_of_two();
-        let x = fitting(grid[0], 64);
-        let y = fitting(grid[1], GROUP / x);
-        let z = fitting(grid[2], GROUP / (x * y));
-        [x, y, z]
+        groups::in_rows(grid, 64, LARGEST_GROUP as usize)
     }
 
     fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>> {
