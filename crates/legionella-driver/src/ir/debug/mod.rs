@@ -10,6 +10,7 @@ mod writer;
 pub(crate) use copies::{Copies, Place, name_loop};
 pub(crate) use lines::Lines;
 
+use inkwell::module::Module;
 use legionella_abi::protocol::Source;
 use llvm_sys::core as c;
 use llvm_sys::debuginfo::{self as d, LLVMMetadataKind};
@@ -54,6 +55,11 @@ pub(crate) fn subprograms(instruction: Value<'_>) -> impl Iterator<Item = Subpro
         let scope = llvm!(d::LLVMDILocationGetScope(location));
         Subprogram::around(context, scope)
     })
+}
+
+/// Whether a module says of any instruction where it comes from.
+pub(crate) fn has_lines(module: &Module<'_>) -> bool {
+    module.get_global_metadata_size("llvm.dbg.cu") > 0
 }
 
 /// Whether it is known where an instruction comes from.

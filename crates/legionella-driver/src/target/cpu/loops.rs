@@ -178,6 +178,8 @@ impl<'m> Strips<'m> {
 pub(super) struct Parallel<'m> {
     context: LLVMContextRef,
     group: LLVMMetadataRef,
+    /// Whether the module has source lines, by which loops are named.
+    has_lines: bool,
     lifetime: std::marker::PhantomData<&'m ()>,
 }
 
@@ -186,6 +188,7 @@ impl<'m> Parallel<'m> {
         Parallel {
             context: llvm!(c::LLVMGetModuleContext(module.as_mut_ptr())),
             group: ir::distinct_node(module),
+            has_lines: debug::has_lines(module),
             lifetime: std::marker::PhantomData,
         }
     }
@@ -199,9 +202,15 @@ impl<'m> Parallel<'m> {
         ));
     }
 
+    /// The property that names a loop, if there is anything to name it by.
+    fn name(&self, latch: Value<'m>, text: &str) -> Vec<LLVMMetadataRef> {
+        let name = self.has_lines.then(|| name(latch, text)).flatten();
+        name.into_iter().collect()
+    }
+
     /// Makes the claim for the loop of a latch, and asks for vector code.
     pub(super) fn finish(&self, latch: Value<'m>) {
-        let mut properties: Vec<_> = name(latch, ITEMS).into_iter().collect();
+        let mut properties = self.name(latch, ITEMS);
         properties.extend(self.claim());
         describe_loop(self.context, latch, &properties);
     }
@@ -209,9 +218,7 @@ impl<'m> Parallel<'m> {
     /// Makes the claim for the loop of a latch that turns `lanes` times, which is to become vector
     /// code that does it in one.
     pub(super) fn finish_lanes(&self, latch: Value<'m>, lanes: u64) {
-        let mut properties: Vec<_> = name(latch, &format!("a region's loop over {lanes} lanes"))
-            .into_iter()
-            .collect();
+        let mut properties = self.name(latch, &format!("a region's loop over {lanes} lanes"));
         properties.extend(self.claim());
         properties.extend([
             property(self.context, "llvm.loop.vectorize.width", 32, lanes),
