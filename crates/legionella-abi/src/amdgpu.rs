@@ -77,10 +77,6 @@ impl Arguments {
     }
 }
 
-/// Symbol of a variable in global memory with the address of the heap's region
-/// ([`HEAP_REGION`](crate::intrinsic::HEAP_REGION)), in code that uses it.
-pub const HEAP: &str = "legionella_heap";
-
 /// Most work-items of a group of a usual launch, in the sense of [`gpu::LINE`]: code for small
 /// groups has more registers.
 pub const USUAL_GROUP: u64 = 256;

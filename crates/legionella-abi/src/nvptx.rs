@@ -14,10 +14,6 @@ pub use crate::gpu::*;
 /// is none in a kernel that doesn't print.
 pub const PORT: &str = "legionella_port";
 
-/// Likewise, where the region of the heap is that the kernel allocates from
-/// ([`HEAP_REGION`](crate::intrinsic::HEAP_REGION)).
-pub const HEAP: &str = "legionella_heap";
-
 /// Largest argument block that is passed by value, in bytes. All parameters together may take
 /// 4,096 (PTX ISA, "Kernel Function Parameters").
 pub const LARGEST_BLOCK: u64 = 3840;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use inkwell::module::Module;
-use legionella_abi::{amdgpu, intrinsic};
+use legionella_abi::{gpu, intrinsic};
 use llvm_sys::{LLVMLinkage, LLVMOpcode};
 
 use super::super::kernels::Kernels;
@@ -73,7 +73,7 @@ fn wide_divisions<'m>(module: &'m Module<'_>) -> Vec<(Value<'m>, &'static str)> 
 
 /// Removes the variable with the heap's address from code that doesn't use it.
 pub(super) fn drop_unused(module: &Module<'_>) {
-    if let Some(heap) = ir::global(module, amdgpu::HEAP)
+    if let Some(heap) = ir::global(module, gpu::HEAP)
         && heap.users().is_empty()
     {
         heap.delete_global();

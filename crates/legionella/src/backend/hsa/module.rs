@@ -4,7 +4,7 @@ use std::ffi::{CString, c_void};
 use std::ptr::null;
 use std::sync::Arc;
 
-use legionella_abi::amdgpu::{self, Header};
+use legionella_abi::amdgpu::Header;
 use legionella_abi::gpu::{self, Needs};
 
 use super::api::{self, Executable, Reader, Symbol};
@@ -38,7 +38,7 @@ pub(super) unsafe fn load(
     // SAFETY: the caller's promise.
     let module = unsafe { Module::load(device, kernel, work) }?;
     let needs = module.needs(device, memory)?;
-    let heap = match module.variable(device, amdgpu::HEAP) {
+    let heap = match module.variable(device, gpu::HEAP) {
         None => None,
         Some(place) => {
             let region = heap()?;
