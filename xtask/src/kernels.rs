@@ -34,8 +34,6 @@ pub struct Generated<'a> {
     pub is_measured: bool,
     pub machine: &'a str,
     pub code: &'a [u8],
-    /// Number of the thread that asks.
-    pub worker: usize,
 }
 
 /// Looks at code; says what is wrong with it, if anything is.
@@ -78,7 +76,7 @@ impl Check<'_> {
         let failed = AtomicUsize::new(0);
         let (passed, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let output = Mutex::new(());
-        let work = |worker: usize| -> anyhow::Result<()> {
+        let work = || -> anyhow::Result<()> {
             let client = client(tools)?;
             while let Some((kernel, machine)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let (kernel, is_measured) = kernel;
@@ -88,7 +86,6 @@ impl Check<'_> {
                         is_measured: *is_measured,
                         machine,
                         code,
-                        worker,
                     })
                 };
                 let count = match self.check(&client, kernel, machine, look)? {
@@ -106,9 +103,7 @@ impl Check<'_> {
         };
         let workers = thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| {
-            let started: Vec<_> = (0..workers)
-                .map(|worker| scope.spawn(move || work(worker)))
-                .collect();
+            let started: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
             started
                 .into_iter()
                 .try_for_each(|worker| match worker.join() {

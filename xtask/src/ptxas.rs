@@ -19,12 +19,10 @@ pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Res
         bail!(ptxas::ADVICE);
     };
     let limits = Limits::read(&tools.root().join(LIMITS))?;
-    let folder = tempfile::tempdir()?;
     // What panics is much code, and the same for all.
     let first = architectures.first();
     let look = |generated: &Generated<'_>| {
         let architecture = generated.machine;
-        let file = folder.path().join(format!("{}.ptx", generated.worker));
         let texts = if first.is_some_and(|first| first == architecture) {
             usize::MAX
         } else {
@@ -33,7 +31,7 @@ pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Res
         let mut spilled = None;
         let all = generated.code.split(|&byte| byte == 0);
         for (number, text) in all.take(texts).enumerate() {
-            let usages = match ptxas::assemble(&assembler, architecture, text, &file) {
+            let usages = match ptxas::assemble(&assembler, architecture, text) {
                 Ok(usages) => usages,
                 Err(ptxas::Error::Refused(said)) => return Ok(Some(said)),
                 Err(error) => return Err(error.into()),

@@ -4,12 +4,12 @@
 //! warps can be resident by that. Nothing else needs it: devices' drivers bring an assembler along.
 
 use std::env;
-use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 /// Variable with the assembler's path, for where it is not on `PATH`.
 pub const VARIABLE: &str = "PTXAS";
@@ -69,25 +69,21 @@ pub enum Error {
     Refused(String),
 }
 
-/// Assembles a text for an architecture, such as `sm_90`; `file` is where it is put for that.
+/// Assembles a text for an architecture, such as `sm_90`.
 ///
 /// # Errors
 /// If the assembler can't be run or refuses the text.
-pub fn assemble(
-    assembler: &Path,
-    architecture: &str,
-    text: &[u8],
-    file: &Path,
-) -> Result<Vec<Usage>, Error> {
+pub fn assemble(assembler: &Path, architecture: &str, text: &[u8]) -> Result<Vec<Usage>, Error> {
     let failed = |path: &Path| {
         let path = path.display().to_string();
         |reason| Error::Run { path, reason }
     };
-    fs::write(file, text).map_err(failed(file))?;
+    let mut file = NamedTempFile::new().map_err(failed(&env::temp_dir()))?;
+    file.write_all(text).map_err(failed(file.path()))?;
     let output = Command::new(assembler)
         .args(["--verbose", "--gpu-name", architecture])
         .args(["--output-file", "/dev/null"])
-        .arg(file)
+        .arg(file.path())
         .output()
         .map_err(failed(assembler))?;
     let said = [output.stdout, output.stderr].concat();

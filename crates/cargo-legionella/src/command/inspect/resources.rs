@@ -39,8 +39,6 @@ impl Resources {
             sysroot: Some(sysroot),
         };
         let bitcode = inspect::bitcode(bundle)?;
-        let folder = std::env::temp_dir();
-        let file = folder.join(format!("legionella-{}.ptx", std::process::id()));
         let mut all = Vec::new();
         for kernel in kernels {
             let options = Options::default();
@@ -51,9 +49,7 @@ impl Resources {
             };
             // Behind the first text is what panics.
             let work = code.bytes.split(|&byte| byte == 0).next();
-            let usages = ptxas::assemble(&assembler, &target.cpu, work.unwrap_or_default(), &file);
-            // Nothing else has that name, and nobody reads it any more.
-            let _ = std::fs::remove_file(&file);
+            let usages = ptxas::assemble(&assembler, &target.cpu, work.unwrap_or_default());
             all.push((kernel.name.clone(), usages.context(kernel.name.clone())?));
         }
         Ok(Resources {
