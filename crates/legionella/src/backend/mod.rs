@@ -78,6 +78,12 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// The size of work-groups for a grid that doesn't say.
     fn group_size(&self, grid: Index) -> Index;
 
+    /// Whether work-items of neighbouring ids should access neighbouring memory, since the device then
+    /// makes one access of theirs.
+    fn coalesces(&self) -> bool {
+        false
+    }
+
     /// Memory on the device, of unspecified content unless `zeroed`. Layouts have a size.
     fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>>;
 

@@ -102,6 +102,22 @@ unsafe impl<'a, T: Atomic> Pass<&'a [T::Shared]> for AtomicArgument<'a, T> {
     }
 }
 
+/// The address of elements that a kernel writes wherever it wants, for launches that are `unsafe` and
+/// ordered like others.
+#[derive(Debug)]
+pub(crate) struct WholeArgument<'a, T: DeviceData>(SliceMut<'a, T>);
+
+// SAFETY: the elements are recorded as written, and were lent mutably. Where in them the kernel writes,
+// whoever launches it answers for: nothing says that this is safe.
+unsafe impl<'a, T: DeviceData> Pass<*mut T> for WholeArgument<'a, T> {
+    type Form = Pointer<T>;
+
+    fn bind(self, binder: &mut Binder<'_>) -> Result<Pointer<T>> {
+        let span = self.0.whole.lend(Access::Write, binder)?;
+        Ok(Pointer(span.start.as_ptr()))
+    }
+}
+
 // SAFETY: what the kernel gets is disjoint, read-only or atomic, as its type says.
 unsafe impl<'a, T: DeviceData> PassAs<&'a [T]> for Slice<'a, T> {}
 // SAFETY: as above.
@@ -177,6 +193,11 @@ impl<'a, T: DeviceData> SliceMut<'a, T> {
             elements: self,
             width,
         }
+    }
+
+    /// As an argument for a kernel that takes the address of it all.
+    pub(crate) fn address_of_all(self) -> WholeArgument<'a, T> {
+        WholeArgument(self)
     }
 
     /// As an argument for a kernel that takes a slice of atomics, which all work-items share.

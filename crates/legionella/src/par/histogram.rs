@@ -1,9 +1,12 @@
 //! How many elements there are of each kind.
 //!
 //! Each item counts the elements of a chunk in counters of its own, which are then added up: no two
-//! items ever count in one place.
+//! items ever count in one place. Where items should rather read neighbours ([`together`]), those of a
+//! group count in shared memory.
 
 use legionella_device::{Disjoint, Item, Rows};
+
+mod together;
 
 use super::{Par, Source, View};
 use crate::buffer::Buffer;
@@ -34,6 +37,9 @@ impl<'a, S: Source<View: View<Item = usize>>> Par<'a, S> {
     /// [`Error::KernelPanicked`](crate::Error::KernelPanicked) if an element is not below `bins`;
     /// others of the launches.
     pub fn histogram(self, bins: usize) -> Result<Buffer<u64>> {
+        if self.accelerator.backend().coalesces() {
+            return self.count_together(bins);
+        }
         // Adding up takes no more than counting.
         let least = LEAST.max(bins.saturating_mul(8));
         let chunk = self

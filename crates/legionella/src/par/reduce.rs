@@ -16,7 +16,7 @@ use crate::launch::function;
 /// Columns of a block.
 const COLUMNS: usize = 32;
 /// Rows that are read at once.
-const UNROLLED: usize = 4;
+const UNROLLED: usize = 8;
 /// Most rows of a block. Many elements are in high blocks: what an item does besides reading them is then
 /// nothing beside that, and there are items enough.
 const fn rows_of(len: usize) -> usize {
@@ -151,6 +151,11 @@ where
     // SAFETY: a row in full.
     let get = |row: usize| unsafe { source.get(first + row * COLUMNS) };
     let mut row = 1;
+    if rows >= UNROLLED {
+        let next: [V::Item; UNROLLED - 1] = std::array::from_fn(|k| get(row + k));
+        all = next.into_iter().fold(all, &combine);
+        row = UNROLLED;
+    }
     while row + UNROLLED <= rows {
         let next: [V::Item; UNROLLED] = std::array::from_fn(|k| get(row + k));
         all = next.into_iter().fold(all, &combine);

@@ -1,7 +1,8 @@
 //! The reduction up to each element.
 //!
 //! Elements lie in runs. Each item combines a run; what comes before each run is the same problem
-//! with fewer elements; then each item goes through its run once more and stores what it has.
+//! with fewer elements; then each item goes through its run once more and stores what it has. Where items
+//! should rather access neighbours ([`together`]), those of a group do so for all their runs.
 
 use legionella_device::{Disjoint, Item, Rows};
 
@@ -10,6 +11,8 @@ use crate::buffer::{Buffer, SliceMut};
 use crate::error::Result;
 use crate::launch::function;
 use crate::schedule::completion::Completion;
+
+mod together;
 
 /// Elements of a run.
 const RUN: usize = 64;
@@ -66,20 +69,30 @@ impl<'a, S: Source> Par<'a, S> {
         let runs = out.len().div_ceil(RUN);
         // Nothing comes after the last run.
         let before = runs.saturating_sub(1);
+        let together = self.accelerator.backend().coalesces();
+        let group = together::group::<ItemOf<S>>().filter(|_| together);
         // SAFETY: there is an item for each of these runs.
         let mut before = unsafe {
-            self.written_by(before, |totals| {
-                let arguments = (self.source, function(combine), totals);
-                self.accelerator
-                    .launch(totals_of::<S::View, G>, self.grid(before), arguments)
+            self.written_by(before, |totals| match group {
+                Some(group) => self.totals_together(group, combine, totals),
+                None => {
+                    let arguments = (self.source, function(combine), totals);
+                    self.accelerator
+                        .launch(totals_of::<S::View, G>, self.grid(before), arguments)
+                }
             })
         }?;
         if !before.is_empty() {
             before = self.of(&before).inclusive_scan(combine)?;
         }
-        let arguments = (self.source, &before, function(combine), out.rows(RUN));
-        self.accelerator
-            .launch(runs_of::<S::View, G>, self.grid(runs), arguments)
+        match group {
+            Some(group) => self.runs_together(group, &before, combine, out),
+            None => {
+                let arguments = (self.source, &before, function(combine), out.rows(RUN));
+                self.accelerator
+                    .launch(runs_of::<S::View, G>, self.grid(runs), arguments)
+            }
+        }
     }
 }
 

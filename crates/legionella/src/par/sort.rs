@@ -2,13 +2,16 @@
 //! equal keys.
 //!
 //! For each digit, every item counts those of a chunk; how many smaller ones there are, and equal ones
-//! in chunks before, says where each element of a chunk goes, in order.
+//! in chunks before, says where each element of a chunk goes, in order. Where items should rather access
+//! neighbours ([`together`]), the items of a group do that for a chunk.
 
 use legionella_device::{DeviceData, Item, Tiles};
 
 use super::{ByColumns, Digits, ItemOf, Key, Par, Source};
 use crate::buffer::Buffer;
 use crate::error::Result;
+
+mod together;
 
 /// Values of a digit.
 const VALUES: usize = 256;
@@ -88,9 +91,6 @@ impl<'a, S: Source> Par<'a, S> {
         if len < 2 {
             return Ok((keys, values));
         }
-        let chunk = len.div_ceil(CHUNKS).clamp(LEAST, u32::MAX as usize);
-        let chunks = len.div_ceil(chunk);
-        let grid = self.grid(chunks);
         // SAFETY: both are written in full before they are read.
         let (mut keys_to, mut values_to) = unsafe {
             (
@@ -98,12 +98,17 @@ impl<'a, S: Source> Par<'a, S> {
                 Buffer::uninitialised(self.accelerator, len)?,
             )
         };
+        let together = self.accelerator.backend().coalesces();
+        let chunk = len.div_ceil(CHUNKS).clamp(LEAST, u32::MAX as usize);
+        let chunks = match together {
+            true => together::groups::<K>(len),
+            false => len.div_ceil(chunk),
+        };
         for place in 0..K::COUNT {
-            let mut counts = self.accelerator.zeroed::<u32>(chunks * VALUES)?;
-            let arguments = (place, chunk, &keys, counts.tiles::<VALUES>());
-            self.accelerator
-                .launch(count::<K>, grid, arguments)?
-                .wait()?;
+            let counts = match together {
+                true => together::counts(self.accelerator, place, &keys)?,
+                false => self.counts(place, chunk, chunks, &keys)?,
+            };
             let by_digit = self.of(&counts).from(|of| ByColumns {
                 of,
                 width: VALUES,
@@ -112,27 +117,65 @@ impl<'a, S: Source> Par<'a, S> {
             let starts = by_digit
                 .map(|count| count as usize)
                 .exclusive_scan(0, |a, b| a + b)?;
-            let arguments = (
-                (place, chunk),
-                &keys,
-                &values,
-                &starts,
-                keys_to.device_ptr(),
-                values_to.device_ptr(),
-            );
-            // SAFETY: the launch is waited for, and the buffers live longer. `starts` are the running
-            // sums of how many of the elements have each digit in each chunk, by digit and then by
-            // chunk, of launches that ended well and read the same keys: items write ranges that don't
-            // overlap and together are the outputs.
+            let (from, to) = ((&keys, &values), (&mut keys_to, &mut values_to));
+            // SAFETY: `starts` are the running sums of how many of the elements have each digit in each
+            // chunk, by digit and then by chunk, of launches that ended well and read the same keys.
             unsafe {
-                self.accelerator
-                    .launch_unchecked(distribute::<K, T>, grid, arguments)?
-                    .wait()?;
+                match together {
+                    true => together::distribute(self.accelerator, place, from, &starts, to)?,
+                    false => self.distribute(place, chunk, from, &starts, to)?,
+                }
             }
             std::mem::swap(&mut keys, &mut keys_to);
             std::mem::swap(&mut values, &mut values_to);
         }
         Ok((keys, values))
+    }
+
+    /// Counts how many keys of each chunk have each digit: a row of counts for each chunk.
+    fn counts<K: Digits>(
+        &self,
+        place: u32,
+        chunk: usize,
+        chunks: usize,
+        keys: &Buffer<K>,
+    ) -> Result<Buffer<u32>> {
+        let mut counts = self.accelerator.zeroed::<u32>(chunks * VALUES)?;
+        let arguments = (place, chunk, keys, counts.tiles::<VALUES>());
+        self.accelerator
+            .launch(count::<K>, self.grid(chunks), arguments)?
+            .wait()?;
+        Ok(counts)
+    }
+
+    /// Moves keys and values to where `starts` says that those of each digit and chunk begin.
+    ///
+    /// # Safety
+    /// `starts` are the running sums of what [`counts`](Par::counts) gave for the same keys and place, by
+    /// digit and then by chunk. There are as many values, and room for as many of both.
+    unsafe fn distribute<K: Digits, T: DeviceData>(
+        &self,
+        place: u32,
+        chunk: usize,
+        (keys, values): (&Buffer<K>, &Buffer<T>),
+        starts: &Buffer<usize>,
+        (keys_to, values_to): (&mut Buffer<K>, &mut Buffer<T>),
+    ) -> Result<()> {
+        let grid = self.grid(keys.len().div_ceil(chunk));
+        let arguments = (
+            (place, chunk),
+            keys,
+            values,
+            starts,
+            keys_to.as_slice_mut().address_of_all(),
+            values_to.as_slice_mut().address_of_all(),
+        );
+        // SAFETY: items write ranges that don't overlap and together are the outputs.
+        unsafe {
+            self.accelerator
+                .launch_unchecked(distribute::<K, T>, grid, arguments)
+        }?
+        .wait()
     }
 }
 

@@ -214,6 +214,10 @@ impl Backend for Hsa {
         groups::in_rows(grid, 64, LARGEST_GROUP as usize)
     }
 
+    fn coalesces(&self) -> bool {
+        true
+    }
+
     fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>> {
         let opened = self.opened()?;
         opened.memory.allocate(&opened.device, layout, zeroed)
