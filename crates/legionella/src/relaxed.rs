@@ -124,7 +124,7 @@ impl<K, A, P, How, const CONTRACT: bool, const RECIPROCAL: bool, const APPROXIMA
 where
     K: host::Call<A, P, How>,
 {
-    fn call(&self, grid: Grid, arguments: A) {
-        self.0.call(grid, arguments);
+    fn call(&self, grid: Grid, lanes: usize, arguments: A) {
+        self.0.call(grid, lanes, arguments);
     }
 }

@@ -60,7 +60,9 @@ fn move_variable(module: &Module<'_>, variable: Value<'_>) {
 pub(super) fn move_constants(module: &Module<'_>) {
     let types = Types::of(module);
     for global in ir::globals(module) {
-        if global.ty() != types.ptr {
+        // What is local to threads is refused, by that name.
+        let local = llvm!(c::LLVMIsThreadLocal(global.raw())) != 0;
+        if global.ty() != types.ptr || local {
             continue;
         }
         let constant = llvm!(c::LLVMIsGlobalConstant(global.raw())) != 0;
