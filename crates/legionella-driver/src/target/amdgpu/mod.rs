@@ -7,6 +7,7 @@
 
 mod architectures;
 mod groups;
+mod ocml;
 mod reach;
 mod recursion;
 mod registers;
@@ -38,7 +39,8 @@ use crate::lower::atomics::Atomics;
 pub(super) const TARGET: Target = Target {
     name: "amdgpu",
     machine,
-    native: &[],
+    native: &["llvm.amdgcn."],
+    vendor: Some(ocml::VENDOR),
     lacking: |_| vec![intrinsic::EXCHANGE_IF_U128],
     // What adds floats in memory takes subnormal numbers for zeros on some processors, and doesn't
     // work in all memory.
