@@ -3,10 +3,12 @@
 //!
 //! [`spaces`] gives variables and constants their address spaces; [`registers`] says what kernels
 //! ([`super::kernels`]) are made of; [`groups`] binds what the items of a group do together, and
-//! [`runtime`] what is called; [`recursion`] has the device give enough registers; [`super::linker`] links.
+//! [`runtime`] what is called; [`recursion`] and [`narrow`] keep LLVM from what it gets wrong;
+//! [`super::linker`] links.
 
 mod architectures;
 mod groups;
+mod narrow;
 mod ocml;
 mod reach;
 mod recursion;
@@ -159,6 +161,7 @@ fn optimise(
     .run(module, machine)?;
     runtime::link(module, &built)?;
     recursion::ask_for_registers(module, &built)?;
+    narrow::hide_loads(module)?;
     spaces::move_constants(module);
     built.tell_needs(module, 0, shared);
     prepare(module, machine);

@@ -267,6 +267,12 @@ define i128 @legionella.srem(i128 %a, i128 %b) #1 {
   ret i128 %r
 }
 
+; The same value, of which LLVM doesn't know where it comes from.
+define i32 @legionella.hide(i32 %value) #2 {
+  %same = call i32 asm "", "=v,0"(i32 %value)
+  ret i32 %same
+}
+
 ; Makes a call through a pointer, never, without LLVM's knowing that.
 define void @legionella.any_function() #2 {
 entry:

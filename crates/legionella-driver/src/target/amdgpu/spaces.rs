@@ -14,6 +14,7 @@ use crate::ir::{self, Builder, Function, Types, Value, llvm};
 /// LLVM's numbers of the spaces.
 const GLOBAL: u32 = 1;
 pub(super) const CONSTANT: u32 = 4;
+pub(super) const PRIVATE: u32 = 5;
 
 /// Moves variables on the stack. The module has the target's data layout.
 pub(super) fn move_variables(module: &Module<'_>) {
