@@ -22,9 +22,10 @@ pub(super) fn ask_for_registers(module: &Module<'_>, kernels: &Kernels<'_>) -> R
     let any = ir::function(module, ANY).ok_or_else(|| internal(format!("no {ANY}")))?;
     for kernel in kernels.functions() {
         if reaches_cycle(kernel, &mut BTreeMap::new())
-            && let Some(first) = kernel.instructions().first()
+            && let Some(entry) = kernel.blocks().first()
         {
-            Builder::before(*first).call(any, &[]);
+            // Behind the variables on the stack: in a block of their own they would be new ones each time.
+            Builder::before(entry.terminator()).call(any, &[]);
         }
     }
     Ok(())
