@@ -34,16 +34,13 @@ use crate::{DeviceData, Group, intrinsic};
 ///
 /// [`reduce`](Subgroup::reduce) and the scans combine values in an order that the number of lanes
 /// alone determines, so that sums of floats have the same bits on all targets with subgroups of one
-/// size: 32 on the CPU and on NVIDIA's devices.
+/// size: 32 on the CPU, on NVIDIA's devices and on AMD's from RDNA on, and 64 on AMD's others.
 #[derive(Debug)]
 pub struct Subgroup<'g> {
     group: &'g Group<'g>,
     lane: u32,
     lanes: u64,
 }
-
-/// Lanes of a subgroup on the host.
-const ON_HOST: u32 = legionella_abi::cpu::SUBGROUP_SIZE;
 
 impl<'g> Subgroup<'g> {
     #[inline(always)]
@@ -53,7 +50,8 @@ impl<'g> Subgroup<'g> {
             intrinsic::subgroup_lane()
         } else {
             let ([x, y, z], [width, height, _]) = (group.local(), group.size());
-            ((x + width * (y + height * z)) % ON_HOST as usize) as u32
+            let size = group.host().subgroup_size() as usize;
+            ((x + width * (y + height * z)) % size) as u32
         };
         let mut subgroup = Subgroup {
             group,
@@ -70,7 +68,7 @@ impl<'g> Subgroup<'g> {
         if intrinsic::on_device() {
             intrinsic::subgroup_size() as usize
         } else {
-            ON_HOST as usize
+            self.group.host().subgroup_size() as usize
         }
     }
 

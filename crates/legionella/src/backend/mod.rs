@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use legionella_abi::cpu::Launch;
+use legionella_abi::cpu::{Launch, SUBGROUP_SIZE};
 use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
 use legionella_device::heap::statistics::Statistics;
@@ -82,6 +82,11 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// makes one access of theirs.
     fn coalesces(&self) -> bool {
         false
+    }
+
+    /// Lanes of a whole subgroup.
+    fn subgroup_size(&self) -> usize {
+        SUBGROUP_SIZE as usize
     }
 
     /// Memory on the device, of unspecified content unless `zeroed`. Layouts have a size.
