@@ -18,7 +18,7 @@ use legionella_device::heap::statistics::Statistics;
 use crate::code::Machine;
 use crate::error::{Error, Result};
 use crate::printing::Printer;
-use crate::schedule::slot::Running;
+use crate::schedule::slot::{Lane, Running};
 
 mod absent;
 pub(crate) mod cpu;
@@ -188,6 +188,9 @@ pub(crate) trait Code: Send + Sync {
         None
     }
 
+    /// Somebody waits for what is in a lane of that order.
+    fn hasten(&self, _lane: Lane) {}
+
     /// What prints the kernel's texts, if it prints any.
     fn printer(&self) -> Option<&'static Printer> {
         None
@@ -222,6 +225,11 @@ impl Program {
     /// As [`Code::order`].
     pub(crate) fn order(&self) -> Option<NonZeroUsize> {
         self.code.order()
+    }
+
+    /// As [`Code::hasten`].
+    pub(crate) fn hasten(&self, lane: Lane) {
+        self.code.hasten(lane);
     }
 
     /// Runs a launch whose turn has come.

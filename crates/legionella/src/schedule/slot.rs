@@ -244,8 +244,23 @@ impl Ticket {
         }
     }
 
+    /// Has the device say soon that the launch has ended.
+    fn hasten(&self) {
+        if self.slot.order.load(Ordering::Relaxed) == 0 || self.is_done() {
+            return;
+        }
+        let state = lock(&self.slot.state);
+        if let (Some(program), Some(lane)) = (state.program, state.lane)
+            && !self.is_done()
+        {
+            drop(state);
+            program.hasten(lane);
+        }
+    }
+
     /// Waits until the launch has ended.
     pub(crate) fn wait(&self) {
+        self.hasten();
         // The clock is slow to read: small launches have ended before its first time.
         let mut start = None;
         let patience = match self.slot.order.load(Ordering::Relaxed) {
@@ -304,6 +319,7 @@ impl Owned {
         }
         let _old = state.waker.replace(waker);
         drop(state);
+        self.0.hasten();
         true
     }
 }

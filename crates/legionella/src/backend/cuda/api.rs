@@ -33,6 +33,8 @@ const NO_DEVICE: Code = 100;
 /// `CUDA_ERROR_NOT_FOUND`.
 pub(super) const NOT_FOUND: Code = 500;
 pub(super) const NOT_READY: Code = 600;
+/// `CUDA_ERROR_NOT_SUPPORTED`.
+pub(super) const NOT_SUPPORTED: Code = 801;
 
 /// `CU_STREAM_NON_BLOCKING`: not ordered with the stream that other code of the process may use.
 pub(super) const STREAM_NON_BLOCKING: c_uint = 1;
@@ -118,10 +120,11 @@ functions! {
     fill_words = b"cuMemsetD32Async\0" (Address, c_uint, usize, Stream);
     create_stream = b"cuStreamCreate\0" (*mut Stream, c_uint);
     wait_stream = b"cuStreamSynchronize\0" (Stream);
+    query_stream = b"cuStreamQuery\0" (Stream);
+    write_word = b"cuStreamWriteValue32_v2\0" (Stream, Address, c_uint, c_uint);
     create_event = b"cuEventCreate\0" (*mut Event, c_uint);
     record_event = b"cuEventRecord\0" (Event, Stream);
     wait_event = b"cuStreamWaitEvent\0" (Stream, Event, c_uint);
-    query_event = b"cuEventQuery\0" (Event);
     load_module = b"cuModuleLoadDataEx\0"
         (*mut Module, *const c_void, c_uint, *mut c_uint, *mut *mut c_void);
     function = b"cuModuleGetFunction\0" (*mut Function, Module, *const c_char);
@@ -151,7 +154,7 @@ fn open() -> Result<Api, Absent> {
     let library = unsafe { Library::new(LIBRARY) }
         .map_err(|_| Absent::Nothing(format!("{LIBRARY} not found")))?;
     let api = Api::load(library)
-        .map_err(|error| Absent::Broken(format!("the driver is older than CUDA 11.4: {error}")))?;
+        .map_err(|error| Absent::Broken(format!("the driver is older than CUDA 11.7: {error}")))?;
     // SAFETY: initialises the library, as is to be done before anything else.
     match unsafe { (api.init)(0) } {
         0 => Ok(api),

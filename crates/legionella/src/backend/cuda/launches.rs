@@ -1,9 +1,9 @@
 //! Launches in flight: from their turn to their end.
 //!
 //! Takes launches whose turn has come and issues them to streams of the device: each to the stream of
-//! those that it comes after, which need not have ended, or else to the next one, so that launches that
-//! are not ordered overlap. A thread watches for their ends and finishes them; it looks all the time
-//! while something is in flight that started lately, and less often the longer that takes.
+//! those that it comes after, which need not have ended, or else to one that has nothing to do, so that
+//! launches that are not ordered overlap. A thread watches for their ends and finishes them; it looks all
+//! the time while something is in flight that started lately, and less often the longer that takes.
 
 use std::collections::VecDeque;
 use std::ffi::c_void;
@@ -14,18 +14,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use legionella_abi::nvptx::{self, Record};
+use legionella_abi::nvptx::Record;
 
 use super::super::panics;
-use super::api::{self, Address, Event, Function, Stream};
+use super::api::{Address, Function, Stream};
+use super::calls::{Call, Functions};
 use super::device::Device;
-use super::panics::Panics;
+use super::lanes::{Lanes, Position};
 use super::states::{Left, Place, States, parameter};
 use crate::error::{Error, Result};
 use crate::schedule::slot::{Lane, Running};
-
-/// Streams of a device.
-const STREAMS: usize = 8;
 
 /// How long the watching thread looks for new launches before it goes to sleep.
 const PATIENCE: Duration = Duration::from_micros(100);
@@ -33,69 +31,38 @@ const PATIENCE: Duration = Duration::from_micros(100);
 /// How long launches are looked at without a pause; then for a share of the time they have taken.
 const EAGER: Duration = Duration::from_millis(1);
 const SHARE: u32 = 32;
-
-/// How long launches are not looked at if there are several.
-const BETWEEN: Duration = Duration::from_micros(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// Largest grid of the device, in work-groups.
-const LARGEST: [u64; 3] = [(1 << 31) - 1, 65535, 65535];
+/// How long a stream was given nothing before its last launch is marked.
+const QUIET: Duration = Duration::from_micros(10);
 
-/// From how many work-items on threads run several each: fewer would leave much of a large device
-/// without any.
-const MANY: u64 = 1 << 20;
-
-/// Kernel functions of one module.
-pub(super) struct Functions {
-    /// For any launch.
-    pub(super) any: Function,
-    /// For usual launches of one dimension, in the sense of [`nvptx::LINE`].
-    pub(super) line: Option<Function>,
-    /// For usual launches of two dimensions.
-    pub(super) plane: Option<Function>,
-    /// For large ones of one dimension, with several items a thread.
-    pub(super) wide: Option<Function>,
-    /// Which words of the argument block a usual launch has aligned, a bit each.
-    pub(super) addresses: u64,
-    /// Size of the argument block, if it is passed by address.
-    pub(super) block: Option<usize>,
-    /// Bytes of shared memory that a launch gives in front of its own; `None` if it gives none.
-    pub(super) shared: Option<u64>,
-    /// Whether launches that come later may run before a panic is told.
-    pub(super) settled: bool,
-    /// For panics.
-    pub(super) panics: Panics,
-}
-
-impl Functions {
-    /// Bytes that a launch gives to each group, if its arguments ask for so many.
-    pub(super) fn shared_memory(&self, asked: u64) -> u64 {
-        self.shared.map_or(0, |front| front.saturating_add(asked))
-    }
-}
-
-// SAFETY: functions of a module may be launched by any thread.
-unsafe impl Send for Functions {}
-// SAFETY: as above.
-unsafe impl Sync for Functions {}
+/// How often it is looked at whether launches were cancelled, and whether streams have failed.
+const CANCELLED: Duration = Duration::from_micros(100);
+const FAILED: Duration = Duration::from_millis(1);
 
 /// The launches of one device.
 pub(super) struct Launches {
     device: Arc<Device>,
     states: States,
-    streams: Vec<Stream>,
+    lanes: Lanes,
     /// For panics, which are told while other launches run.
     aside: Stream,
-    turn: AtomicUsize,
-    events: Mutex<Vec<Event>>,
     watched: AtomicBool,
     /// How many flights are in `arrivals`.
     new: AtomicUsize,
-    arrivals: Mutex<VecDeque<Flight>>,
+    arrivals: Mutex<Arrivals>,
     arrived: Condvar,
 }
 
-// SAFETY: streams and events may be used by any thread.
+/// Launches that the watching thread has not yet seen.
+#[derive(Default)]
+struct Arrivals {
+    flights: VecDeque<Flight>,
+    /// Whether the thread waits for some.
+    asleep: bool,
+}
+
+// SAFETY: streams may be used by any thread.
 unsafe impl Send for Launches {}
 // SAFETY: as above.
 unsafe impl Sync for Launches {}
@@ -104,16 +71,20 @@ unsafe impl Sync for Launches {}
 struct Flight {
     functions: Arc<Functions>,
     launch: Running,
-    event: Event,
     place: Place,
-    lane: Lane,
+    position: Position,
     since: Instant,
     /// Whether its work-items were asked to end.
     cancelled: bool,
 }
 
-// SAFETY: events may be used by any thread.
-unsafe impl Send for Flight {}
+/// The launches in flight in one lane, in their order.
+struct InLane {
+    lane: Lane,
+    flights: VecDeque<Flight>,
+    /// How far the lane had come when it was last looked at.
+    reached: u64,
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -123,22 +94,19 @@ impl Launches {
     /// # Safety
     /// The device's context is current.
     pub(super) unsafe fn new(device: &Arc<Device>) -> Result<Self> {
-        // SAFETY: the caller's promise.
-        let streams = (0..STREAMS).map(|_| unsafe { device.new_stream() });
-        Ok(Launches {
-            device: Arc::clone(device),
-            streams: streams.collect::<Result<_>>()?,
-            // SAFETY: the caller's promise.
-            aside: unsafe { device.new_stream() }?,
-            // SAFETY: the caller's promise.
-            states: unsafe { States::new(device) }?,
-            turn: AtomicUsize::new(0),
-            events: Mutex::default(),
-            watched: AtomicBool::new(false),
-            new: AtomicUsize::new(0),
-            arrivals: Mutex::default(),
-            arrived: Condvar::new(),
-        })
+        // SAFETY: the caller's promise, for all of them.
+        unsafe {
+            Ok(Launches {
+                device: Arc::clone(device),
+                lanes: Lanes::new(device)?,
+                aside: device.new_stream()?,
+                states: States::new(device)?,
+                watched: AtomicBool::new(false),
+                new: AtomicUsize::new(0),
+                arrivals: Mutex::default(),
+                arrived: Condvar::new(),
+            })
+        }
     }
 
     /// Runs a launch.
@@ -151,86 +119,57 @@ impl Launches {
             .watch()
             .and_then(|()| self.device.with_context(|_| self.issue(functions, &launch)));
         match issued {
-            Ok((event, place, lane)) => {
+            Ok((position, place)) => {
                 if functions.settled {
-                    launch.is_in(lane);
+                    launch.is_in(position.lane);
                 }
-                let flight = Flight {
+                self.arrive(Flight {
                     functions: Arc::clone(functions),
                     launch,
-                    event,
                     place,
-                    lane,
+                    position,
                     since: Instant::now(),
                     cancelled: false,
-                };
-                let mut arrivals = lock(&self.arrivals);
-                arrivals.push_back(flight);
-                self.new.store(arrivals.len(), Ordering::Release);
-                drop(arrivals);
-                self.arrived.notify_one();
+                });
             }
             Err(error) => launch.finish(Err(error)),
         }
     }
 
+    /// Hands a launch to the thread that watches.
+    fn arrive(&self, flight: Flight) {
+        let mut arrivals = lock(&self.arrivals);
+        arrivals.flights.push_back(flight);
+        self.new.store(arrivals.flights.len(), Ordering::Release);
+        // To wake a thread that doesn't sleep takes a call of the system all the same.
+        if std::mem::take(&mut arrivals.asleep) {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Somebody waits for what is in a lane.
+    pub(super) fn hasten(&self, lane: Lane) {
+        let marked = (self.device).with_context(|_| self.lanes.mark_last(lane));
+        if let Err(error) = marked {
+            tracing::debug!(%error, "a stream could not be marked");
+        }
+    }
+
     /// Gives a launch to the device. The context is current.
-    fn issue(&self, functions: &Functions, launch: &Running) -> Result<(Event, Place, Lane)> {
-        let lane = self.choose(launch)?;
-        let stream = self.streams[lane.0 as usize];
+    fn issue(&self, functions: &Functions, launch: &Running) -> Result<(Position, Place)> {
+        let lane = self.lanes.choose(launch.behind())?;
         let place = self.states.take(&self.device)?;
-        let event = self.event()?;
-        let issued = self.launch_all(functions, launch, place, stream);
-        // SAFETY: event and stream are the device's.
-        let recorded = unsafe { (self.device.api().record_event)(event, stream) };
-        match issued.and(self.device.check(recorded)) {
-            Ok(()) => Ok((event, place, lane)),
+        // Those that wait for one which is not settled wait for its end.
+        let position = self.lanes.give(lane, !functions.settled, |stream| {
+            self.launch_all(functions, launch, place, stream)
+        });
+        match position {
+            Ok(position) => Ok((position, place)),
             Err(error) => {
-                // Parts of the launch may run: they end before it does.
-                // SAFETY: as above.
-                unsafe { (self.device.api().wait_stream)(stream) };
+                self.states.give_back(&self.device, place)?;
                 Err(error)
             }
         }
-    }
-
-    /// The lane that a launch is to be in, which is a stream's number. It waits for the others that the
-    /// launch comes after.
-    fn choose(&self, launch: &Running) -> Result<Lane> {
-        let mut behind = launch.behind();
-        let Some(lane) = behind.next() else {
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            return Ok(Lane((turn % self.streams.len()) as u32));
-        };
-        let stream = self.streams[lane.0 as usize];
-        for other in behind {
-            let event = self.event()?;
-            let api = self.device.api();
-            // SAFETY: event and streams are the device's. What the stream waits for is fixed by the
-            // call, so that the event may be used again.
-            let waits = unsafe {
-                match (api.record_event)(event, self.streams[other.0 as usize]) {
-                    0 => (api.wait_event)(stream, event, 0),
-                    failed => failed,
-                }
-            };
-            lock(&self.events).push(event);
-            self.device.check(waits)?;
-        }
-        Ok(lane)
-    }
-
-    /// An event that no flight has.
-    fn event(&self) -> Result<Event> {
-        if let Some(event) = lock(&self.events).pop() {
-            return Ok(event);
-        }
-        let mut event = null_mut();
-        // SAFETY: valid for writes; the context is current.
-        self.device.check(unsafe {
-            (self.device.api().create_event)(&mut event, api::EVENT_DISABLE_TIMING)
-        })?;
-        Ok(event)
     }
 
     /// Launches a grid, in as many parts as the device takes it in.
@@ -241,47 +180,17 @@ impl Launches {
         place: Place,
         stream: Stream,
     ) -> Result<()> {
-        let space = launch.space();
-        let shared = functions.shared_memory(space.shared);
         self.with_block(functions, launch, stream, |block| {
-            let start = |function, first_group: [u64; 3], groups: [u64; 3]| {
-                let part = nvptx::Launch {
-                    grid: space.grid,
-                    first_group,
-                    number: number(launch),
-                };
-                let parameters = [parameter(&part), parameter(&place.state), block];
+            let call = |call: Call| {
+                let parameters = [parameter(&call.part), parameter(&place.state), block];
                 // SAFETY: the parameters are those of the contract; the block is readable.
-                unsafe { self.call(function, groups, space.group, shared, parameters, stream) }
+                unsafe {
+                    let sizes = [call.groups, call.group];
+                    self.call(call.function, sizes, call.shared, parameters, stream)
+                }
             };
-            if is_usual(functions, launch) {
-                let is_single = |d: usize| space.grid[d] == 1 && space.group[d] == 1;
-                let (plane, line) = (is_single(2), is_single(1) && is_single(2));
-                let many = line && space.grid[0] >= MANY;
-                if let Some(wide) = functions.wide.filter(|_| many) {
-                    let items = space.group[0] * nvptx::WIDTH;
-                    return start(wide, [0; 3], [space.grid[0].div_ceil(items), 1, 1]);
-                }
-                let usual = if line {
-                    functions.line
-                } else {
-                    functions.plane
-                };
-                if let Some(function) = usual.filter(|_| plane) {
-                    return start(function, [0; 3], space.groups);
-                }
-            }
-            let starts = |d: usize| (0..space.groups[d]).step_by(LARGEST[d] as usize);
-            for z in starts(2) {
-                for y in starts(1) {
-                    for x in starts(0) {
-                        let first = [x, y, z];
-                        let left = |d: usize| (space.groups[d] - first[d]).min(LARGEST[d]);
-                        start(functions.any, first, [0, 1, 2].map(left))?;
-                    }
-                }
-            }
-            Ok(())
+            // SAFETY: the block is the launch's.
+            unsafe { functions.for_each_call(launch.space(), launch.block(), number(launch), call) }
         })
     }
 
@@ -317,14 +226,12 @@ impl Launches {
     unsafe fn call(
         &self,
         function: Function,
-        groups: [u64; 3],
-        group: [u64; 3],
-        shared: u64,
+        [groups, group]: [[u32; 3]; 2],
+        shared: u32,
         mut parameters: [*mut c_void; 3],
         stream: Stream,
     ) -> Result<()> {
-        let [x, y, z] = groups.map(|count| count as u32);
-        let [width, height, depth] = group.map(|size| size as u32);
+        let ([x, y, z], [width, height, depth]) = (groups, group);
         let parameters = parameters.as_mut_ptr();
         // SAFETY: the caller's promise. The driver copies the parameters before it returns.
         self.device.check(unsafe {
@@ -336,7 +243,7 @@ impl Launches {
                 width,
                 height,
                 depth,
-                shared as u32,
+                shared,
                 stream,
                 parameters,
                 null_mut(),
@@ -346,7 +253,7 @@ impl Launches {
 
     /// Starts the thread that watches, once.
     fn watch(self: &Arc<Self>) -> Result<()> {
-        if self.watched.swap(true, Ordering::Relaxed) {
+        if self.watched.load(Ordering::Relaxed) || self.watched.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
         let launches = Arc::clone(self);
@@ -368,71 +275,122 @@ impl Launches {
     /// The life of the thread that watches.
     fn serve(&self) {
         // Nothing else runs on this thread, so that the context stays current. If it is lost, so is
-        // every launch, as it is told when its event is asked for.
+        // every launch, as it is told when its stream is asked for.
         if let Err(error) = self.device.with_context(|_| Ok(())) {
             tracing::debug!(%error, "no context for the thread that watches");
         }
-        // By streams, in the order in which they end.
-        let mut flights: Vec<VecDeque<Flight>> =
-            self.streams.iter().map(|_| VecDeque::new()).collect();
-        let mut idle_since = Instant::now();
+        let mut lanes: Vec<InLane> = (0..self.lanes.count())
+            .map(|number| InLane {
+                lane: Lane(number as u32),
+                flights: VecDeque::new(),
+                reached: 0,
+            })
+            .collect();
+        let (mut seen, mut looked, mut asked) = (Instant::now(), Instant::now(), Instant::now());
         loop {
             if self.new.load(Ordering::Acquire) > 0 {
-                self.welcome(&mut lock(&self.arrivals), &mut flights);
+                self.welcome(&mut lock(&self.arrivals), &mut lanes);
             }
-            if flights.iter().all(VecDeque::is_empty) {
-                if idle_since.elapsed() < PATIENCE {
+            let mut ended = false;
+            for lane in &mut lanes {
+                ended |= self.land_reached(lane);
+            }
+            let now = Instant::now();
+            if lanes.iter().all(|lane| lane.flights.is_empty()) {
+                if now - seen < PATIENCE {
                     spin_loop();
                     continue;
                 }
                 let mut arrivals = lock(&self.arrivals);
-                while arrivals.is_empty() {
+                while arrivals.flights.is_empty() {
+                    arrivals.asleep = true;
                     arrivals =
                         (self.arrived.wait(arrivals)).unwrap_or_else(PoisonError::into_inner);
                 }
-                self.welcome(&mut arrivals, &mut flights);
+                self.welcome(&mut arrivals, &mut lanes);
                 continue;
             }
-            let mut ended = false;
-            for stream in &mut flights {
-                for flight in stream.iter_mut().filter(|flight| !flight.cancelled) {
-                    if flight.launch.cancelled().load(Ordering::Relaxed) {
-                        flight.cancelled = true;
-                        self.states.cancel(flight.place);
-                    }
-                }
-                while let Some(outcome) = stream.front().and_then(|first| self.outcome(first)) {
-                    if let Some(flight) = stream.pop_front() {
-                        self.land(flight, outcome);
-                        ended = true;
-                    }
-                }
+            seen = now;
+            if ended {
+                continue;
             }
-            idle_since = Instant::now();
-            if !ended {
-                pause(&flights);
+            self.mark_quiet(&lanes, now);
+            if now - looked >= CANCELLED {
+                looked = now;
+                self.pass_cancellations(&mut lanes);
             }
+            if now - asked >= FAILED {
+                asked = now;
+                self.land_failed(&mut lanes);
+            }
+            pause(&lanes, now);
         }
     }
 
-    fn welcome(&self, arrivals: &mut VecDeque<Flight>, flights: &mut [VecDeque<Flight>]) {
-        for flight in arrivals.drain(..) {
-            flights[flight.lane.0 as usize].push_back(flight);
+    fn welcome(&self, arrivals: &mut Arrivals, lanes: &mut [InLane]) {
+        for flight in arrivals.flights.drain(..) {
+            let flights = &mut lanes[flight.position.lane.0 as usize].flights;
+            // Those of several threads may have overtaken each other.
+            let earlier = |other: &Flight| other.position.number < flight.position.number;
+            let behind = flights.iter().rev().take_while(|other| !earlier(other));
+            flights.insert(flights.len() - behind.count(), flight);
         }
+        arrivals.asleep = false;
         self.new.store(0, Ordering::Release);
     }
 
-    /// How a launch ended; `None` if it runs. The context is current.
-    fn outcome(&self, flight: &Flight) -> Option<Result<()>> {
-        // SAFETY: the event is the device's.
-        match unsafe { (self.device.api().query_event)(flight.event) } {
-            api::NOT_READY => None,
-            code => Some(self.device.check(code)),
+    /// Finishes the launches of a lane that have ended, and says whether there were any.
+    fn land_reached(&self, lane: &mut InLane) -> bool {
+        if lane.flights.is_empty() {
+            return false;
+        }
+        lane.reached = self.lanes.reached(lane.lane, lane.reached);
+        let mut any = false;
+        while let Some(first) = lane.flights.front()
+            && first.position.number <= lane.reached
+            && let Some(flight) = lane.flights.pop_front()
+        {
+            self.land(flight, Ok(()));
+            any = true;
+        }
+        any
+    }
+
+    /// Marks lanes that were given nothing lately. The context is current.
+    fn mark_quiet(&self, lanes: &[InLane], now: Instant) {
+        for lane in lanes {
+            let last = lane.flights.back();
+            if last.is_some_and(|last| now.duration_since(last.since) >= QUIET)
+                && let Err(error) = self.lanes.try_mark_last(lane.lane)
+            {
+                tracing::debug!(%error, "a stream could not be marked");
+            }
+        }
+    }
+
+    /// Tells work-items that wait for the host of launches that were cancelled.
+    fn pass_cancellations(&self, lanes: &mut [InLane]) {
+        let flights = lanes.iter_mut().flat_map(|lane| &mut lane.flights);
+        for flight in flights.filter(|flight| !flight.cancelled) {
+            if flight.launch.cancelled().load(Ordering::Relaxed) {
+                flight.cancelled = true;
+                self.states.cancel(flight.place);
+            }
+        }
+    }
+
+    /// Finishes the launches of lanes that can't go on. The context is current.
+    fn land_failed(&self, lanes: &mut [InLane]) {
+        for lane in lanes.iter_mut().filter(|lane| !lane.flights.is_empty()) {
+            if let Some(error) = self.lanes.failure(lane.lane) {
+                for flight in lane.flights.drain(..) {
+                    self.land(flight, Err(error.clone()));
+                }
+            }
         }
     }
 
     fn land(&self, flight: Flight, outcome: Result<()>) {
-        lock(&self.events).push(flight.event);
         let outcome =
             outcome.and_then(
                 |()| match self.states.give_back(&self.device, flight.place)? {
@@ -477,7 +435,7 @@ impl Launches {
         self.with_block(functions, launch, stream, |block| {
             let parameters = [parameter(&panicked), parameter(&place.state), block];
             // SAFETY: as for the launch itself, which is not finished.
-            unsafe { self.call(function, [1; 3], [1; 3], 0, parameters, stream) }
+            unsafe { self.call(function, [[1; 3]; 2], 0, parameters, stream) }
         })?;
         // SAFETY: the stream is the device's.
         (self.device).check(unsafe { (self.device.api().wait_stream)(stream) })?;
@@ -496,39 +454,16 @@ fn number(launch: &Running) -> u64 {
     launch.block().addr() as u64
 }
 
-/// Whether a launch is a usual one, in the sense of [`nvptx::LINE`].
-fn is_usual(functions: &Functions, launch: &Running) -> bool {
-    let space = launch.space();
-    let small = (0..3).all(|d| space.grid[d] <= nvptx::SMALL && space.groups[d] <= LARGEST[d]);
-    let mut addresses = functions.addresses;
-    let mut aligned = true;
-    while addresses != 0 {
-        let word = addresses.trailing_zeros() as usize;
-        addresses &= addresses - 1;
-        // SAFETY: the code has an address there, so that the block is as long; it is aligned to
-        // whatever is in it.
-        let address = unsafe { launch.block().cast::<u64>().add(word).read_unaligned() };
-        aligned &= address.is_multiple_of(nvptx::ALIGN);
-    }
-    small && aligned
-}
-
-/// Waits a little, in proportion to how long the youngest launch has taken. Not at all for a single
-/// one that was just launched: of many, more are being launched, which asking for events slows down.
-fn pause(flights: &[VecDeque<Flight>]) {
-    let first = flights.iter().filter_map(VecDeque::front);
+/// Waits a little, in proportion to how long the youngest launch has taken. Not at all for one that was
+/// just launched.
+fn pause(lanes: &[InLane], now: Instant) {
+    let first = lanes.iter().filter_map(|lane| lane.flights.front());
     let Some(youngest) = first.map(|flight| flight.since).max() else {
         return;
     };
-    let taken = youngest.elapsed();
-    if taken < EAGER {
-        let many = flights.iter().map(VecDeque::len).sum::<usize>() > 1;
-        let since = Instant::now();
-        while many && since.elapsed() < BETWEEN {
-            spin_loop();
-        }
-    } else {
-        thread::sleep((taken / SHARE).min(LONGEST_PAUSE));
+    match now.duration_since(youngest) {
+        taken if taken < EAGER => spin_loop(),
+        taken => thread::sleep((taken / SHARE).min(LONGEST_PAUSE)),
     }
 }
 

@@ -7,6 +7,8 @@
 //! * [`heap`]: what kernels allocate from;
 //! * [`memory`]: where buffers are;
 //! * [`module`]: loading of generated code;
+//! * [`calls`]: which functions of a kernel's code run a launch;
+//! * [`lanes`]: the streams that launches are in, and how far each has come;
 //! * [`launches`]: launches in flight;
 //! * [`states`]: where launches leave their panics;
 //! * [`panics`]: what they left, as errors.
@@ -28,11 +30,13 @@ use super::{Backend, Code, Runtime, groups};
 use crate::code::{self, Machine};
 use crate::error::{Error, Result};
 use crate::printing::Printer;
-use crate::schedule::slot::Running;
+use crate::schedule::slot::{Lane, Running};
 
 mod api;
+mod calls;
 mod device;
 mod heap;
+mod lanes;
 mod launches;
 mod memory;
 mod module;
@@ -40,9 +44,10 @@ mod panics;
 mod states;
 
 use api::Api;
+use calls::Functions;
 use device::Device;
 use heap::Region;
-use launches::{Functions, Launches};
+use launches::Launches;
 use memory::Memory;
 use module::Given;
 
@@ -419,6 +424,10 @@ impl Code for Program {
 
     fn order(&self) -> Option<NonZeroUsize> {
         NonZeroUsize::new(Arc::as_ptr(&self.launches).addr())
+    }
+
+    fn hasten(&self, lane: Lane) {
+        self.launches.hasten(lane);
     }
 
     fn start(&self, launch: Running) {

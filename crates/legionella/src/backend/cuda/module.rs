@@ -7,8 +7,8 @@ use std::sync::Arc;
 use legionella_abi::nvptx::{self, Needs};
 
 use super::api::{self, Function, Module};
+use super::calls::Functions;
 use super::device::Device;
-use super::launches::Functions;
 use super::panics::Panics;
 use crate::code;
 use crate::error::{Error, Result};
