@@ -5,6 +5,7 @@
 //! with the same shape; a new one is a module here and a line in [`BACKENDS`].
 
 use std::alloc::Layout;
+use std::any::Any;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
@@ -18,6 +19,7 @@ use legionella_device::heap::statistics::Statistics;
 use crate::code::Machine;
 use crate::error::{Error, Result};
 use crate::printing::Printer;
+use crate::schedule::block::Block;
 use crate::schedule::slot::{Lane, Running};
 
 mod absent;
@@ -26,6 +28,7 @@ mod cuda;
 mod groups;
 mod hsa;
 mod panics;
+pub(crate) mod transfers;
 
 /// Finds the devices of one kind.
 type Find = fn() -> Result<Vec<Arc<dyn Backend>>>;
@@ -164,6 +167,16 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// `code` was generated for [`Backend::target`] by the driver.
     unsafe fn load(&self, kernel: &Arc<str>, code: &[u8]) -> Result<Box<dyn Code>>;
 
+    /// Code that runs [transfers](transfers::Transfer) in the device's own order, if it has any.
+    fn transfers(&self) -> Result<Option<Box<dyn Code>>> {
+        Ok(None)
+    }
+
+    /// Code that runs such nodes as one launch without arguments, if the device has a way to run these.
+    fn graph(&self, _nodes: &Arc<[Node]>) -> Result<Option<Box<dyn Code>>> {
+        Ok(None)
+    }
+
     /// Whether the device stopped answering, so that everything on it is lost.
     fn is_lost(&self) -> bool {
         false
@@ -174,7 +187,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
 }
 
 /// Code of one kernel, loaded on one device.
-pub(crate) trait Code: Send + Sync {
+pub(crate) trait Code: Any + Send + Sync {
     /// Why work-groups of the size of a launch can't run, or not with its shared memory, if they
     /// can't.
     fn refuses(&self, _space: &Launch) -> Option<&'static str> {
@@ -198,6 +211,17 @@ pub(crate) trait Code: Send + Sync {
 
     /// Runs a launch of this code, which must be [finished](Running::finish) once, soon or later.
     fn start(&self, launch: Running);
+}
+
+/// One of the launches that a graph consists of.
+pub(crate) struct Node {
+    pub(crate) program: &'static Program,
+    pub(crate) space: Launch,
+    /// The argument block.
+    pub(crate) block: Block,
+    pub(crate) layout: Layout,
+    /// The numbers of those that it comes after, all of which are lower than its own.
+    pub(crate) after: Vec<usize>,
 }
 
 /// A kernel, ready to run on one device.
@@ -232,18 +256,28 @@ impl Program {
         self.code.hasten(lane);
     }
 
+    /// The code itself.
+    pub(crate) fn code(&self) -> &dyn Code {
+        &*self.code
+    }
+
     /// Runs a launch whose turn has come.
     pub(crate) fn start(&self, launch: Running) {
-        if let Some(printer) = self.printer {
-            printer.launch_begins();
-        }
+        self.begins();
         self.code.start(launch);
     }
 
-    /// What a launch of it has printed, which has ended and had that argument block, is printed.
-    pub(crate) fn ended(&self, block: *const u8) {
+    /// A launch of it is about to run.
+    pub(crate) fn begins(&self) {
         if let Some(printer) = self.printer {
-            printer.launch_ended(block.addr() as u64);
+            printer.launch_begins();
+        }
+    }
+
+    /// What a launch of it has printed, which has ended and had that number, is printed.
+    pub(crate) fn ended(&self, number: u64) {
+        if let Some(printer) = self.printer {
+            printer.launch_ended(number);
         }
     }
 }

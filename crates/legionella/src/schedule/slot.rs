@@ -15,6 +15,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::hint::spin_loop;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 use legionella_abi::cpu::Launch;
 
 use super::block::Block;
-use super::hazards::{Failure, FailureLog, Use};
+use super::hazards::{self, Failure, FailureLog, Use};
 use crate::backend::Program;
 use crate::error::Result;
 
@@ -65,7 +66,7 @@ pub(crate) struct Slot {
 
 struct State {
     /// What to run, while the launch is in flight.
-    program: Option<&'static Program>,
+    program: Option<Runs>,
     space: Launch,
     block: Block,
     /// Memory that the launch uses: it stays allocated until the launch has ended.
@@ -74,6 +75,8 @@ struct State {
     queue: Option<Arc<FailureLog>>,
     /// Launches that wait for this one.
     dependents: Vec<&'static Slot>,
+    /// Launches that this one consists of.
+    parts: Vec<Ticket>,
     /// The lane of its order that the launch was given to.
     lane: Option<Lane>,
     /// Threads asleep in [`Ticket::wait`].
@@ -112,6 +115,7 @@ impl Slot {
                     uses: Vec::new(),
                     queue: None,
                     dependents: Vec::new(),
+                    parts: Vec::new(),
                     lane: None,
                     asleep: 0,
                     waker: None,
@@ -138,13 +142,41 @@ impl Slot {
         order != 0 && order == other.order.load(Ordering::Relaxed)
     }
 
+    /// Tells everyone of the end of what the slot serves.
+    fn end(&'static self, failure: Option<Arc<Failure>>) {
+        let mut state = lock(&self.state);
+        state.lane = None;
+        state.failure = failure;
+        state.parts.clear();
+        let program = state.program.take();
+        let mut dependents = std::mem::take(&mut state.dependents);
+        let waker = state.waker.take();
+        let generation = self.done.generation() + 1;
+        self.done.0.store(generation, Ordering::Release);
+        if state.asleep > 0 {
+            self.ended.notify_all();
+        }
+        drop(state);
+
+        for dependent in dependents.drain(..) {
+            dependent.release();
+        }
+        if let Some(waker) = waker {
+            // A waker that panics is its executor's concern; the thread here goes on.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
+        lock(&self.state).dependents = dependents;
+        drop(program);
+        self.disown();
+    }
+
     /// One thing less that the launch waits for; the last one starts it.
     fn release(&'static self) {
         if self.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
         let state = lock(&self.state);
-        let Some(program) = state.program else {
+        let Some(program) = state.program.clone() else {
             unreachable!("a launch is submitted before it is released")
         };
         let running = Running {
@@ -155,6 +187,26 @@ impl Slot {
         };
         drop(state);
         start(running);
+    }
+}
+
+/// What a launch runs.
+#[derive(Clone)]
+pub(crate) enum Runs {
+    /// The code of a kernel.
+    Kernel(&'static Program),
+    /// Something that was made for the launch, or for some.
+    Made(Arc<Program>),
+}
+
+impl Deref for Runs {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        match self {
+            Runs::Kernel(program) => program,
+            Runs::Made(program) => program,
+        }
     }
 }
 
@@ -177,7 +229,8 @@ fn start(launch: Running) {
     });
     let mut next = launch;
     while let Some(launch) = next {
-        launch.program().start(launch);
+        let program = launch.program.clone();
+        program.start(launch);
         next = AHEAD.with_borrow_mut(|ahead| {
             let following = ahead.as_mut().and_then(VecDeque::pop_front);
             if following.is_none() {
@@ -250,10 +303,10 @@ impl Ticket {
             return;
         }
         let state = lock(&self.slot.state);
-        if let (Some(program), Some(lane)) = (state.program, state.lane)
-            && !self.is_done()
-        {
-            drop(state);
+        let (program, lane) = (state.program.clone(), state.lane);
+        let ended = self.is_done();
+        drop(state);
+        if let (Some(program), Some(lane), false) = (program, lane, ended) {
             program.hasten(lane);
         }
     }
@@ -288,9 +341,15 @@ impl Ticket {
 
     /// Asks the launch not to start what it has not started.
     pub(crate) fn cancel(&self) {
-        let _state = lock(&self.slot.state);
-        if !self.is_done() {
-            self.slot.cancelled.store(true, Ordering::Relaxed);
+        let state = lock(&self.slot.state);
+        if self.is_done() {
+            return;
+        }
+        self.slot.cancelled.store(true, Ordering::Relaxed);
+        let parts = state.parts.clone();
+        drop(state);
+        for part in parts {
+            part.cancel();
         }
     }
 }
@@ -371,7 +430,7 @@ impl Binding {
     /// is either in `uses` or kept valid, and free of conflicts, by the caller.
     pub(crate) unsafe fn submit(
         mut self,
-        program: &'static Program,
+        program: Runs,
         space: Launch,
         block: *const u8,
         layout: Layout,
@@ -380,9 +439,7 @@ impl Binding {
         let ticket = self.ticket;
         let uses = std::mem::take(&mut self.uses);
         std::mem::forget(self);
-        for used in &uses {
-            used.register(ticket);
-        }
+        hazards::register(&uses, &program, ticket);
         let mut state = lock(&ticket.slot.state);
         state.program = Some(program);
         state.space = space;
@@ -406,10 +463,37 @@ impl Drop for Binding {
     }
 }
 
+/// Something that the host does, in the order of launches: those that conflict with it and come later wait
+/// until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Occupied(Ticket);
+
+impl Occupied {
+    pub(crate) fn new() -> Self {
+        let mut binding = Binding::new();
+        let ticket = binding.ticket;
+        lock(&ticket.slot.state).uses = std::mem::take(&mut binding.uses);
+        std::mem::forget(binding);
+        // There is no completion.
+        ticket.slot.owners.store(1, Ordering::Relaxed);
+        Occupied(ticket)
+    }
+
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.0
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.slot.end(None);
+    }
+}
+
 /// A launch whose turn has come. Whoever runs it ends it by [`Running::finish`].
 pub(crate) struct Running {
     slot: &'static Slot,
-    program: &'static Program,
+    program: Runs,
     block: *const u8,
     space: Launch,
 }
@@ -419,8 +503,18 @@ unsafe impl Send for Running {}
 
 impl Running {
     /// What is to run.
-    pub(crate) fn program(&self) -> &'static Program {
-        self.program
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Says what the launch consists of: those are cancelled with it.
+    pub(crate) fn consists_of(&self, parts: &[Ticket]) {
+        let mut state = lock(&self.slot.state);
+        state.parts.extend_from_slice(parts);
+        drop(state);
+        if self.is_cancelled() {
+            parts.iter().for_each(Ticket::cancel);
+        }
     }
 
     /// The argument block, valid until the launch is finished.
@@ -437,6 +531,11 @@ impl Running {
     /// finished.
     pub(crate) fn cancelled(&self) -> &'static AtomicBool {
         &self.slot.cancelled
+    }
+
+    /// Whether it was cancelled before anything of it ran.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled().load(Ordering::Relaxed)
     }
 
     /// The lanes of its order behind which the launch comes.
@@ -470,7 +569,7 @@ impl Running {
     /// The launch has ended: nothing of it runs any more.
     pub(crate) fn finish(self, outcome: Result<()>) {
         let slot = self.slot;
-        self.program.ended(self.block);
+        self.program.ended(self.block.addr() as u64);
         let mut state = lock(&slot.state);
         let mut uses = std::mem::take(&mut state.uses);
         let queue = state.queue.take();
@@ -485,29 +584,7 @@ impl Running {
         });
         // Before anyone hears of the end, so that memory is free again when a wait returns.
         uses.clear();
-
-        let mut state = lock(&slot.state);
-        state.uses = uses;
-        state.program = None;
-        state.lane = None;
-        state.failure = failure;
-        let mut dependents = std::mem::take(&mut state.dependents);
-        let waker = state.waker.take();
-        let generation = slot.done.generation() + 1;
-        slot.done.0.store(generation, Ordering::Release);
-        if state.asleep > 0 {
-            slot.ended.notify_all();
-        }
-        drop(state);
-
-        for dependent in dependents.drain(..) {
-            dependent.release();
-        }
-        if let Some(waker) = waker {
-            // A waker that panics is its executor's concern; the thread here goes on.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-        }
-        lock(&slot.state).dependents = dependents;
-        slot.disown();
+        lock(&slot.state).uses = uses;
+        slot.end(failure);
     }
 }

@@ -7,6 +7,7 @@ mod channels;
 mod control;
 mod crates;
 mod floats;
+mod graphs;
 mod grids;
 mod groups;
 mod heap;
@@ -42,6 +43,7 @@ pub fn all() -> Suite {
         control::add,
         grids::add,
         launches::add,
+        graphs::add,
         groups::add,
         par::add,
         outputs::add,

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::fmt;
-use std::ptr::null;
+use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
 
 use libloading::Library;
@@ -23,6 +23,9 @@ pub(super) type Function = *mut c_void;
 pub(super) type Stream = *mut c_void;
 pub(super) type Event = *mut c_void;
 pub(super) type Pool = *mut c_void;
+pub(super) type Graph = *mut c_void;
+pub(super) type GraphNode = *mut c_void;
+pub(super) type GraphExec = *mut c_void;
 /// An address on the device.
 pub(super) type Address = u64;
 
@@ -42,6 +45,9 @@ pub(super) const STREAM_NON_BLOCKING: c_uint = 1;
 pub(super) const EVENT_DISABLE_TIMING: c_uint = 2;
 /// `CU_MEMHOSTALLOC_DEVICEMAP`, and `PORTABLE` for all contexts.
 pub(super) const HOST_MAPPED: c_uint = 3;
+
+/// `CU_MEMORYTYPE_UNIFIED`.
+const MEMORY_UNIFIED: c_uint = 4;
 
 /// Values of `CUlimit`.
 pub(super) const LIMIT_STACK_SIZE: c_uint = 0;
@@ -64,6 +70,77 @@ pub(super) const JIT_ERROR_LOG_SIZE: c_uint = 6;
 
 /// `CU_MEMPOOL_ATTR_RELEASE_THRESHOLD`.
 pub(super) const POOL_RELEASE_THRESHOLD: c_uint = 4;
+
+/// `CUDA_KERNEL_NODE_PARAMS_v1`.
+#[repr(C)]
+pub(super) struct KernelNode {
+    pub(super) function: Function,
+    pub(super) groups: [c_uint; 3],
+    pub(super) group: [c_uint; 3],
+    pub(super) shared: c_uint,
+    pub(super) parameters: *mut *mut c_void,
+    pub(super) extra: *mut *mut c_void,
+}
+
+/// One side of a [`CopyNode`].
+#[repr(C)]
+pub(super) struct Place {
+    pub(super) x: usize,
+    pub(super) y: usize,
+    pub(super) z: usize,
+    pub(super) level: usize,
+    /// One of `CUmemorytype`.
+    pub(super) kind: c_uint,
+    pub(super) host: *const c_void,
+    pub(super) device: Address,
+    pub(super) array: *mut c_void,
+    pub(super) reserved: *mut c_void,
+    pub(super) pitch: usize,
+    pub(super) height: usize,
+}
+
+impl Place {
+    /// An address of any kind of memory.
+    pub(super) fn at(address: Address) -> Place {
+        Place {
+            x: 0,
+            y: 0,
+            z: 0,
+            level: 0,
+            kind: MEMORY_UNIFIED,
+            host: null(),
+            device: address,
+            array: null_mut(),
+            reserved: null_mut(),
+            pitch: 0,
+            height: 0,
+        }
+    }
+}
+
+/// `CUDA_MEMCPY3D_v2`.
+#[repr(C)]
+pub(super) struct CopyNode {
+    pub(super) from: Place,
+    pub(super) to: Place,
+    /// In bytes.
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) depth: usize,
+}
+
+/// `CUDA_MEMSET_NODE_PARAMS_v1`.
+#[repr(C)]
+pub(super) struct FillNode {
+    pub(super) to: Address,
+    pub(super) pitch: usize,
+    pub(super) value: c_uint,
+    /// Bytes: 1, 2 or 4.
+    pub(super) element: c_uint,
+    /// In elements.
+    pub(super) width: usize,
+    pub(super) height: usize,
+}
 
 macro_rules! functions {
     ($($name:ident = $symbol:literal ($($argument:ty),*);)*) => {
@@ -135,6 +212,18 @@ functions! {
         Function, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, Stream,
         *mut *mut c_void, *mut *mut c_void
     );
+    create_graph = b"cuGraphCreate\0" (*mut Graph, c_uint);
+    destroy_graph = b"cuGraphDestroy\0" (Graph);
+    add_kernel = b"cuGraphAddKernelNode\0"
+        (*mut GraphNode, Graph, *const GraphNode, usize, *const KernelNode);
+    add_copy = b"cuGraphAddMemcpyNode\0"
+        (*mut GraphNode, Graph, *const GraphNode, usize, *const CopyNode, Context);
+    add_fill = b"cuGraphAddMemsetNode\0"
+        (*mut GraphNode, Graph, *const GraphNode, usize, *const FillNode, Context);
+    instantiate_graph = b"cuGraphInstantiateWithFlags\0" (*mut GraphExec, Graph, u64);
+    destroy_instance = b"cuGraphExecDestroy\0" (GraphExec);
+    upload_instance = b"cuGraphUpload\0" (GraphExec, Stream);
+    launch_instance = b"cuGraphLaunch\0" (GraphExec, Stream);
 }
 
 impl fmt::Debug for Api {

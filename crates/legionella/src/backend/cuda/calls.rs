@@ -1,10 +1,18 @@
-//! Calls of kernel functions: which functions of a kernel's code run a launch, and in how many parts.
+//! Calls of kernel functions: which functions of a kernel's code run a launch, in how many parts, and with
+//! what parameters.
+
+use std::ffi::c_void;
+use std::ptr::null_mut;
+use std::sync::Arc;
 
 use legionella_abi::cpu::Launch as Space;
 use legionella_abi::nvptx;
 
-use super::api::Function;
+use super::api::{Address, Function, Stream};
+use super::device::Device;
 use super::panics::Panics;
+use super::states::{Place, parameter};
+use crate::error::Result;
 
 /// Largest grid of the device, in work-groups.
 const LARGEST: [u64; 3] = [(1 << 31) - 1, 65535, 65535];
@@ -40,6 +48,18 @@ unsafe impl Send for Functions {}
 // SAFETY: as above.
 unsafe impl Sync for Functions {}
 
+/// A launch of a kernel.
+pub(super) struct Called<'a> {
+    /// The kernel's name.
+    pub(super) kernel: &'a Arc<str>,
+    pub(super) functions: &'a Functions,
+    pub(super) space: &'a Space,
+    /// The argument block.
+    pub(super) block: *const u8,
+    /// By which it is told from others in flight: see [`nvptx::Launch::number`].
+    pub(super) number: u64,
+}
+
 /// One call of a function, besides its parameters.
 pub(super) struct Call {
     pub(super) function: Function,
@@ -53,6 +73,123 @@ pub(super) struct Call {
     pub(super) part: nvptx::Launch,
 }
 
+impl Called<'_> {
+    /// Gives the launch to a stream, in as many parts as the device takes its grid in. The context is
+    /// current.
+    ///
+    /// # Safety
+    /// The block is what the functions take; what it points to is valid until they have ended, and nothing
+    /// that conflicts runs meanwhile.
+    pub(super) unsafe fn issue(&self, device: &Device, place: Place, stream: Stream) -> Result<()> {
+        let with_block = |block| {
+            let call = |call: Call| {
+                let parameters = [parameter(&call.part), parameter(&place.state), block];
+                let sizes = [call.groups, call.group];
+                let (function, shared) = (call.function, call.shared);
+                // SAFETY: the parameters are those of the contract.
+                unsafe { launch(device, function, sizes, shared, parameters, stream) }
+            };
+            // SAFETY: the block is the launch's.
+            unsafe { self.for_each_call(call) }
+        };
+        // SAFETY: the caller's promise.
+        unsafe { self.with_block(device, stream, with_block) }
+    }
+
+    /// Runs the function for panics as a single work-item. The context is current.
+    ///
+    /// # Safety
+    /// As for [`Called::issue`].
+    pub(super) unsafe fn issue_panic(
+        &self,
+        device: &Device,
+        function: Function,
+        panicked: &nvptx::Panicked,
+        place: Place,
+        stream: Stream,
+    ) -> Result<()> {
+        let call = |block| {
+            let parameters = [parameter(panicked), parameter(&place.state), block];
+            // SAFETY: the parameters are those of the contract.
+            unsafe { launch(device, function, [[1; 3]; 2], 0, parameters, stream) }
+        };
+        // SAFETY: the caller's promise.
+        unsafe { self.with_block(device, stream, call) }
+    }
+
+    /// Gives the argument block as a parameter: itself, or its address on the device.
+    ///
+    /// # Safety
+    /// The block is readable.
+    unsafe fn with_block(
+        &self,
+        device: &Device,
+        stream: Stream,
+        call: impl FnOnce(*mut c_void) -> Result<()>,
+    ) -> Result<()> {
+        let Some(size) = self.functions.block else {
+            return call(self.block.cast_mut().cast());
+        };
+        let api = device.api();
+        let mut copied: Address = 0;
+        // SAFETY: the block is readable for its size. In the stream's order the copy lives until
+        // what `call` launches has ended.
+        unsafe {
+            device.check((api.allocate_async)(&mut copied, size, stream))?;
+            let uploaded = (api.upload)(copied, self.block.cast(), size, stream);
+            let called = device
+                .check(uploaded)
+                .and_then(|()| call((&raw mut copied).cast()));
+            called.and(device.check((api.free_async)(copied, stream)))
+        }
+    }
+
+    /// The calls that the launch is made of: one, or as many as the device takes its grid in.
+    ///
+    /// # Safety
+    /// The block is readable.
+    pub(super) unsafe fn for_each_call(&self, call: impl FnMut(Call) -> Result<()>) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let Called { space, block, .. } = *self;
+            self.functions
+                .for_each_call(space, block, self.number, call)
+        }
+    }
+}
+
+/// Gives a stream one call. The context is current.
+///
+/// # Safety
+/// The parameters are what the function takes; of a block without bytes nothing is read.
+unsafe fn launch(
+    device: &Device,
+    function: Function,
+    [groups, group]: [[u32; 3]; 2],
+    shared: u32,
+    mut parameters: [*mut c_void; 3],
+    stream: Stream,
+) -> Result<()> {
+    let ([x, y, z], [width, height, depth]) = (groups, group);
+    let parameters = parameters.as_mut_ptr();
+    // SAFETY: the caller's promise. The driver copies the parameters before it returns.
+    device.check(unsafe {
+        (device.api().launch)(
+            function,
+            x,
+            y,
+            z,
+            width,
+            height,
+            depth,
+            shared,
+            stream,
+            parameters,
+            null_mut(),
+        )
+    })
+}
+
 impl Functions {
     /// Bytes that a launch gives to each group, if its arguments ask for so many.
     pub(super) fn shared_memory(&self, asked: u64) -> u64 {
@@ -63,13 +200,13 @@ impl Functions {
     ///
     /// # Safety
     /// `block` is the launch's argument block.
-    pub(super) unsafe fn for_each_call<E>(
+    unsafe fn for_each_call(
         &self,
         space: &Space,
         block: *const u8,
         number: u64,
-        mut call: impl FnMut(Call) -> Result<(), E>,
-    ) -> Result<(), E> {
+        mut call: impl FnMut(Call) -> Result<()>,
+    ) -> Result<()> {
         let shared = self.shared_memory(space.shared) as u32;
         let mut start = |function, first_group: [u64; 3], groups: [u64; 3]| {
             call(Call {

@@ -84,6 +84,10 @@ impl Device {
         self.api
     }
 
+    pub(super) fn context(&self) -> Context {
+        self.context
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }

@@ -6,22 +6,20 @@
 //! the time while something is in flight that started lately, and less often the longer that takes.
 
 use std::collections::VecDeque;
-use std::ffi::c_void;
 use std::hint::spin_loop;
-use std::ptr::null_mut;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use legionella_abi::nvptx::Record;
-
-use super::super::panics;
-use super::api::{Address, Function, Stream};
-use super::calls::{Call, Functions};
+use super::api::Stream;
+use super::calls::{Called, Functions};
 use super::device::Device;
+use super::graph::{Graph, Instance};
 use super::lanes::{Lanes, Position};
-use super::states::{Left, Place, States, parameter};
+use super::states::{Left, Place, States};
+use super::{panics, transfers};
 use crate::error::{Error, Result};
 use crate::schedule::slot::{Lane, Running};
 
@@ -67,11 +65,23 @@ unsafe impl Send for Launches {}
 // SAFETY: as above.
 unsafe impl Sync for Launches {}
 
+/// What the device has of a launch.
+enum Work {
+    Kernel {
+        functions: Arc<Functions>,
+        place: Place,
+    },
+    Transfer,
+    Graph {
+        graph: Arc<Graph>,
+        instance: Instance,
+    },
+}
+
 /// A launch that the device has.
 struct Flight {
-    functions: Arc<Functions>,
+    work: Work,
     launch: Running,
-    place: Place,
     position: Position,
     since: Instant,
     /// Whether its work-items were asked to end.
@@ -109,31 +119,134 @@ impl Launches {
         }
     }
 
-    /// Runs a launch.
+    /// The order that its launches are in.
+    pub(super) fn order(&self) -> Option<NonZeroUsize> {
+        NonZeroUsize::new(std::ptr::from_ref(self).addr())
+    }
+
+    pub(super) fn states(&self) -> &States {
+        &self.states
+    }
+
+    /// A stream that no launch is in.
+    pub(super) fn aside(&self) -> Stream {
+        self.aside
+    }
+
+    /// Runs a launch of a kernel.
     pub(super) fn start(self: &Arc<Self>, functions: &Arc<Functions>, launch: Running) {
-        if launch.cancelled().load(Ordering::Relaxed) {
-            let kernel = launch.program().kernel.clone();
-            return launch.finish(Err(Error::Cancelled { kernel }));
-        }
-        let issued = self
-            .watch()
-            .and_then(|()| self.device.with_context(|_| self.issue(functions, &launch)));
-        match issued {
-            Ok((position, place)) => {
-                if functions.settled {
-                    launch.is_in(position.lane);
+        // Those that wait for one which is not settled wait for its end.
+        let settled = functions.settled;
+        self.run(launch, settled, |launch| {
+            let place = self.states.take(&self.device)?;
+            let position = self.give(launch, settled, |stream| {
+                // SAFETY: what the launch uses it keeps, and its turn has come.
+                unsafe { called(launch, functions).issue(&self.device, place, stream) }
+            });
+            match position {
+                Ok(position) => {
+                    let functions = Arc::clone(functions);
+                    Ok((position, Work::Kernel { functions, place }))
                 }
-                self.arrive(Flight {
-                    functions: Arc::clone(functions),
-                    launch,
-                    place,
-                    position,
-                    since: Instant::now(),
-                    cancelled: false,
-                });
+                Err(error) => {
+                    self.states.give_back(&self.device, place)?;
+                    Err(error)
+                }
             }
+        });
+    }
+
+    /// Runs a transfer.
+    pub(super) fn start_transfer(self: &Arc<Self>, launch: Running) {
+        self.run(launch, true, |launch| {
+            let position = self.give(launch, true, |stream| {
+                // SAFETY: a transfer whose turn has come, which keeps its memory.
+                unsafe { transfers::issue(&self.device, stream, launch.block()) }
+            });
+            Ok((position?, Work::Transfer))
+        });
+    }
+
+    /// Runs a replay of a graph, soon or later.
+    pub(super) fn start_graph(self: &Arc<Self>, graph: &Arc<Graph>, launch: Running) {
+        let mut next = Some(launch);
+        while let Some(launch) = next {
+            next = self.try_graph(graph, launch);
+        }
+    }
+
+    /// Runs a replay, or lets it wait for an instance of the graph; or finishes it, and gives another in its
+    /// place.
+    fn try_graph(self: &Arc<Self>, graph: &Arc<Graph>, launch: Running) -> Option<Running> {
+        let ready = self
+            .watch()
+            .and_then(|()| self.device.with_context(|_| Ok(())));
+        if let Err(error) = ready.and_then(|()| uncancelled(&launch)) {
+            launch.finish(Err(error));
+            return graph.waiting();
+        }
+        let (launch, instance) = match graph.take(launch) {
+            Ok(taken) => taken?,
+            Err((launch, error)) => {
+                launch.finish(Err(error));
+                return graph.waiting();
+            }
+        };
+        graph.begins();
+        match self.give(&launch, true, |stream| graph.launch(&instance, stream)) {
+            Ok(position) => {
+                let graph = Arc::clone(graph);
+                self.depart(launch, true, position, Work::Graph { graph, instance });
+                None
+            }
+            Err(error) => {
+                graph.ended(&instance);
+                let next = graph.give_back(instance);
+                launch.finish(Err(error));
+                next
+            }
+        }
+    }
+
+    /// Gives something to the device. Others may follow before it has ended if it is `settled`.
+    fn run(
+        self: &Arc<Self>,
+        launch: Running,
+        settled: bool,
+        issue: impl FnOnce(&Running) -> Result<(Position, Work)>,
+    ) {
+        let issued = uncancelled(&launch)
+            .and_then(|()| self.watch())
+            .and_then(|()| self.device.with_context(|_| issue(&launch)));
+        match issued {
+            Ok((position, work)) => self.depart(launch, settled, position, work),
             Err(error) => launch.finish(Err(error)),
         }
+    }
+
+    /// Gives something to the stream that a launch is to be in. The context is current.
+    fn give(
+        &self,
+        launch: &Running,
+        settled: bool,
+        give: impl FnOnce(Stream) -> Result<()>,
+    ) -> Result<Position> {
+        let lane = self.lanes.choose(launch.behind())?;
+        self.lanes.give(lane, !settled, give)
+    }
+
+    /// The device has a launch: it is watched until it has ended.
+    fn depart(&self, launch: Running, settled: bool, position: Position, work: Work) {
+        if settled {
+            launch.is_in(position.lane);
+        }
+        self.arrive(Flight {
+            work,
+            launch,
+            position,
+            since: Instant::now(),
+            cancelled: false,
+        });
     }
 
     /// Hands a launch to the thread that watches.
@@ -153,102 +266,6 @@ impl Launches {
         if let Err(error) = marked {
             tracing::debug!(%error, "a stream could not be marked");
         }
-    }
-
-    /// Gives a launch to the device. The context is current.
-    fn issue(&self, functions: &Functions, launch: &Running) -> Result<(Position, Place)> {
-        let lane = self.lanes.choose(launch.behind())?;
-        let place = self.states.take(&self.device)?;
-        // Those that wait for one which is not settled wait for its end.
-        let position = self.lanes.give(lane, !functions.settled, |stream| {
-            self.launch_all(functions, launch, place, stream)
-        });
-        match position {
-            Ok(position) => Ok((position, place)),
-            Err(error) => {
-                self.states.give_back(&self.device, place)?;
-                Err(error)
-            }
-        }
-    }
-
-    /// Launches a grid, in as many parts as the device takes it in.
-    fn launch_all(
-        &self,
-        functions: &Functions,
-        launch: &Running,
-        place: Place,
-        stream: Stream,
-    ) -> Result<()> {
-        self.with_block(functions, launch, stream, |block| {
-            let call = |call: Call| {
-                let parameters = [parameter(&call.part), parameter(&place.state), block];
-                // SAFETY: the parameters are those of the contract; the block is readable.
-                unsafe {
-                    let sizes = [call.groups, call.group];
-                    self.call(call.function, sizes, call.shared, parameters, stream)
-                }
-            };
-            // SAFETY: the block is the launch's.
-            unsafe { functions.for_each_call(launch.space(), launch.block(), number(launch), call) }
-        })
-    }
-
-    /// Gives the argument block of a launch as a parameter: itself, or its address on the device.
-    fn with_block(
-        &self,
-        functions: &Functions,
-        launch: &Running,
-        stream: Stream,
-        call: impl FnOnce(*mut c_void) -> Result<()>,
-    ) -> Result<()> {
-        let Some(size) = functions.block else {
-            return call(launch.block().cast_mut().cast());
-        };
-        let api = self.device.api();
-        let mut copied: Address = 0;
-        // SAFETY: the block is readable for its size. In the stream's order the copy lives until
-        // what `call` launches has ended.
-        unsafe {
-            self.device
-                .check((api.allocate_async)(&mut copied, size, stream))?;
-            let uploaded = (api.upload)(copied, launch.block().cast(), size, stream);
-            let called = self
-                .device
-                .check(uploaded)
-                .and_then(|()| call((&raw mut copied).cast()));
-            called.and(self.device.check((api.free_async)(copied, stream)))
-        }
-    }
-
-    /// # Safety
-    /// The parameters are what the function takes; of a block without bytes nothing is read.
-    unsafe fn call(
-        &self,
-        function: Function,
-        [groups, group]: [[u32; 3]; 2],
-        shared: u32,
-        mut parameters: [*mut c_void; 3],
-        stream: Stream,
-    ) -> Result<()> {
-        let ([x, y, z], [width, height, depth]) = (groups, group);
-        let parameters = parameters.as_mut_ptr();
-        // SAFETY: the caller's promise. The driver copies the parameters before it returns.
-        self.device.check(unsafe {
-            (self.device.api().launch)(
-                function,
-                x,
-                y,
-                z,
-                width,
-                height,
-                depth,
-                shared,
-                stream,
-                parameters,
-                null_mut(),
-            )
-        })
     }
 
     /// Starts the thread that watches, once.
@@ -273,7 +290,7 @@ impl Launches {
     }
 
     /// The life of the thread that watches.
-    fn serve(&self) {
+    fn serve(self: &Arc<Self>) {
         // Nothing else runs on this thread, so that the context stays current. If it is lost, so is
         // every launch, as it is told when its stream is asked for.
         if let Err(error) = self.device.with_context(|_| Ok(())) {
@@ -340,7 +357,7 @@ impl Launches {
     }
 
     /// Finishes the launches of a lane that have ended, and says whether there were any.
-    fn land_reached(&self, lane: &mut InLane) -> bool {
+    fn land_reached(self: &Arc<Self>, lane: &mut InLane) -> bool {
         if lane.flights.is_empty() {
             return false;
         }
@@ -374,13 +391,17 @@ impl Launches {
         for flight in flights.filter(|flight| !flight.cancelled) {
             if flight.launch.cancelled().load(Ordering::Relaxed) {
                 flight.cancelled = true;
-                self.states.cancel(flight.place);
+                match &flight.work {
+                    Work::Kernel { place, .. } => self.states.cancel(*place),
+                    Work::Graph { graph, instance } => graph.cancel(instance),
+                    Work::Transfer => {}
+                }
             }
         }
     }
 
     /// Finishes the launches of lanes that can't go on. The context is current.
-    fn land_failed(&self, lanes: &mut [InLane]) {
+    fn land_failed(self: &Arc<Self>, lanes: &mut [InLane]) {
         for lane in lanes.iter_mut().filter(|lane| !lane.flights.is_empty()) {
             if let Some(error) = self.lanes.failure(lane.lane) {
                 for flight in lane.flights.drain(..) {
@@ -390,68 +411,66 @@ impl Launches {
         }
     }
 
-    fn land(&self, flight: Flight, outcome: Result<()>) {
-        let outcome =
-            outcome.and_then(
-                |()| match self.states.give_back(&self.device, flight.place)? {
-                    Left::Nothing => Ok(()),
-                    Left::Panicked(record) => Err(self.panic(&record, &flight)),
-                    Left::Cancelled => Err(Error::Cancelled {
-                        kernel: flight.launch.program().kernel.clone(),
-                    }),
-                },
-            );
-        flight.launch.finish(outcome);
-    }
-
-    /// The panic that a work-item of a launch left.
-    fn panic(&self, record: &Record, flight: &Flight) -> Error {
-        let launch = &flight.launch;
-        let kernel = &launch.program().kernel;
-        let item = panics::item(record, launch.space());
-        if record.place == 0 {
-            return panics::error(record, item, kernel);
-        }
-        let told = self
-            .device
-            .with_context(|_| self.panic_alone(record, flight));
-        match told {
-            Ok(record) => panics::error(&record, item, kernel),
-            Err(error) => panics::unspoken(&error, item, kernel),
+    /// Finishes a launch that has ended. The context is current, if it isn't lost.
+    fn land(self: &Arc<Self>, flight: Flight, outcome: Result<()>) {
+        let launch = flight.launch;
+        match flight.work {
+            Work::Kernel { functions, place } => {
+                let called = called(&launch, &functions);
+                let outcome = outcome.and_then(|()| {
+                    let left = self.states.give_back(&self.device, place)?;
+                    self.told(left, &called)
+                });
+                launch.finish(outcome);
+            }
+            Work::Transfer => launch.finish(outcome),
+            Work::Graph { graph, instance } => {
+                let outcome = outcome.and_then(|()| graph.outcome(&instance));
+                graph.ended(&instance);
+                let next = graph.give_back(instance);
+                launch.finish(outcome);
+                if let Some(next) = next {
+                    self.start_graph(&graph, next);
+                }
+            }
         }
     }
 
-    /// Runs a kernel's function for panics and gives the record that it leaves. The context is
-    /// current.
-    fn panic_alone(&self, record: &Record, flight: &Flight) -> Result<Record> {
-        let launch = &flight.launch;
-        let functions = &flight.functions;
-        let function = functions
-            .panics
-            .function(&self.device, &launch.program().kernel)?;
-        let panicked = panics::panicked(record, launch.space(), number(launch));
-        let place = self.states.take(&self.device)?;
-        let stream = self.aside;
-        self.with_block(functions, launch, stream, |block| {
-            let parameters = [parameter(&panicked), parameter(&place.state), block];
-            // SAFETY: as for the launch itself, which is not finished.
-            unsafe { self.call(function, [[1; 3]; 2], 0, parameters, stream) }
-        })?;
-        // SAFETY: the stream is the device's.
-        (self.device).check(unsafe { (self.device.api().wait_stream)(stream) })?;
-        match self.states.give_back(&self.device, place)? {
-            Left::Panicked(record) => Ok(*record),
-            _ => Err(Error::Device {
-                accelerator: self.device.name().to_owned(),
-                reason: "the function for panics did not panic".to_owned(),
+    /// What a launch of a kernel left, as its outcome.
+    pub(super) fn told(&self, left: Left, launch: &Called<'_>) -> Result<()> {
+        match left {
+            Left::Nothing => Ok(()),
+            Left::Cancelled => Err(Error::Cancelled {
+                kernel: Arc::clone(launch.kernel),
             }),
+            Left::Panicked(record) => {
+                let (states, stream) = (&self.states, self.aside);
+                // SAFETY: the launch is not finished, so that what it uses is there.
+                Err(unsafe { panics::told(&self.device, states, stream, &record, launch) })
+            }
         }
     }
 }
 
-/// The number by which a launch in flight is told from others: see [`nvptx::Launch::number`].
-fn number(launch: &Running) -> u64 {
-    launch.block().addr() as u64
+/// A launch, as a launch of a kernel.
+fn called<'a>(launch: &'a Running, functions: &'a Functions) -> Called<'a> {
+    Called {
+        kernel: &launch.program().kernel,
+        functions,
+        space: launch.space(),
+        block: launch.block(),
+        number: launch.block().addr() as u64,
+    }
+}
+
+/// Fails if a launch was cancelled before it was run.
+fn uncancelled(launch: &Running) -> Result<()> {
+    match launch.is_cancelled() {
+        false => Ok(()),
+        true => Err(Error::Cancelled {
+            kernel: launch.program().kernel.clone(),
+        }),
+    }
 }
 
 /// Waits a little, in proportion to how long the youngest launch has taken. Not at all for one that was

@@ -267,21 +267,9 @@ impl Memory {
         // SAFETY: the caller's promise.
         let pattern = unsafe { std::slice::from_raw_parts(pattern, pattern_len) };
         let target = to.addr() as Address;
-        let stream = self.stream;
         self.transfer(device, len, |api| {
             // SAFETY: the caller's promise on the memory.
-            unsafe {
-                match *pattern {
-                    [first, ..] if pattern.iter().all(|byte| *byte == first) => {
-                        (api.fill_bytes)(target, first, len, stream)
-                    }
-                    [a, b] => (api.fill_halves)(target, u16::from_ne_bytes([a, b]), count, stream),
-                    [a, b, c, d] => {
-                        (api.fill_words)(target, u32::from_ne_bytes([a, b, c, d]), count, stream)
-                    }
-                    _ => fill_by_copies(api, stream, pattern, target, len),
-                }
-            }
+            unsafe { fill(api, self.stream, pattern, target, count) }
         })
     }
 
@@ -317,6 +305,46 @@ fn visible_size(layout: Layout) -> Option<usize> {
         .flatten()
 }
 
+/// A pattern that the driver fills memory with by itself: its value, its size in bytes, and how many of it
+/// `count` of the whole are.
+pub(super) fn simple(pattern: &[u8], count: usize) -> Option<(u32, u32, usize)> {
+    match *pattern {
+        [first, ..] if pattern.iter().all(|byte| *byte == first) => {
+            Some((u32::from(first), 1, pattern.len() * count))
+        }
+        [a, b] => Some((u32::from(u16::from_ne_bytes([a, b])), 2, count)),
+        [a, b, c, d] => Some((u32::from_ne_bytes([a, b, c, d]), 4, count)),
+        _ => None,
+    }
+}
+
+/// So many copies of a pattern that what is left is soon copied, on the host.
+pub(super) fn repeated(pattern: &[u8], count: usize) -> Vec<u8> {
+    pattern.repeat((PATTERN / pattern.len()).max(1).min(count))
+}
+
+/// Fills memory in a stream's order.
+///
+/// # Safety
+/// `to` is valid for `count` patterns on the device whose context is current, and nothing else uses them.
+pub(super) unsafe fn fill(
+    api: &api::Api,
+    stream: Stream,
+    pattern: &[u8],
+    to: Address,
+    count: usize,
+) -> api::Code {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match simple(pattern, count) {
+            Some((value, 1, count)) => (api.fill_bytes)(to, value as u8, count, stream),
+            Some((value, 2, count)) => (api.fill_halves)(to, value as u16, count, stream),
+            Some((value, _, count)) => (api.fill_words)(to, value, count, stream),
+            None => fill_by_copies(api, stream, pattern, to, pattern.len() * count),
+        }
+    }
+}
+
 /// What is filled doubles each time: the device reads it from the start and writes it behind.
 ///
 /// # Safety
@@ -328,15 +356,10 @@ unsafe fn fill_by_copies(
     to: Address,
     len: usize,
 ) -> api::Code {
-    let copies = (PATTERN / pattern.len()).max(1);
-    let start = pattern.repeat(copies.min(len / pattern.len()));
-    // SAFETY: the caller's promise. Pageable memory has been read when the call returns, as far as
-    // the stream is waited for before `start` goes, which it is.
+    let start = repeated(pattern, len / pattern.len());
+    // SAFETY: the caller's promise. Pageable memory has been read when the call returns ("CUDA Driver API",
+    // "API synchronization behavior").
     let mut code = unsafe { (api.upload)(to, start.as_ptr().cast(), start.len(), stream) };
-    if code == 0 {
-        // SAFETY: as above.
-        code = unsafe { (api.wait_stream)(stream) };
-    }
     let mut filled = start.len();
     while filled < len && code == 0 {
         let more = filled.min(len - filled);

@@ -4,6 +4,7 @@
 //!
 //! * [`api`]: the driver's functions, from the library that the machine has;
 //! * [`device`]: a device's context, and what the driver's results mean;
+//! * [`graph`]: recorded launches;
 //! * [`heap`]: what kernels allocate from;
 //! * [`memory`]: where buffers are;
 //! * [`module`]: loading of generated code;
@@ -11,7 +12,8 @@
 //! * [`lanes`]: the streams that launches are in, and how far each has come;
 //! * [`launches`]: launches in flight;
 //! * [`states`]: where launches leave their panics;
-//! * [`panics`]: what they left, as errors.
+//! * [`panics`]: what they left, as errors;
+//! * [`transfers`]: copies and fills in the streams of launches.
 
 use std::alloc::Layout;
 use std::ffi::{c_char, c_int};
@@ -26,7 +28,7 @@ use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
 use legionella_device::heap::statistics::Statistics;
 
-use super::{Backend, Code, Runtime, groups};
+use super::{Backend, Code, Node, Runtime, groups};
 use crate::code::{self, Machine};
 use crate::error::{Error, Result};
 use crate::printing::Printer;
@@ -35,6 +37,7 @@ use crate::schedule::slot::{Lane, Running};
 mod api;
 mod calls;
 mod device;
+mod graph;
 mod heap;
 mod lanes;
 mod launches;
@@ -42,14 +45,17 @@ mod memory;
 mod module;
 mod panics;
 mod states;
+mod transfers;
 
 use api::Api;
 use calls::Functions;
 use device::Device;
+use graph::{Graph, Replays};
 use heap::Region;
 use launches::Launches;
 use memory::Memory;
 use module::Given;
+use transfers::Transfers;
 
 /// The oldest compute capability that code is generated for.
 const OLDEST: c_int = 75;
@@ -370,6 +376,16 @@ impl Backend for Cuda {
         }))
     }
 
+    fn transfers(&self) -> Result<Option<Box<dyn Code>>> {
+        let opened = self.opened()?;
+        Ok(Some(Box::new(Transfers::new(&opened.launches))))
+    }
+
+    fn graph(&self, nodes: &Arc<[Node]>) -> Result<Option<Box<dyn Code>>> {
+        let graph = Graph::new(self.opened()?, nodes)?;
+        Ok(graph.map(|graph| Box::new(Replays(Arc::new(graph))) as Box<dyn Code>))
+    }
+
     fn is_lost(&self) -> bool {
         matches!(self.opened.get(), Some(Ok(opened)) if opened.device.is_lost())
     }
@@ -423,7 +439,7 @@ impl Code for Program {
     }
 
     fn order(&self) -> Option<NonZeroUsize> {
-        NonZeroUsize::new(Arc::as_ptr(&self.launches).addr())
+        self.launches.order()
     }
 
     fn hasten(&self, lane: Lane) {
