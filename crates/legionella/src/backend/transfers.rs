@@ -15,20 +15,8 @@ pub(crate) const NAME: &str = "copy";
 /// What is copied or filled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Transfer {
-    /// Within the memory of the device, between places that don't overlap.
+    /// Between places that don't overlap, in memory of the device or of the host that the device sees.
     Copy {
-        from: *const u8,
-        to: *mut u8,
-        len: usize,
-    },
-    /// From memory of the host that the device sees.
-    Upload {
-        from: *const u8,
-        to: *mut u8,
-        len: usize,
-    },
-    /// To memory of the host that the device sees.
-    Download {
         from: *const u8,
         to: *mut u8,
         len: usize,
@@ -69,8 +57,6 @@ impl Transfer {
         unsafe {
             match self {
                 Transfer::Copy { from, to, len } => backend.copy(from, to, len),
-                Transfer::Upload { from, to, len } => backend.upload(from, to, len),
-                Transfer::Download { from, to, len } => backend.download(from, to, len),
                 Transfer::Fill {
                     pattern,
                     size,

@@ -146,6 +146,27 @@ impl<'a> Recorder<'a> {
     }
 }
 
+#[cfg(test)]
+impl Recorder<'_> {
+    /// Records a launch of a program that no cell has.
+    pub(crate) fn launch_program<B: Copy>(
+        &mut self,
+        program: &'static Program,
+        grid: Grid,
+        block: impl FnOnce(&mut Binder<'_>) -> Result<B>,
+    ) -> Result<()> {
+        let mut binder = Binder::new(self.accelerator, Vec::new());
+        let block = block(&mut binder)?;
+        let space = launch::space_of(&binder, program, grid)?;
+        let mut kept = Block::new();
+        let layout = Layout::new::<B>();
+        // SAFETY: a value is readable for its layout.
+        unsafe { kept.store((&raw const block).cast(), layout) };
+        self.add(binder, program, space, kept, layout);
+        Ok(())
+    }
+}
+
 impl Last {
     /// Takes note of a use by a node, and adds to `after` those that it comes after.
     fn add(&mut self, used: &Use, node: usize, after: &mut Vec<usize>) {

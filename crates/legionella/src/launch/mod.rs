@@ -316,7 +316,7 @@ fn program_of(
 }
 
 /// The index space of a launch of a program on a grid.
-fn space_of(binder: &Binder<'_>, program: &Program, grid: Grid) -> Result<IndexSpace> {
+pub(crate) fn space_of(binder: &Binder<'_>, program: &Program, grid: Grid) -> Result<IndexSpace> {
     let backend = binder.accelerator.backend();
     let mut space = grid.index_space(|extent| backend.group_size(extent))?;
     space.shared = binder.shared as u64;

@@ -296,7 +296,7 @@ pub fn add(suite: &mut Suite) {
         let mut y = t.accelerator.upload(&[0u32, 0, 2, 0])?;
         let mut after = t.accelerator.zeroed::<u32>(4)?;
         let graph = t.accelerator.record(|recorder| {
-            recorder.launch(limited, 4, (&limit, &mut y))?;
+            recorder.launch(limited, Grid::over(4).group(1), (&limit, &mut y))?;
             recorder.launch(add_one, 4, (&mut after,))
         })?;
         graph.replay()?.wait()?;
@@ -313,7 +313,7 @@ pub fn add(suite: &mut Suite) {
         let mut y = t.accelerator.zeroed::<u32>(8)?;
         let graph = t
             .accelerator
-            .record(|recorder| recorder.launch(odd, 8, (5, &mut y)))?;
+            .record(|recorder| recorder.launch(odd, Grid::over(8).group(1), (5, &mut y)))?;
         drop(graph.replay()?);
         panicked(y.to_vec().map(|_| ()), "item 5 gives up", 5)?;
         same(&[0, 1, 2, 3, 4, 0, 6, 7], &y.to_vec()?)

@@ -49,6 +49,9 @@ pub(super) const HOST_MAPPED: c_uint = 3;
 /// `CU_MEMORYTYPE_UNIFIED`.
 const MEMORY_UNIFIED: c_uint = 4;
 
+/// `CU_MEM_ATTACH_GLOBAL`.
+pub(super) const ATTACH_GLOBAL: c_uint = 1;
+
 /// Values of `CUlimit`.
 pub(super) const LIMIT_STACK_SIZE: c_uint = 0;
 
@@ -57,6 +60,7 @@ pub(super) const CAPABILITY_MAJOR: c_uint = 75;
 pub(super) const CAPABILITY_MINOR: c_uint = 76;
 pub(super) const MULTIPROCESSORS: c_uint = 16;
 pub(super) const MEMORY_POOLS: c_uint = 115;
+pub(super) const CONCURRENT_MANAGED_ACCESS: c_uint = 89;
 pub(super) const MOST_SHARED_MEMORY: c_uint = 97;
 
 /// Values of `CUfunction_attribute`.
@@ -148,22 +152,34 @@ macro_rules! functions {
         pub(super) struct Api {
             $(pub(super) $name: unsafe extern "C" fn($($argument),*) -> Code,)*
             /// Keeps the functions where they are.
-            _library: Library,
+            _library: Option<Library>,
         }
 
         impl Api {
-            fn load(library: Library) -> Result<Api, libloading::Error> {
-                // SAFETY: the symbols are functions of these signatures, by NVIDIA's documentation.
+            /// Takes the functions from where `find` finds them by their symbols.
+            ///
+            /// # Safety
+            /// They are functions of these signatures.
+            pub(super) unsafe fn new<E>(
+                find: impl Fn(&'static [u8]) -> Result<Found, E>,
+            ) -> Result<Api, E> {
+                // SAFETY: the caller's promise; all pointers to functions have the same size.
                 unsafe {
                     Ok(Api {
-                        $($name: *library.get($symbol)?,)*
-                        _library: library,
+                        $($name: std::mem::transmute::<
+                            Found,
+                            unsafe extern "C" fn($($argument),*) -> Code,
+                        >(find($symbol)?),)*
+                        _library: None,
                     })
                 }
             }
         }
     };
 }
+
+/// A function of some signature.
+pub(super) type Found = unsafe extern "C" fn();
 
 functions! {
     init = b"cuInit\0" (c_uint);
@@ -191,7 +207,9 @@ functions! {
     upload_now = b"cuMemcpyHtoD_v2\0" (Address, *const c_void, usize);
     download = b"cuMemcpyDtoHAsync_v2\0" (*mut c_void, Address, usize, Stream);
     download_now = b"cuMemcpyDtoH_v2\0" (*mut c_void, Address, usize);
-    copy = b"cuMemcpyDtoDAsync_v2\0" (Address, Address, usize, Stream);
+    copy = b"cuMemcpyAsync\0" (Address, Address, usize, Stream);
+    allocate_managed = b"cuMemAllocManaged\0" (*mut Address, usize, c_uint);
+    trim_pool = b"cuMemPoolTrimTo\0" (Pool, usize);
     fill_bytes = b"cuMemsetD8Async\0" (Address, u8, usize, Stream);
     fill_halves = b"cuMemsetD16Async\0" (Address, u16, usize, Stream);
     fill_words = b"cuMemsetD32Async\0" (Address, c_uint, usize, Stream);
@@ -242,8 +260,11 @@ fn open() -> Result<Api, Absent> {
     // SAFETY: the driver's library is made to be opened by any process.
     let library = unsafe { Library::new(LIBRARY) }
         .map_err(|_| Absent::Nothing(format!("{LIBRARY} not found")))?;
-    let api = Api::load(library)
+    // SAFETY: the symbols are functions of these signatures, by NVIDIA's documentation.
+    let api = unsafe { Api::new(|symbol| library.get::<Found>(symbol).map(|found| *found)) };
+    let mut api = api
         .map_err(|error| Absent::Broken(format!("the driver is older than CUDA 11.7: {error}")))?;
+    api._library = Some(library);
     // SAFETY: initialises the library, as is to be done before anything else.
     match unsafe { (api.init)(0) } {
         0 => Ok(api),

@@ -212,7 +212,7 @@ impl Graph {
         }
         for memory_of_node in instance.memory {
             // SAFETY: allocated for the instance.
-            unsafe { memory.free(device, memory_of_node) };
+            unsafe { memory.free(memory_of_node) };
         }
         for place in instance.places.into_iter().flatten() {
             launches.states().put(place);
@@ -342,9 +342,7 @@ impl Building<'_> {
         let block = node.block.address();
         // SAFETY: a transfer's block.
         let end = match unsafe { Transfer::of(block) } {
-            Transfer::Copy { from, to, len }
-            | Transfer::Upload { from, to, len }
-            | Transfer::Download { from, to, len } => {
+            Transfer::Copy { from, to, len } => {
                 self.copy(from.addr() as Address, to.addr() as Address, len, before)?
             }
             Transfer::Fill {

@@ -1,7 +1,6 @@
 //! Memory of buffers on a CUDA device.
 //!
-//! Comes from the driver's pool, which keeps what was freed for the next allocation. All copies of
-//! the host go through one stream and are waited for.
+//! Comes in [`blocks`](super::blocks). All copies of the host go through one stream and are waited for.
 //!
 //! Memory that the host sees as well is the host's, mapped into the device's address space. What is freed
 //! of it is kept here: to give it back, the driver may wait for kernels, which may wait for the host.
@@ -13,11 +12,12 @@ use std::ptr::{self, NonNull, null_mut};
 use std::sync::{Mutex, PoisonError};
 
 use super::api::{self, Address, Stream};
+use super::blocks::{ALIGN, Blocks};
 use super::device::Device;
 use crate::error::{Error, Result};
 
-/// What the driver aligns all memory to.
-const ALIGN: usize = 256;
+/// From what size on memory that the host sees has a multiple of that.
+const LARGE: usize = 1 << 20;
 
 /// How much of a pattern is laid out on the host before the device copies it on.
 const PATTERN: usize = 64 << 10;
@@ -26,7 +26,7 @@ const PATTERN: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Memory {
     stream: Stream,
-    pooled: bool,
+    blocks: Blocks,
     /// Where memory of a larger alignment really starts.
     starts: Mutex<HashMap<Address, Address>>,
     /// Memory that the host sees and nobody uses, by its size.
@@ -45,14 +45,13 @@ impl Memory {
     /// The device's context is current.
     pub(super) unsafe fn new(device: &Device) -> Result<Self> {
         // SAFETY: the caller's promise.
-        unsafe {
-            Ok(Memory {
-                stream: device.new_stream()?,
-                pooled: device.keep_pool()?,
-                starts: Mutex::default(),
-                visible: Mutex::default(),
-            })
-        }
+        let (stream, pool) = unsafe { (device.new_stream()?, device.keep_pool()?) };
+        Ok(Memory {
+            stream,
+            blocks: Blocks::new(pool, stream),
+            starts: Mutex::default(),
+            visible: Mutex::default(),
+        })
     }
 
     /// Memory of a layout that the host sees as well, by the same address; zeros.
@@ -119,36 +118,19 @@ impl Memory {
             0
         };
         let size = layout.size().checked_add(extra).ok_or_else(none)?;
-        let mut start: Address = 0;
-        let allocated = device.with_context(|api| {
-            // SAFETY: `start` is valid for writes, and the stream is the device's.
-            let code = unsafe {
-                if self.pooled {
-                    (api.allocate_async)(&mut start, size, self.stream)
-                } else {
-                    (api.allocate)(&mut start, size)
-                }
-            };
-            device.check(code)
-        });
-        match allocated {
-            Err(Error::Device { .. }) => return Err(none()),
-            other => other?,
-        }
+        let start = device.with_context(|_| self.blocks.take(device, size))?;
         let mut address = start;
         if extra > 0 {
             address = start.next_multiple_of(layout.align() as u64);
             let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
             starts.insert(address, start);
         }
-        device.with_context(|api| {
-            if zeroed {
-                // SAFETY: the memory is that large, and nobody has it yet.
-                let filled = unsafe { (api.fill_bytes)(address, 0, layout.size(), self.stream) };
-                device.check(filled)?;
-            }
-            self.wait(device)
-        })?;
+        if zeroed {
+            // SAFETY: the memory is that large, and nobody has it yet.
+            self.transfer(device, layout.size(), |api| unsafe {
+                (api.fill_bytes)(address, 0, layout.size(), self.stream)
+            })?;
+        }
         NonNull::new(address as *mut u8).ok_or_else(none)
     }
 
@@ -156,24 +138,12 @@ impl Memory {
     ///
     /// # Safety
     /// [`Memory::allocate`] gave it, and nothing uses it any more.
-    pub(super) unsafe fn free(&self, device: &Device, memory: NonNull<u8>) {
+    pub(super) unsafe fn free(&self, memory: NonNull<u8>) {
         let address = memory.as_ptr().addr() as Address;
         let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
         let start = starts.remove(&address).unwrap_or(address);
         drop(starts);
-        let freed = device.with_context(|api| {
-            // SAFETY: the caller's promise.
-            device.check(unsafe {
-                if self.pooled {
-                    (api.free_async)(start, self.stream)
-                } else {
-                    (api.free)(start)
-                }
-            })
-        });
-        if let Err(error) = freed {
-            tracing::debug!(%error, "memory was not freed");
-        }
+        self.blocks.put(start);
     }
 
     /// # Safety
@@ -246,7 +216,7 @@ impl Memory {
             }
         });
         // SAFETY: allocated above; the copies were waited for.
-        unsafe { self.free(device, between) };
+        unsafe { self.free(between) };
         copied
     }
 
@@ -300,9 +270,11 @@ impl Memory {
 /// aligned to 4096.
 fn visible_size(layout: Layout) -> Option<usize> {
     let least = layout.size().max(layout.align()).max(4096);
-    (layout.align() <= 4096)
-        .then(|| least.checked_next_power_of_two())
-        .flatten()
+    match layout.align() {
+        0..=4096 if least < LARGE => least.checked_next_power_of_two(),
+        0..=4096 => least.checked_next_multiple_of(LARGE),
+        _ => None,
+    }
 }
 
 /// A pattern that the driver fills memory with by itself: its value, its size in bytes, and how many of it

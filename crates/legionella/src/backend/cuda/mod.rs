@@ -8,6 +8,7 @@
 //! * [`heap`]: what kernels allocate from;
 //! * [`memory`]: where buffers are;
 //! * [`module`]: loading of generated code;
+//! * [`blocks`]: pieces of the device's memory, kept from one use to the next;
 //! * [`calls`]: which functions of a kernel's code run a launch;
 //! * [`lanes`]: the streams that launches are in, and how far each has come;
 //! * [`launches`]: launches in flight;
@@ -35,6 +36,7 @@ use crate::printing::Printer;
 use crate::schedule::slot::{Lane, Running};
 
 mod api;
+mod blocks;
 mod calls;
 mod device;
 mod graph;
@@ -45,6 +47,8 @@ mod memory;
 mod module;
 mod panics;
 mod states;
+#[cfg(test)]
+mod tests;
 mod transfers;
 
 use api::Api;
@@ -273,7 +277,7 @@ impl Backend for Cuda {
     unsafe fn free(&self, memory: NonNull<u8>, _layout: Layout) {
         if let Ok(opened) = self.opened() {
             // SAFETY: the caller's promise.
-            unsafe { opened.memory.free(&opened.device, memory) }
+            unsafe { opened.memory.free(memory) }
         }
     }
 

@@ -54,12 +54,6 @@ pub(super) unsafe fn issue(device: &Device, stream: Stream, block: *const u8) ->
             Transfer::Copy { from, to, len } => {
                 (api.copy)(to.addr() as Address, from.addr() as Address, len, stream)
             }
-            Transfer::Upload { from, to, len } => {
-                (api.upload)(to.addr() as Address, from.cast(), len, stream)
-            }
-            Transfer::Download { from, to, len } => {
-                (api.download)(to.cast(), from.addr() as Address, len, stream)
-            }
             Transfer::Fill {
                 pattern,
                 size,
