@@ -32,7 +32,9 @@ pub fn run(tools: &Tools, folder: &Path, prebuild: Option<&str>) -> anyhow::Resu
     }
     copy(&tools.driver(), &programs)?;
     copy(&llvm()?, &library)?;
-    copy(&tools.root().join("benches/src/cuda/peer.cu"), &programs)?;
+    for peers in ["peer.h", "peer.cu", "peer_blocks.cu", "peer_matrices.cu"] {
+        copy(&tools.root().join("benches/src/cuda").join(peers), &programs)?;
+    }
     let script = programs.join("run.sh");
     fs::write(&script, SCRIPT)?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;

@@ -25,6 +25,6 @@ passed=$(count passed) failed=$(($(count FAILED) + $(count DIED))) skipped=$(cou
 echo "$passed passed, $failed failed, $skipped skipped of $listed"
 [ "$failed" = 0 ] && [ $((passed + skipped)) = "$listed" ] || exit 1
 if command -v nvcc >/dev/null && [ "${accelerator%%:*}" = cuda ]; then
-  nvcc -O3 -fmad=false -arch=native -shared -Xcompiler -fPIC -o libpeer.so peer.cu
+  nvcc -O3 -fmad=false -arch=native -shared -Xcompiler -fPIC -o libpeer.so peer*.cu -ldl
   ./cuda-benches --accelerator "$accelerator" --peer ./libpeer.so
 fi
