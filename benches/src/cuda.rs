@@ -18,6 +18,8 @@ mod measure;
 #[path = "cuda/peer.rs"]
 mod peer;
 mod report;
+#[path = "cuda/runtime.rs"]
+mod runtime;
 mod sparse;
 #[path = "cuda/streams.rs"]
 mod streams;
@@ -92,9 +94,10 @@ const CHAIN: u32 = 1000;
 /// Benchmarks that belong together. The heap comes first: CUDA's has one size in the life of a process.
 type Group = fn(&mut Bench) -> anyhow::Result<()>;
 
-const GROUPS: [(&str, Group); 14] = [
+const GROUPS: [(&str, Group); 15] = [
     ("heap", Bench::heap),
-    ("launches", Bench::launches),
+    ("launches", runtime::launches),
+    ("memory", runtime::memory),
     ("streams", streams::run),
     ("n-body", Bench::n_body),
     ("mandelbrot", Bench::mandelbrot),
@@ -142,35 +145,6 @@ impl Bench {
         let rows = heap::run(&self.accelerator, &self.peer)?;
         self.rows.0.extend(rows);
         Ok(())
-    }
-
-    fn launches(&mut self) -> anyhow::Result<()> {
-        let accelerator = &self.accelerator;
-        self.rows.time(
-            "launch-and-wait",
-            MICRO,
-            || {
-                Ok(accelerator
-                    .launch(launches::empty, Grid::over(1), ())?
-                    .wait()?)
-            },
-            // SAFETY: it takes nothing.
-            || unsafe { (self.peer.empty)() },
-        )?;
-        let mut out = accelerator.upload(&[0u32])?;
-        self.rows.time(
-            "1000-dependent-launches",
-            MICRO,
-            || {
-                let mut last = None;
-                for _ in 0..CHAIN {
-                    last = Some(accelerator.launch(launches::touch, Grid::over(1), (&mut out,))?);
-                }
-                Ok(last.map_or(Ok(()), |last| last.wait())?)
-            },
-            // SAFETY: it takes a number.
-            || unsafe { (self.peer.chain)(CHAIN as i32) },
-        )
     }
 
     fn n_body(&mut self) -> anyhow::Result<()> {

@@ -33,7 +33,10 @@ pub fn run(tools: &Tools, folder: &Path, prebuild: Option<&str>) -> anyhow::Resu
     copy(&tools.driver(), &programs)?;
     copy(&llvm()?, &library)?;
     for peers in ["peer.h", "peer.cu", "peer_blocks.cu", "peer_matrices.cu"] {
-        copy(&tools.root().join("benches/src/cuda").join(peers), &programs)?;
+        copy(
+            &tools.root().join("benches/src/cuda").join(peers),
+            &programs,
+        )?;
     }
     let script = programs.join("run.sh");
     fs::write(&script, SCRIPT)?;

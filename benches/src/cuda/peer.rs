@@ -44,6 +44,9 @@ peer! {
     heap_churn(*mut u64, u32, usize);
     empty();
     chain(c_int);
+    graph(c_int);
+    pool(usize, c_int);
+    malloc(usize, c_int);
     copy_f32(*const f32, *mut f32, usize);
     mul_f32(f32, *const f32, *mut f32, usize);
     add_f32(*const f32, *const f32, *mut f32, usize);
