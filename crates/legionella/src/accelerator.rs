@@ -9,7 +9,7 @@ use legionella_device::heap::statistics::Statistics as HeapStatistics;
 
 use crate::backend::transfers::{self, Transfers};
 use crate::backend::{self, Backend, Program};
-use crate::buffer::{Buffer, Slice, SliceMut, Zeroable};
+use crate::buffer::{Buffer, HostBuffer, Place, Slice, SliceMut, Zeroable};
 use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Recorder};
@@ -140,6 +140,26 @@ impl Accelerator {
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn zeroed<T: Zeroable>(&self, len: usize) -> Result<Buffer<T>> {
         Buffer::zeroed(self, len)
+    }
+
+    /// Memory of the host that stays where it is, for `len` elements of one value: copies between it and
+    /// buffers run at full speed, beside kernels.
+    ///
+    /// There is less of it than of other memory, and it is slow to make: keep it for many copies.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::Unsupported`].
+    pub fn pinned<T: DeviceData>(&self, len: usize, value: T) -> Result<HostBuffer<T>> {
+        HostBuffer::filled(self, Place::Host, len, value)
+    }
+
+    /// Memory for `len` elements of one value that moves to wherever it is used, a piece at a time.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]; [`Error::Unsupported`], also where the host may not use such memory while a
+    /// kernel runs.
+    pub fn managed<T: DeviceData>(&self, len: usize, value: T) -> Result<HostBuffer<T>> {
+        HostBuffer::filled(self, Place::Moving, len, value)
     }
 
     /// Runs a kernel once for every work-item of a grid.

@@ -28,6 +28,7 @@
 //!
 //! * [`Accelerator`]: a device; it makes buffers and launches kernels;
 //! * [`Buffer`]: elements in the memory of a device, which knows what is in flight on it;
+//! * [`HostBuffer`]: elements that host and device both use in place;
 //! * [`Grid`]: how many work-items a launch has; [`Item`]: one of them, in the kernel;
 //! * [`Group`]: the items that may wait for each other, [`Shared`]: memory that they share,
 //!   [`Scratch`]: the same for what they compute together;
@@ -69,7 +70,8 @@ mod schedule;
 
 pub use accelerator::{Accelerator, Ordered};
 pub use buffer::{
-    AtomicArgument, Buffer, DevicePtr, RowsArgument, Slice, SliceMut, TilesArgument, Zeroable,
+    AtomicArgument, Buffer, DevicePtr, HostBuffer, HostRead, HostWrite, RowsArgument, Slice,
+    SliceMut, TilesArgument, Zeroable,
 };
 pub use channel::{Channel, Receive};
 pub use error::{Error, Result};

@@ -104,6 +104,20 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// [`Backend::allocate_visible`] gave it for that layout, and nothing uses it any more.
     unsafe fn free_visible(&self, _memory: NonNull<u8>, _layout: Layout) {}
 
+    /// Memory that host and device both use by the same address, and that moves to where it is used; zeros.
+    fn allocate_moving(&self, layout: Layout) -> Result<NonNull<u8>> {
+        self.allocate_visible(layout)
+    }
+
+    /// Frees such memory.
+    ///
+    /// # Safety
+    /// [`Backend::allocate_moving`] gave it for that layout, and nothing uses it any more.
+    unsafe fn free_moving(&self, memory: NonNull<u8>, layout: Layout) {
+        // SAFETY: passed on, as above.
+        unsafe { self.free_visible(memory, layout) }
+    }
+
     /// Whether the host sees what a kernel writes there before it ends, and the other way round.
     fn is_live(&self) -> bool {
         false
@@ -201,6 +215,11 @@ pub(crate) trait Code: Any + Send + Sync {
         None
     }
 
+    /// The size of work-groups of this code for a grid that doesn't say, if it isn't the device's.
+    fn group_size(&self, _grid: Index) -> Option<Index> {
+        None
+    }
+
     /// Somebody waits for what is in a lane of that order.
     fn hasten(&self, _lane: Lane) {}
 
@@ -249,6 +268,11 @@ impl Program {
     /// As [`Code::order`].
     pub(crate) fn order(&self) -> Option<NonZeroUsize> {
         self.code.order()
+    }
+
+    /// As [`Code::group_size`].
+    pub(crate) fn group_size(&self, grid: Index) -> Option<Index> {
+        self.code.group_size(grid)
     }
 
     /// As [`Code::hasten`].

@@ -270,14 +270,15 @@ pub(crate) fn transfer<B: Copy>(
     block: impl FnOnce(&mut Binder<'_>) -> Result<B>,
     after: After<'_>,
 ) -> Result<Completion> {
-    let mut binder = Binder::new(accelerator, Vec::new());
+    let mut binding = Binding::new();
+    let mut binder = Binder::new(accelerator, std::mem::take(&mut binding.uses));
     let block = block(&mut binder)?;
     if binder.uses.iter().all(|used| used.bytes.is_empty()) {
         return Ok(Completion::immediate());
     }
     let program = accelerator.transfers()?;
-    let (binding, layout) = (Binding::new(), Layout::new::<B>());
-    let (grid, address) = (Grid::over(1), (&raw const block).cast());
+    let (address, layout) = ((&raw const block).cast(), Layout::new::<B>());
+    let grid = Grid::over(1);
     // SAFETY: a transfer, whose memory the binder knows.
     unsafe { schedule(binding, binder, program, grid, address, layout, after) }
 }
@@ -318,7 +319,11 @@ fn program_of(
 /// The index space of a launch of a program on a grid.
 pub(crate) fn space_of(binder: &Binder<'_>, program: &Program, grid: Grid) -> Result<IndexSpace> {
     let backend = binder.accelerator.backend();
-    let mut space = grid.index_space(|extent| backend.group_size(extent))?;
+    let mut space = grid.index_space(|extent| {
+        program
+            .group_size(extent)
+            .unwrap_or_else(|| backend.group_size(extent))
+    })?;
     space.shared = binder.shared as u64;
     match program.refuses(&space) {
         None => Ok(space),
@@ -370,10 +375,10 @@ pub(crate) unsafe fn launch_program<B: Copy>(
     block: impl FnOnce(&mut Binder<'_>) -> Result<B>,
     after: After<'_>,
 ) -> Result<Completion> {
-    let mut binder = Binder::new(accelerator, Vec::new());
+    let mut binding = Binding::new();
+    let mut binder = Binder::new(accelerator, std::mem::take(&mut binding.uses));
     let block = block(&mut binder)?;
-    let address = (&raw const block).cast();
-    let (binding, layout) = (Binding::new(), Layout::new::<B>());
+    let (address, layout) = ((&raw const block).cast(), Layout::new::<B>());
     // SAFETY: the caller's promise.
     unsafe { schedule(binding, binder, program, grid, address, layout, after) }
 }

@@ -55,6 +55,7 @@ pub(super) fn register(uses: &[Use], program: &Runs, launch: Ticket) {
 }
 
 /// What the host does with memory: in flight until it is dropped.
+#[derive(Debug)]
 pub(crate) struct HostAccess {
     _occupied: Occupied,
 }

@@ -11,6 +11,7 @@ mod graphs;
 mod grids;
 mod groups;
 mod heap;
+mod host_memory;
 mod integers;
 mod iterators;
 mod launches;
@@ -44,6 +45,7 @@ pub fn all() -> Suite {
         grids::add,
         launches::add,
         graphs::add,
+        host_memory::add,
         groups::add,
         par::add,
         outputs::add,

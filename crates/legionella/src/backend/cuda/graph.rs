@@ -24,8 +24,15 @@ use crate::schedule::slot::{Lane, Running};
 /// Most instances of a graph.
 const MOST: usize = 8;
 
-/// A replay and its instance; nothing if it waits for one; the replay and why there is none.
-pub(super) type Taken = Result<Option<(Running, Instance)>, (Running, Error)>;
+/// What a replay got.
+pub(super) enum Taken {
+    /// An instance.
+    Instance(Running, Instance),
+    /// Nothing yet: it is kept until there is one.
+    Later,
+    /// Nothing, for this reason.
+    Refused(Running, Error),
+}
 
 /// A recorded graph.
 pub(super) struct Graph {
@@ -89,18 +96,18 @@ impl Graph {
     pub(super) fn take(&self, replay: Running) -> Taken {
         let mut instances = self.lock();
         if let Some(instance) = instances.free.pop() {
-            return Ok(Some((replay, instance)));
+            return Taken::Instance(replay, instance);
         }
         if instances.made >= MOST {
             instances.waiting.push_back(replay);
-            return Ok(None);
+            return Taken::Later;
         }
         match self.instantiate() {
             Ok(instance) => {
                 instances.made += 1;
-                Ok(Some((replay, instance)))
+                Taken::Instance(replay, instance)
             }
-            Err(error) => Err((replay, error)),
+            Err(error) => Taken::Refused(replay, error),
         }
     }
 

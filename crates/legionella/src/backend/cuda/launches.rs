@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::api::Stream;
 use super::calls::{Called, Functions};
 use super::device::Device;
-use super::graph::{Graph, Instance};
+use super::graph::{Graph, Instance, Taken};
 use super::lanes::{Lanes, Position};
 use super::states::{Left, Place, States};
 use super::{panics, transfers};
@@ -186,8 +186,9 @@ impl Launches {
             return graph.waiting();
         }
         let (launch, instance) = match graph.take(launch) {
-            Ok(taken) => taken?,
-            Err((launch, error)) => {
+            Taken::Instance(launch, instance) => (launch, instance),
+            Taken::Later => return None,
+            Taken::Refused(launch, error) => {
                 launch.finish(Err(error));
                 return graph.waiting();
             }

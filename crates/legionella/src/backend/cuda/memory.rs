@@ -2,8 +2,8 @@
 //!
 //! Comes in [`blocks`](super::blocks). All copies of the host go through one stream and are waited for.
 //!
-//! Memory that the host sees as well is the host's, mapped into the device's address space. What is freed
-//! of it is kept here: to give it back, the driver may wait for kernels, which may wait for the host.
+//! Memory that the host uses as well is the host's, mapped into the device's address space, or moves
+//! between both. What is freed of it is kept here: to give it back, the driver may wait for kernels, which may wait for the host.
 
 use std::alloc::Layout;
 use std::collections::HashMap;
@@ -29,16 +29,25 @@ pub(super) struct Memory {
     blocks: Blocks,
     /// Where memory of a larger alignment really starts.
     starts: Mutex<HashMap<Address, Address>>,
-    /// Memory that the host sees and nobody uses, by its size.
-    visible: Mutex<HashMap<usize, Vec<Visible>>>,
+    /// Memory that the host uses as well and nobody does now, by its size.
+    shared: Mutex<HashMap<(Shared, usize), Vec<Kept>>>,
 }
 
-/// Where memory starts that the host sees.
+/// How host and device share memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Shared {
+    /// It is the host's, and stays there.
+    Pinned,
+    /// It moves to who uses it.
+    Moving,
+}
+
+/// Where memory starts that nobody uses.
 #[derive(Debug)]
-struct Visible(NonNull<u8>);
+struct Kept(NonNull<u8>);
 
 // SAFETY: memory of the process that nobody uses.
-unsafe impl Send for Visible {}
+unsafe impl Send for Kept {}
 
 impl Memory {
     /// # Safety
@@ -50,40 +59,37 @@ impl Memory {
             stream,
             blocks: Blocks::new(pool, stream),
             starts: Mutex::default(),
-            visible: Mutex::default(),
+            shared: Mutex::default(),
         })
     }
 
-    /// Memory of a layout that the host sees as well, by the same address; zeros.
-    pub(super) fn allocate_visible(&self, device: &Device, layout: Layout) -> Result<NonNull<u8>> {
+    /// Memory of a layout that the host uses as well, by the same address; zeros.
+    pub(super) fn allocate_shared(
+        &self,
+        device: &Device,
+        kind: Shared,
+        layout: Layout,
+    ) -> Result<NonNull<u8>> {
         let none = || Error::OutOfMemory {
             accelerator: device.name().to_owned(),
             bytes: layout.size(),
         };
-        let size = visible_size(layout).ok_or_else(none)?;
-        let mut visible = self.visible.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = visible.get_mut(&size).and_then(Vec::pop);
-        drop(visible);
-        let start = match kept {
-            Some(Visible(start)) => start,
-            None => device.with_context(|api| {
-                let (mut start, mut seen): (_, Address) = (null_mut(), 0);
-                // SAFETY: both are valid for writes.
-                unsafe {
-                    match device.check((api.allocate_host)(&mut start, size, api::HOST_MAPPED)) {
-                        Err(Error::Device { .. }) => return Err(none()),
-                        other => other?,
-                    }
-                    device.check((api.host_address)(&mut seen, start, 0))?;
+        let size = shared_size(layout).ok_or_else(none)?;
+        let mut kept = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = kept.get_mut(&(kind, size)).and_then(Vec::pop);
+        drop(kept);
+        let start = match start {
+            Some(Kept(start)) => start,
+            None => {
+                let made = device.with_context(|_| match kind {
+                    Shared::Pinned => pinned(device, size),
+                    Shared::Moving => moving(device, size),
+                });
+                match made {
+                    Err(Error::Device { .. }) => return Err(none()),
+                    other => other?.ok_or_else(none)?,
                 }
-                if start.addr() as Address != seen {
-                    return Err(Error::Unsupported {
-                        accelerator: device.name().to_owned(),
-                        what: "memory that host and device know by one address",
-                    });
-                }
-                NonNull::new(start.cast()).ok_or_else(none)
-            })?,
+            }
         };
         // SAFETY: it is as large, and nobody has it yet.
         unsafe { ptr::write_bytes(start.as_ptr(), 0, size) };
@@ -93,11 +99,11 @@ impl Memory {
     /// Takes such memory back.
     ///
     /// # Safety
-    /// [`Memory::allocate_visible`] gave it for that layout, and nothing uses it any more.
-    pub(super) unsafe fn free_visible(&self, memory: NonNull<u8>, layout: Layout) {
-        if let Some(size) = visible_size(layout) {
-            let mut visible = self.visible.lock().unwrap_or_else(PoisonError::into_inner);
-            visible.entry(size).or_default().push(Visible(memory));
+    /// [`Memory::allocate_shared`] gave it for that kind and layout, and nothing uses it any more.
+    pub(super) unsafe fn free_shared(&self, memory: NonNull<u8>, kind: Shared, layout: Layout) {
+        if let Some(size) = shared_size(layout) {
+            let mut kept = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.entry((kind, size)).or_default().push(Kept(memory));
         }
     }
 
@@ -266,9 +272,43 @@ impl Memory {
     }
 }
 
+/// Memory of the host that the device uses by the same address. The context is current.
+fn pinned(device: &Device, size: usize) -> Result<Option<NonNull<u8>>> {
+    let api = device.api();
+    let (mut start, mut seen): (_, Address) = (null_mut(), 0);
+    // SAFETY: both are valid for writes.
+    unsafe {
+        device.check((api.allocate_host)(&mut start, size, api::HOST_MAPPED))?;
+        device.check((api.host_address)(&mut seen, start, 0))?;
+    }
+    if start.addr() as Address != seen {
+        return Err(Error::Unsupported {
+            accelerator: device.name().to_owned(),
+            what: "memory that host and device know by one address",
+        });
+    }
+    Ok(NonNull::new(start.cast()))
+}
+
+/// Memory that moves between host and device. The context is current.
+fn moving(device: &Device, size: usize) -> Result<Option<NonNull<u8>>> {
+    if device.attribute(api::CONCURRENT_MANAGED_ACCESS)? == 0 {
+        return Err(Error::Unsupported {
+            accelerator: device.name().to_owned(),
+            what: "memory that the host may use while kernels run and that moves between both",
+        });
+    }
+    let mut start: Address = 0;
+    let api = device.api();
+    // SAFETY: valid for writes.
+    let made = unsafe { (api.allocate_managed)(&mut start, size, api::ATTACH_GLOBAL) };
+    device.check(made)?;
+    Ok(NonNull::new(start as *mut u8))
+}
+
 /// The size of memory that serves a layout: those of few sizes are used again. Pages of the host are
 /// aligned to 4096.
-fn visible_size(layout: Layout) -> Option<usize> {
+fn shared_size(layout: Layout) -> Option<usize> {
     let least = layout.size().max(layout.align()).max(4096);
     match layout.align() {
         0..=4096 if least < LARGE => least.checked_next_power_of_two(),

@@ -57,7 +57,7 @@ use device::Device;
 use graph::{Graph, Replays};
 use heap::Region;
 use launches::Launches;
-use memory::Memory;
+use memory::{Memory, Shared};
 use module::Given;
 use transfers::Transfers;
 
@@ -282,14 +282,26 @@ impl Backend for Cuda {
     }
 
     fn allocate_visible(&self, layout: Layout) -> Result<NonNull<u8>> {
-        let opened = self.opened()?;
-        opened.memory.allocate_visible(&opened.device, layout)
+        let Opened { memory, device, .. } = &**self.opened()?;
+        memory.allocate_shared(device, Shared::Pinned, layout)
     }
 
     unsafe fn free_visible(&self, memory: NonNull<u8>, layout: Layout) {
         if let Ok(opened) = self.opened() {
             // SAFETY: the caller's promise.
-            unsafe { opened.memory.free_visible(memory, layout) }
+            unsafe { opened.memory.free_shared(memory, Shared::Pinned, layout) }
+        }
+    }
+
+    fn allocate_moving(&self, layout: Layout) -> Result<NonNull<u8>> {
+        let Opened { memory, device, .. } = &**self.opened()?;
+        memory.allocate_shared(device, Shared::Moving, layout)
+    }
+
+    unsafe fn free_moving(&self, memory: NonNull<u8>, layout: Layout) {
+        if let Ok(opened) = self.opened() {
+            // SAFETY: the caller's promise.
+            unsafe { opened.memory.free_shared(memory, Shared::Moving, layout) }
         }
     }
 

@@ -243,7 +243,6 @@ unsafe fn prepare(
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the driver's signature")]
 unsafe extern "C" fn launch(
     function: api::Function,
     x: c_uint,
