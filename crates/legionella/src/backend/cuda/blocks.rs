@@ -3,10 +3,6 @@
 //! A block that is freed is no more in use by the device, whose launches keep what they use until they have
 //! ended. So it can be given out again at once, without a word to the driver, whose own pool would have to
 //! be waited for.
-//!
-//! Small blocks come from that pool, of sizes of which there are few. Large ones come from the driver one by
-//! one: its pool lays arrays that are read and written together where the device's memory serves them
-//! slower.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,7 +14,7 @@ use crate::error::{Error, Result};
 /// What the driver aligns all memory to, and the least size of a block.
 pub(super) const ALIGN: usize = 256;
 
-/// From what size on blocks are large, and what their size is a multiple of.
+/// From what size on blocks have a size that is a multiple of this step.
 const LARGE: usize = 32 << 20;
 const STEP: usize = 2 << 20;
 
@@ -28,7 +24,7 @@ const WASTE: usize = 8;
 /// The blocks of one device.
 #[derive(Debug)]
 pub(super) struct Blocks {
-    /// Where small ones come from, and in whose order.
+    /// Where they come from, if there is one, and in whose order.
     pool: Option<Pool>,
     stream: Stream,
     state: Mutex<State>,
@@ -48,7 +44,7 @@ unsafe impl Send for Blocks {}
 unsafe impl Sync for Blocks {}
 
 impl Blocks {
-    /// Blocks whose small ones come from a pool, if there is one, in the order of a stream.
+    /// Blocks that come from a pool, if there is one, in the order of a stream.
     pub(super) fn new(pool: Option<Pool>, stream: Stream) -> Self {
         Blocks {
             pool,
@@ -102,7 +98,7 @@ impl Blocks {
         let mut block: Address = 0;
         // SAFETY: valid for writes; the stream is the device's, whose context is current.
         unsafe {
-            if self.is_pooled(size) {
+            if self.pool.is_some() {
                 device.check((api.allocate_async)(&mut block, size, self.stream))?;
                 device.check((api.wait_stream)(self.stream))?;
             } else {
@@ -112,24 +108,18 @@ impl Blocks {
         Ok(block)
     }
 
-    fn is_pooled(&self, size: usize) -> bool {
-        self.pool.is_some() && size < LARGE
-    }
-
     /// Gives the driver back all that nobody uses. That may wait for what the device runs.
     fn give_up(&self, device: &Device) -> Result<()> {
         let api = device.api();
         let free = std::mem::take(&mut self.lock().free);
-        for (size, blocks) in free {
-            for block in blocks {
-                // SAFETY: a block of that size, made so, that nothing uses.
-                device.check(unsafe {
-                    match self.is_pooled(size) {
-                        true => (api.free_async)(block, self.stream),
-                        false => (api.free)(block),
-                    }
-                })?;
-            }
+        for block in free.into_values().flatten() {
+            // SAFETY: a block that was made so and that nothing uses.
+            device.check(unsafe {
+                match self.pool {
+                    Some(_) => (api.free_async)(block, self.stream),
+                    None => (api.free)(block),
+                }
+            })?;
         }
         // SAFETY: the stream and the pool are the device's.
         unsafe {
