@@ -223,6 +223,9 @@ pub(crate) trait Code: Any + Send + Sync {
     /// Somebody waits for what is in a lane of that order.
     fn hasten(&self, _lane: Lane) {}
 
+    /// Finishes what has ended in a lane of that order, if that is known already.
+    fn look(&self, _lane: Lane) {}
+
     /// What prints the kernel's texts, if it prints any.
     fn printer(&self) -> Option<&'static Printer> {
         None
@@ -278,6 +281,11 @@ impl Program {
     /// As [`Code::hasten`].
     pub(crate) fn hasten(&self, lane: Lane) {
         self.code.hasten(lane);
+    }
+
+    /// As [`Code::look`].
+    pub(crate) fn look(&self, lane: Lane) {
+        self.code.look(lane);
     }
 
     /// The code itself.

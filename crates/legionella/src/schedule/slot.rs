@@ -77,8 +77,10 @@ struct State {
     dependents: Vec<&'static Slot>,
     /// Launches that this one consists of.
     parts: Vec<Ticket>,
-    /// The lane of its order that the launch was given to.
+    /// The lane of its order that the launch was given to, if others may follow there.
     lane: Option<Lane>,
+    /// The lane that it was given to at all.
+    at: Option<Lane>,
     /// Threads asleep in [`Ticket::wait`].
     asleep: usize,
     waker: Option<Waker>,
@@ -117,6 +119,7 @@ impl Slot {
                     dependents: Vec::new(),
                     parts: Vec::new(),
                     lane: None,
+                    at: None,
                     asleep: 0,
                     waker: None,
                     failure: None,
@@ -145,7 +148,7 @@ impl Slot {
     /// Tells everyone of the end of what the slot serves.
     fn end(&'static self, failure: Option<Arc<Failure>>) {
         let mut state = lock(&self.state);
-        state.lane = None;
+        (state.lane, state.at) = (None, None);
         state.failure = failure;
         state.parts.clear();
         let program = state.program.take();
@@ -216,7 +219,7 @@ thread_local! {
 }
 
 /// Starts a launch. Starting one may release others; they are started after it, not within.
-fn start(launch: Running) {
+pub(crate) fn start(launch: Running) {
     let launch = AHEAD.with_borrow_mut(|ahead| match ahead {
         Some(ahead) => {
             ahead.push_back(launch);
@@ -297,23 +300,23 @@ impl Ticket {
         }
     }
 
-    /// Has the device say soon that the launch has ended.
-    fn hasten(&self) {
-        if self.slot.order.load(Ordering::Relaxed) == 0 || self.is_done() {
-            return;
+    /// Where the launch is, if a device has it that keeps an order of its own, which is then asked to say soon
+    /// that it has ended.
+    fn hasten(&self) -> Option<(Runs, Lane)> {
+        if self.slot.order.load(Ordering::Relaxed) == 0 {
+            return None;
         }
         let state = lock(&self.slot.state);
-        let (program, lane) = (state.program.clone(), state.lane);
+        let at = state.program.clone().zip(state.at);
         let ended = self.is_done();
         drop(state);
-        if let (Some(program), Some(lane), false) = (program, lane, ended) {
-            program.hasten(lane);
-        }
+        let (program, lane) = at.filter(|_| !ended)?;
+        program.hasten(lane);
+        Some((program, lane))
     }
 
     /// Waits until the launch has ended.
     pub(crate) fn wait(&self) {
-        self.hasten();
         // The clock is slow to read: small launches have ended before its first time.
         let mut start = None;
         let patience = match self.slot.order.load(Ordering::Relaxed) {
@@ -321,7 +324,14 @@ impl Ticket {
             _ => PATIENCE_WITH_DEVICES,
         };
         loop {
+            if self.is_done() {
+                return;
+            }
+            let device = self.hasten();
             for _ in 0..64 {
+                if let Some((program, lane)) = &device {
+                    program.look(*lane);
+                }
                 if self.is_done() {
                     return;
                 }
@@ -378,7 +388,7 @@ impl Owned {
         }
         let _old = state.waker.replace(waker);
         drop(state);
-        self.0.hasten();
+        let _device = self.0.hasten();
         true
     }
 }
@@ -551,7 +561,7 @@ impl Running {
     pub(crate) fn is_in(&self, lane: Lane) {
         let slot = self.slot;
         let mut state = lock(&slot.state);
-        state.lane = Some(lane);
+        (state.lane, state.at) = (Some(lane), Some(lane));
         let mut index = 0;
         while index < state.dependents.len() {
             if !slot.is_ordered_with(state.dependents[index]) {
@@ -564,6 +574,11 @@ impl Running {
             dependent.release();
             state = lock(&slot.state);
         }
+    }
+
+    /// The device has the launch in a lane of its order, and others have to wait for its end.
+    pub(crate) fn is_at(&self, lane: Lane) {
+        lock(&self.slot.state).at = Some(lane);
     }
 
     /// The launch has ended: nothing of it runs any more.

@@ -475,6 +475,10 @@ impl Code for Replays {
         self.0.opened.launches.hasten(lane);
     }
 
+    fn look(&self, lane: Lane) {
+        self.0.opened.launches.land_reached(lane);
+    }
+
     fn start(&self, launch: Running) {
         self.0.opened.launches.start_graph(&self.0, launch);
     }

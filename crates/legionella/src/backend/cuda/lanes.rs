@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::schedule::slot::Lane;
 
 /// Streams of a device.
-const STREAMS: usize = 8;
+pub(super) const STREAMS: usize = 8;
 
 /// How many launches follow each other without a mark.
 const BATCH: u32 = 32;
@@ -116,11 +116,6 @@ impl Lanes {
         })
     }
 
-    /// How many there are.
-    pub(super) fn count(&self) -> usize {
-        self.lines.len()
-    }
-
     fn line(&self, lane: Lane) -> &Line {
         &self.lines[lane.0 as usize]
     }
@@ -204,25 +199,15 @@ impl Lanes {
         })
     }
 
-    /// Marks what the stream was given last, unless that is marked. The context is current.
+    /// Marks what a stream was given last, unless that is marked, or the stream is being given something,
+    /// which may take until kernels have ended.
     pub(super) fn mark_last(&self, lane: Lane) -> Result<()> {
         let line = self.line(lane);
-        self.mark_unmarked(line, &mut lock(&line.given))
-    }
-
-    /// The same, unless the stream is being given something, which may take until kernels have ended.
-    pub(super) fn try_mark_last(&self, lane: Lane) -> Result<()> {
-        let line = self.line(lane);
         match line.given.try_lock() {
-            Ok(mut given) => self.mark_unmarked(line, &mut given),
-            Err(_) => Ok(()),
-        }
-    }
-
-    fn mark_unmarked(&self, line: &Line, given: &mut Given) -> Result<()> {
-        match given.last == given.marked {
-            true => Ok(()),
-            false => self.mark(line, given),
+            Ok(mut given) if given.last != given.marked => {
+                self.device.with_context(|_| self.mark(line, &mut given))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -238,6 +223,11 @@ impl Lanes {
         })?;
         given.marked = given.last;
         Ok(())
+    }
+
+    /// The low half of how far a lane has come.
+    pub(super) fn word(&self, lane: Lane) -> u32 {
+        self.line(lane).reached()
     }
 
     /// How far a lane has come, at least: `after` is where it was, less than 2³¹ before.

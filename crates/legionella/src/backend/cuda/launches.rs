@@ -2,13 +2,17 @@
 //!
 //! Takes launches whose turn has come and issues them to streams of the device: each to the stream of
 //! those that it comes after, which need not have ended, or else to one that has nothing to do, so that
-//! launches that are not ordered overlap. A thread watches for their ends and finishes them; it looks all
-//! the time while something is in flight that started lately, and less often the longer that takes.
+//! launches that are not ordered overlap.
+//!
+//! Whoever sees that a launch has ended finishes it: the thread that gives the next one to the same stream,
+//! one that waits, which looks by itself for a while, or else a thread that watches. That looks all the time
+//! while something is in flight that started lately, and less often the longer that takes. It leaves streams
+//! alone that are being given launches: one that changes hands between threads costs both of them time.
 
 use std::collections::VecDeque;
 use std::hint::spin_loop;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,11 +21,11 @@ use super::api::Stream;
 use super::calls::{Called, Functions};
 use super::device::Device;
 use super::graph::{Graph, Instance, Taken};
-use super::lanes::{Lanes, Position};
+use super::lanes::{self, Lanes, Position};
 use super::states::{Left, Place, States};
 use super::{panics, transfers};
 use crate::error::{Error, Result};
-use crate::schedule::slot::{Lane, Running};
+use crate::schedule::slot::{self, Lane, Running};
 
 /// How long the watching thread looks for new launches before it goes to sleep.
 const PATIENCE: Duration = Duration::from_micros(100);
@@ -31,7 +35,7 @@ const EAGER: Duration = Duration::from_millis(1);
 const SHARE: u32 = 32;
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// How long a stream was given nothing before its last launch is marked.
+/// How long a stream was given nothing before the watching thread looks after it.
 const QUIET: Duration = Duration::from_micros(10);
 
 /// How often it is looked at whether launches were cancelled, and whether streams have failed.
@@ -46,18 +50,13 @@ pub(super) struct Launches {
     /// For panics, which are told while other launches run.
     aside: Stream,
     watched: AtomicBool,
-    /// How many flights are in `arrivals`.
-    new: AtomicUsize,
-    arrivals: Mutex<Arrivals>,
-    arrived: Condvar,
-}
-
-/// Launches that the watching thread has not yet seen.
-#[derive(Default)]
-struct Arrivals {
-    flights: VecDeque<Flight>,
-    /// Whether the thread waits for some.
-    asleep: bool,
+    in_flight: Vec<InLane>,
+    /// How many launches are in flight in all.
+    count: AtomicUsize,
+    /// Whether the watching thread waits for some, under the lock by which it is woken.
+    asleep: AtomicBool,
+    waking: Mutex<()>,
+    woken: Condvar,
 }
 
 // SAFETY: streams may be used by any thread.
@@ -88,12 +87,31 @@ struct Flight {
     cancelled: bool,
 }
 
-/// The launches in flight in one lane, in their order.
+/// The launches in flight in one lane.
+#[derive(Default)]
+#[repr(align(128))]
 struct InLane {
-    lane: Lane,
+    /// The lane's [word](Lanes::word) when last nothing in it was to be finished.
+    settled: AtomicU32,
+    flights: Mutex<Flights>,
+}
+
+#[derive(Default)]
+struct Flights {
+    /// In the order of their positions.
     flights: VecDeque<Flight>,
     /// How far the lane had come when it was last looked at.
     reached: u64,
+}
+
+impl Flights {
+    fn insert(&mut self, flight: Flight) {
+        // Those of several threads may have overtaken each other.
+        let earlier = |other: &Flight| other.position.number < flight.position.number;
+        let behind = self.flights.iter().rev();
+        let behind = behind.take_while(|other| !earlier(other)).count();
+        self.flights.insert(self.flights.len() - behind, flight);
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -112,9 +130,13 @@ impl Launches {
                 aside: device.new_stream()?,
                 states: States::new(device)?,
                 watched: AtomicBool::new(false),
-                new: AtomicUsize::new(0),
-                arrivals: Mutex::default(),
-                arrived: Condvar::new(),
+                in_flight: std::iter::repeat_with(InLane::default)
+                    .take(lanes::STREAMS)
+                    .collect(),
+                count: AtomicUsize::new(0),
+                asleep: AtomicBool::new(false),
+                waking: Mutex::new(()),
+                woken: Condvar::new(),
             })
         }
     }
@@ -236,35 +258,38 @@ impl Launches {
         self.lanes.give(lane, !settled, give)
     }
 
-    /// The device has a launch: it is watched until it has ended.
-    fn depart(&self, launch: Running, settled: bool, position: Position, work: Work) {
-        if settled {
-            launch.is_in(position.lane);
+    /// The device has a launch: it is looked at until it has ended. The context is current.
+    fn depart(self: &Arc<Self>, launch: Running, settled: bool, position: Position, work: Work) {
+        let lane = position.lane;
+        match settled {
+            true => launch.is_in(lane),
+            false => launch.is_at(lane),
         }
-        self.arrive(Flight {
+        let flight = Flight {
             work,
             launch,
             position,
             since: Instant::now(),
             cancelled: false,
-        });
-    }
-
-    /// Hands a launch to the thread that watches.
-    fn arrive(&self, flight: Flight) {
-        let mut arrivals = lock(&self.arrivals);
-        arrivals.flights.push_back(flight);
-        self.new.store(arrivals.flights.len(), Ordering::Release);
-        // To wake a thread that doesn't sleep takes a call of the system all the same.
-        if std::mem::take(&mut arrivals.asleep) {
-            self.arrived.notify_one();
+        };
+        let in_lane = &self.in_flight[lane.0 as usize];
+        let mut flights = lock(&in_lane.flights);
+        flights.insert(flight);
+        // The stream may have come that far already.
+        let before = position.number.wrapping_sub(1) as u32;
+        in_lane.settled.store(before, Ordering::Relaxed);
+        drop(flights);
+        self.count.fetch_add(1, Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst) {
+            let _waking = lock(&self.waking);
+            self.woken.notify_one();
         }
+        self.land_reached(lane);
     }
 
     /// Somebody waits for what is in a lane.
     pub(super) fn hasten(&self, lane: Lane) {
-        let marked = (self.device).with_context(|_| self.lanes.mark_last(lane));
-        if let Err(error) = marked {
+        if let Err(error) = self.lanes.mark_last(lane) {
             tracing::debug!(%error, "a stream could not be marked");
         }
     }
@@ -297,124 +322,136 @@ impl Launches {
         if let Err(error) = self.device.with_context(|_| Ok(())) {
             tracing::debug!(%error, "no context for the thread that watches");
         }
-        let mut lanes: Vec<InLane> = (0..self.lanes.count())
-            .map(|number| InLane {
-                lane: Lane(number as u32),
-                flights: VecDeque::new(),
-                reached: 0,
-            })
-            .collect();
         let (mut seen, mut looked, mut asked) = (Instant::now(), Instant::now(), Instant::now());
         loop {
-            if self.new.load(Ordering::Acquire) > 0 {
-                self.welcome(&mut lock(&self.arrivals), &mut lanes);
-            }
-            let mut ended = false;
-            for lane in &mut lanes {
-                ended |= self.land_reached(lane);
-            }
             let now = Instant::now();
-            if lanes.iter().all(|lane| lane.flights.is_empty()) {
+            if self.count.load(Ordering::SeqCst) == 0 {
                 if now - seen < PATIENCE {
                     spin_loop();
-                    continue;
+                } else {
+                    self.sleep();
+                    seen = Instant::now();
                 }
-                let mut arrivals = lock(&self.arrivals);
-                while arrivals.flights.is_empty() {
-                    arrivals.asleep = true;
-                    arrivals =
-                        (self.arrived.wait(arrivals)).unwrap_or_else(PoisonError::into_inner);
-                }
-                self.welcome(&mut arrivals, &mut lanes);
                 continue;
             }
             seen = now;
-            if ended {
-                continue;
-            }
-            self.mark_quiet(&lanes, now);
+            let youngest = self.look_after(now);
             if now - looked >= CANCELLED {
                 looked = now;
-                self.pass_cancellations(&mut lanes);
+                self.pass_cancellations();
             }
             if now - asked >= FAILED {
                 asked = now;
-                self.land_failed(&mut lanes);
+                self.land_failed();
             }
-            pause(&lanes, now);
+            match youngest.map(|since| now.saturating_duration_since(since)) {
+                Some(taken) if taken >= EAGER => {
+                    thread::sleep((taken / SHARE).min(LONGEST_PAUSE));
+                }
+                _ => spin_loop(),
+            }
         }
     }
 
-    fn welcome(&self, arrivals: &mut Arrivals, lanes: &mut [InLane]) {
-        for flight in arrivals.flights.drain(..) {
-            let flights = &mut lanes[flight.position.lane.0 as usize].flights;
-            // Those of several threads may have overtaken each other.
-            let earlier = |other: &Flight| other.position.number < flight.position.number;
-            let behind = flights.iter().rev().take_while(|other| !earlier(other));
-            flights.insert(flights.len() - behind.count(), flight);
+    /// Waits until something is in flight.
+    fn sleep(&self) {
+        let mut waking = lock(&self.waking);
+        self.asleep.store(true, Ordering::SeqCst);
+        while self.count.load(Ordering::SeqCst) == 0 {
+            waking = (self.woken.wait(waking)).unwrap_or_else(PoisonError::into_inner);
         }
-        arrivals.asleep = false;
-        self.new.store(0, Ordering::Release);
+        self.asleep.store(false, Ordering::SeqCst);
     }
 
-    /// Finishes the launches of a lane that have ended, and says whether there were any.
-    fn land_reached(self: &Arc<Self>, lane: &mut InLane) -> bool {
-        if lane.flights.is_empty() {
-            return false;
+    fn lanes(&self) -> impl Iterator<Item = (Lane, &InLane)> {
+        let lanes = self.in_flight.iter().enumerate();
+        lanes.map(|(number, in_lane)| (Lane(number as u32), in_lane))
+    }
+
+    /// Marks lanes that were given nothing lately, and finishes what has ended there. Gives when the youngest of
+    /// those that are the next to end was launched.
+    fn look_after(self: &Arc<Self>, now: Instant) -> Option<Instant> {
+        let mut youngest = None;
+        for (lane, in_lane) in self.lanes() {
+            let flights = lock(&in_lane.flights);
+            let (Some(first), Some(last)) = (flights.flights.front(), flights.flights.back())
+            else {
+                continue;
+            };
+            youngest = youngest.max(Some(first.since));
+            let quiet = now.saturating_duration_since(last.since) >= QUIET;
+            drop(flights);
+            if quiet {
+                self.hasten(lane);
+                self.land_reached(lane);
+            }
         }
-        lane.reached = self.lanes.reached(lane.lane, lane.reached);
-        let mut any = false;
-        while let Some(first) = lane.flights.front()
-            && first.position.number <= lane.reached
-            && let Some(flight) = lane.flights.pop_front()
-        {
+        youngest
+    }
+
+    /// Finishes the launches of a lane that have ended.
+    pub(super) fn land_reached(self: &Arc<Self>, lane: Lane) {
+        let in_lane = &self.in_flight[lane.0 as usize];
+        let word = self.lanes.word(lane);
+        if in_lane.settled.load(Ordering::Relaxed) == word {
+            return;
+        }
+        loop {
+            let mut flights = lock(&in_lane.flights);
+            flights.reached = self.lanes.reached(lane, flights.reached);
+            let reached = flights.reached;
+            let ended = |first: &mut Flight| first.position.number <= reached;
+            let Some(flight) = flights.flights.pop_front_if(ended) else {
+                in_lane.settled.store(reached as u32, Ordering::Relaxed);
+                return;
+            };
+            drop(flights);
             self.land(flight, Ok(()));
-            any = true;
-        }
-        any
-    }
-
-    /// Marks lanes that were given nothing lately. The context is current.
-    fn mark_quiet(&self, lanes: &[InLane], now: Instant) {
-        for lane in lanes {
-            let last = lane.flights.back();
-            if last.is_some_and(|last| now.duration_since(last.since) >= QUIET)
-                && let Err(error) = self.lanes.try_mark_last(lane.lane)
-            {
-                tracing::debug!(%error, "a stream could not be marked");
-            }
         }
     }
 
     /// Tells work-items that wait for the host of launches that were cancelled.
-    fn pass_cancellations(&self, lanes: &mut [InLane]) {
-        let flights = lanes.iter_mut().flat_map(|lane| &mut lane.flights);
-        for flight in flights.filter(|flight| !flight.cancelled) {
-            if flight.launch.cancelled().load(Ordering::Relaxed) {
-                flight.cancelled = true;
-                match &flight.work {
-                    Work::Kernel { place, .. } => self.states.cancel(*place),
-                    Work::Graph { graph, instance } => graph.cancel(instance),
-                    Work::Transfer => {}
+    fn pass_cancellations(&self) {
+        for (_, in_lane) in self.lanes() {
+            let mut flights = lock(&in_lane.flights);
+            for flight in flights
+                .flights
+                .iter_mut()
+                .filter(|flight| !flight.cancelled)
+            {
+                if flight.launch.is_cancelled() {
+                    flight.cancelled = true;
+                    match &flight.work {
+                        Work::Kernel { place, .. } => self.states.cancel(*place),
+                        Work::Graph { graph, instance } => graph.cancel(instance),
+                        Work::Transfer => {}
+                    }
                 }
             }
         }
     }
 
     /// Finishes the launches of lanes that can't go on. The context is current.
-    fn land_failed(self: &Arc<Self>, lanes: &mut [InLane]) {
-        for lane in lanes.iter_mut().filter(|lane| !lane.flights.is_empty()) {
-            if let Some(error) = self.lanes.failure(lane.lane) {
-                for flight in lane.flights.drain(..) {
-                    self.land(flight, Err(error.clone()));
-                }
+    fn land_failed(self: &Arc<Self>) {
+        for (lane, in_lane) in self.lanes() {
+            if lock(&in_lane.flights).flights.is_empty() {
+                continue;
+            }
+            let Some(error) = self.lanes.failure(lane) else {
+                continue;
+            };
+            // One at a time: finishing it may launch others.
+            let next = || lock(&in_lane.flights).flights.pop_front();
+            while let Some(flight) = next() {
+                self.land(flight, Err(error.clone()));
             }
         }
     }
 
     /// Finishes a launch that has ended. The context is current, if it isn't lost.
-    fn land(self: &Arc<Self>, flight: Flight, outcome: Result<()>) {
+    fn land(&self, flight: Flight, outcome: Result<()>) {
         let launch = flight.launch;
+        self.count.fetch_sub(1, Ordering::SeqCst);
         match flight.work {
             Work::Kernel { functions, place } => {
                 let called = called(&launch, &functions);
@@ -431,7 +468,7 @@ impl Launches {
                 let next = graph.give_back(instance);
                 launch.finish(outcome);
                 if let Some(next) = next {
-                    self.start_graph(&graph, next);
+                    slot::start(next);
                 }
             }
         }
@@ -471,19 +508,6 @@ fn uncancelled(launch: &Running) -> Result<()> {
         true => Err(Error::Cancelled {
             kernel: launch.program().kernel.clone(),
         }),
-    }
-}
-
-/// Waits a little, in proportion to how long the youngest launch has taken. Not at all for one that was
-/// just launched.
-fn pause(lanes: &[InLane], now: Instant) {
-    let first = lanes.iter().filter_map(|lane| lane.flights.front());
-    let Some(youngest) = first.map(|flight| flight.since).max() else {
-        return;
-    };
-    match now.duration_since(youngest) {
-        taken if taken < EAGER => spin_loop(),
-        taken => thread::sleep((taken / SHARE).min(LONGEST_PAUSE)),
     }
 }
 

@@ -462,6 +462,10 @@ impl Code for Program {
         self.launches.hasten(lane);
     }
 
+    fn look(&self, lane: Lane) {
+        self.launches.land_reached(lane);
+    }
+
     fn start(&self, launch: Running) {
         self.launches.start(&self.functions, launch);
     }

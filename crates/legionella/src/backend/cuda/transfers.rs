@@ -35,6 +35,10 @@ impl Code for Transfers {
         self.launches.hasten(lane);
     }
 
+    fn look(&self, lane: Lane) {
+        self.launches.land_reached(lane);
+    }
+
     fn start(&self, launch: Running) {
         self.launches.start_transfer(launch);
     }
