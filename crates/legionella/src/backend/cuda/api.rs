@@ -226,6 +226,8 @@ functions! {
     global = b"cuModuleGetGlobal_v2\0" (*mut Address, *mut usize, Module, *const c_char);
     function_attribute = b"cuFuncGetAttribute\0" (*mut c_int, c_uint, Function);
     set_function_attribute = b"cuFuncSetAttribute\0" (Function, c_uint, c_int);
+    resident_groups = b"cuOccupancyMaxActiveBlocksPerMultiprocessor\0"
+        (*mut c_int, Function, c_int, usize);
     launch = b"cuLaunchKernel\0" (
         Function, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, Stream,
         *mut *mut c_void, *mut *mut c_void

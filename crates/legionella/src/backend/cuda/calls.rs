@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use legionella_abi::cpu::Launch as Space;
 use legionella_abi::nvptx;
+use legionella_device::Index;
 
 use super::api::{Address, Function, Stream};
 use super::device::Device;
@@ -39,8 +40,19 @@ pub(super) struct Functions {
     pub(super) shared: Option<u64>,
     /// Whether launches that come later may run before a panic is told.
     pub(super) settled: bool,
+    /// Work-items of a group where a launch doesn't say.
+    pub(super) sizes: Sizes,
     /// For panics.
     pub(super) panics: Panics,
+}
+
+/// For each function, a size of groups with which a multiprocessor holds most work-items.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub(super) any: usize,
+    pub(super) line: usize,
+    pub(super) plane: usize,
+    pub(super) wide: usize,
 }
 
 // SAFETY: functions of a module may be launched by any thread.
@@ -191,6 +203,17 @@ unsafe fn launch(
 }
 
 impl Functions {
+    /// The size of groups, in items, for a grid that doesn't say.
+    pub(super) fn group_items(&self, grid: Index) -> usize {
+        let many = grid[0] as u64 >= MANY;
+        match grid {
+            [_, 1, 1] if many && self.wide.is_some() => self.sizes.wide,
+            [_, 1, 1] => self.sizes.line,
+            [_, _, 1] => self.sizes.plane,
+            _ => self.sizes.any,
+        }
+    }
+
     /// Bytes that a launch gives to each group, if its arguments ask for so many.
     pub(super) fn shared_memory(&self, asked: u64) -> u64 {
         self.shared.map_or(0, |front| front.saturating_add(asked))

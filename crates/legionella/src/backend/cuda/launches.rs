@@ -31,8 +31,8 @@ use crate::schedule::slot::{self, Lane, Running};
 const PATIENCE: Duration = Duration::from_micros(100);
 
 /// How long launches are looked at without a pause; then for a share of the time they have taken.
-const EAGER: Duration = Duration::from_millis(1);
-const SHARE: u32 = 32;
+const EAGER: Duration = Duration::from_millis(4);
+const SHARE: u32 = 128;
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a stream was given nothing before the watching thread looks after it.

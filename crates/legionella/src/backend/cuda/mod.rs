@@ -266,7 +266,7 @@ impl Backend for Cuda {
 
     /// A warp is in one row.
     fn group_size(&self, grid: Index) -> Index {
-        groups::in_rows(grid, 32, LARGEST_EXTENTS[2] as usize)
+        rows(grid, groups::ITEMS)
     }
 
     fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>> {
@@ -422,6 +422,11 @@ impl Backend for Cuda {
     }
 }
 
+/// A group of so many items.
+fn rows(grid: Index, items: usize) -> Index {
+    groups::in_rows(grid, items, 32, LARGEST_EXTENTS[2] as usize)
+}
+
 /// Code of one kernel on a device.
 struct Program {
     functions: Arc<Functions>,
@@ -456,6 +461,10 @@ impl Code for Program {
 
     fn order(&self) -> Option<NonZeroUsize> {
         self.launches.order()
+    }
+
+    fn group_size(&self, grid: Index) -> Option<Index> {
+        Some(rows(grid, self.functions.group_items(grid)))
     }
 
     fn hasten(&self, lane: Lane) {

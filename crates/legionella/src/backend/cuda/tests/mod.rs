@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use legionella_device::Disjoint;
 
-use super::calls::Functions;
+use super::calls::{Functions, Sizes};
 use super::module::Given;
 use super::panics::Panics;
 use super::{Cuda, Program, machine};
@@ -78,6 +78,12 @@ impl Bench {
             block: None,
             shared: None,
             settled,
+            sizes: Sizes {
+                any: 256,
+                line: 256,
+                plane: 256,
+                wide: 256,
+            },
             panics: Panics::new(None, none),
         };
         let code = Program {
