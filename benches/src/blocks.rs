@@ -6,24 +6,12 @@ use legionella::prelude::*;
 
 use crate::Bench;
 use crate::compute::row;
-use crate::data::{numbers, same};
+use crate::data::{integers, numbers, same};
 use crate::measure::side_by_side;
 use crate::report::Row;
 
 /// Elements.
 const LEN: usize = 1 << 24;
-
-/// Integers of any bits that are the same in every run.
-fn integers() -> Vec<u32> {
-    let mut state = 1u64;
-    let next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 32) as u32
-    };
-    std::iter::repeat_with(next).take(LEN).collect()
-}
 
 /// The sum of 16 Mi floats, in the same order on both sides.
 pub fn reduce(bench: &Bench) -> anyhow::Result<Vec<Row>> {
@@ -64,7 +52,7 @@ fn of_integers(
     block: impl Fn(&Buffer<u32>) -> legionella::Result<Buffer<u32>>,
     peer: impl Fn(&[u32]) -> Vec<u32>,
 ) -> anyhow::Result<(Vec<Row>, Vec<u32>)> {
-    let x = integers();
+    let x = integers(LEN);
     let buffer = bench.accelerator.upload(&x)?;
     let mut ours = None;
     let mut peers = Vec::new();
@@ -109,7 +97,10 @@ pub fn sort(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 
 /// How often each byte is among 64 Mi.
 pub fn histogram(bench: &Bench) -> anyhow::Result<Vec<Row>> {
-    let x: Vec<u8> = integers().into_iter().flat_map(u32::to_le_bytes).collect();
+    let x: Vec<u8> = integers(LEN)
+        .into_iter()
+        .flat_map(u32::to_le_bytes)
+        .collect();
     let buffer = bench.accelerator.upload(&x)?;
     let (mut ours, mut peers) = (Vec::new(), vec![0u64; 256]);
     let times = side_by_side(
@@ -152,7 +143,7 @@ pub fn transpose(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 
 /// The 100 largest of 16 Mi integers.
 pub fn top(bench: &Bench) -> anyhow::Result<Vec<Row>> {
-    let x = integers();
+    let x = integers(LEN);
     let buffer = bench.accelerator.upload(&x)?;
     let (mut ours, mut peers) = (Vec::new(), vec![0; 100]);
     let times = side_by_side(

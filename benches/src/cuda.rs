@@ -1,19 +1,28 @@
 //! Legionella's speed on an NVIDIA device, side by side with CUDA C++ of the same algorithms: one
 //! table, or one JSON object a line.
 //!
-//! Takes the library that `nvcc` makes of `cuda/peer.cu`. Both sides have their own copies of the
+//! Takes the library that `nvcc` makes of `cuda/peer*.cu`. Both sides have their own copies of the
 //! data on the device, are checked to agree, and are timed from before the launch to its end.
 
+#[path = "cuda/blocks.rs"]
+mod blocks;
 mod data;
 #[path = "cuda/heap.rs"]
 mod heap;
 mod kernels;
 #[path = "cuda/launches.rs"]
 mod launches;
+#[path = "cuda/matrices.rs"]
+mod matrices;
 mod measure;
 #[path = "cuda/peer.rs"]
 mod peer;
 mod report;
+#[path = "cuda/runtime.rs"]
+mod runtime;
+mod sparse;
+#[path = "cuda/streams.rs"]
+mod streams;
 
 use std::path::PathBuf;
 
@@ -23,7 +32,6 @@ use legionella::prelude::*;
 
 use data::{numbers, same};
 use kernels::{Body, Market, View};
-use launches::Number;
 use measure::side_by_side;
 use peer::{Memory, Peer, check};
 use report::Row;
@@ -46,11 +54,39 @@ struct Options {
 struct Bench {
     accelerator: Accelerator,
     peer: Peer,
-    rows: Vec<Row>,
+    rows: Rows,
 }
 
-/// Elements of the streams: 1 GiB each.
-const STREAM_BYTES: usize = 1 << 30;
+/// Seconds as milliseconds, and as microseconds.
+const MILLI: (f64, &str) = (1e3, "ms");
+const MICRO: (f64, &str) = (1e6, "µs");
+
+/// What has been measured.
+#[derive(Default)]
+struct Rows(Vec<Row>);
+
+impl Rows {
+    /// Times both sides and keeps the row. The peer's last code is looked at.
+    fn time(
+        &mut self,
+        name: impl Into<String>,
+        (scale, unit): (f64, &'static str),
+        ours: impl FnMut() -> anyhow::Result<()>,
+        mut peer: impl FnMut() -> i32,
+    ) -> anyhow::Result<()> {
+        let mut code = 0;
+        let times = side_by_side(ours, || code = peer())?;
+        check(code)?;
+        self.0.push(Row {
+            bench: name.into(),
+            target: "cuda".to_owned(),
+            ours: times.0 * scale,
+            peer: times.1 * scale,
+            unit,
+        });
+        Ok(())
+    }
+}
 
 /// Launches of a chain.
 const CHAIN: u32 = 1000;
@@ -58,14 +94,22 @@ const CHAIN: u32 = 1000;
 /// Benchmarks that belong together. The heap comes first: CUDA's has one size in the life of a process.
 type Group = fn(&mut Bench) -> anyhow::Result<()>;
 
-const GROUPS: [(&str, Group); 7] = [
+const GROUPS: [(&str, Group); 15] = [
     ("heap", Bench::heap),
-    ("launches", Bench::launches),
-    ("streams", Bench::all_streams),
+    ("launches", runtime::launches),
+    ("memory", runtime::memory),
+    ("streams", streams::run),
     ("n-body", Bench::n_body),
     ("mandelbrot", Bench::mandelbrot),
     ("convolution", Bench::convolution),
     ("black-scholes", Bench::black_scholes),
+    ("gemm", matrices::gemm_4096),
+    ("spmv", matrices::spmv),
+    ("fft", matrices::fft),
+    ("reduce", blocks::reduce),
+    ("scan", blocks::scan),
+    ("sort", blocks::sort),
+    ("histogram", blocks::histogram),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -73,7 +117,7 @@ fn main() -> anyhow::Result<()> {
     let mut bench = Bench {
         accelerator: Accelerator::by_name(&options.accelerator)?,
         peer: Peer::load(&options.peer)?,
-        rows: Vec::new(),
+        rows: Rows::default(),
     };
     for name in &options.names {
         let known = GROUPS.iter().any(|(group, _)| group == name);
@@ -85,180 +129,22 @@ fn main() -> anyhow::Result<()> {
         }
     }
     if options.json {
-        bench.rows.iter().for_each(|row| println!("{}", row.json()));
+        bench
+            .rows
+            .0
+            .iter()
+            .for_each(|row| println!("{}", row.json()));
     } else {
-        report::table(&bench.rows);
+        report::table(&bench.rows.0);
     }
     Ok(())
 }
 
-type Copy<T> = unsafe extern "C" fn(*const T, *mut T, usize) -> i32;
-type Mul<T> = unsafe extern "C" fn(T, *const T, *mut T, usize) -> i32;
-type Add<T> = unsafe extern "C" fn(*const T, *const T, *mut T, usize) -> i32;
-type Triad<T> = unsafe extern "C" fn(T, *const T, *const T, *mut T, usize) -> i32;
-
 impl Bench {
-    /// Times both sides and keeps the row. The peer's last code is looked at.
-    fn time(
-        rows: &mut Vec<Row>,
-        name: String,
-        scale: (f64, &'static str),
-        ours: impl FnMut() -> anyhow::Result<()>,
-        mut peer: impl FnMut() -> i32,
-    ) -> anyhow::Result<()> {
-        let mut code = 0;
-        let times = side_by_side(ours, || code = peer())?;
-        check(code)?;
-        rows.push(Row {
-            bench: name,
-            target: "cuda".to_owned(),
-            ours: times.0 * scale.0,
-            peer: times.1 * scale.0,
-            unit: scale.1,
-        });
-        Ok(())
-    }
-
     fn heap(&mut self) -> anyhow::Result<()> {
         let rows = heap::run(&self.accelerator, &self.peer)?;
-        self.rows.extend(rows);
+        self.rows.0.extend(rows);
         Ok(())
-    }
-
-    fn all_streams(&mut self) -> anyhow::Result<()> {
-        self.streams("f32", 3.0f32, |bench| {
-            let p = &bench.peer;
-            (p.copy_f32, p.mul_f32, p.add_f32, p.triad_f32)
-        })?;
-        self.streams("f64", 3.0f64, |bench| {
-            let p = &bench.peer;
-            (p.copy_f64, p.mul_f64, p.add_f64, p.triad_f64)
-        })
-    }
-
-    fn launches(&mut self) -> anyhow::Result<()> {
-        let accelerator = &self.accelerator;
-        let micro = (1e6, "µs");
-        Self::time(
-            &mut self.rows,
-            "launch-and-wait".to_owned(),
-            micro,
-            || {
-                Ok(accelerator
-                    .launch(launches::empty, Grid::over(1), ())?
-                    .wait()?)
-            },
-            // SAFETY: it takes nothing.
-            || unsafe { (self.peer.empty)() },
-        )?;
-        let mut out = accelerator.upload(&[0u32])?;
-        Self::time(
-            &mut self.rows,
-            "1000-dependent-launches".to_owned(),
-            micro,
-            || {
-                let mut last = None;
-                for _ in 0..CHAIN {
-                    last = Some(accelerator.launch(launches::touch, Grid::over(1), (&mut out,))?);
-                }
-                Ok(last.map_or(Ok(()), |last| last.wait())?)
-            },
-            // SAFETY: it takes a number.
-            || unsafe { (self.peer.chain)(CHAIN as i32) },
-        )
-    }
-
-    fn streams<T>(
-        &mut self,
-        name: &str,
-        s: T,
-        functions: impl Fn(&Self) -> (Copy<T>, Mul<T>, Add<T>, Triad<T>),
-    ) -> anyhow::Result<()>
-    where
-        T: Number + Default + PartialEq + From<f32>,
-    {
-        let (peer_copy, peer_mul, peer_add, peer_triad) = functions(self);
-        let len = STREAM_BYTES / size_of::<T>();
-        let values = |seed| -> Vec<T> {
-            let some = numbers(seed, 1 << 16);
-            (0..len).map(|i| T::from(some[i % some.len()])).collect()
-        };
-        let (x, y) = (values(1), values(2));
-        let accelerator = &self.accelerator;
-        let (a, b) = (accelerator.upload(&x)?, accelerator.upload(&y)?);
-        let mut c = accelerator.filled(len, T::default())?;
-        let (pa, pb) = (Memory::of(&self.peer, &x)?, Memory::of(&self.peer, &y)?);
-        let pc = Memory::of(&self.peer, &vec![T::default(); len])?;
-        let (pa, pb, out) = (pa.start().cast_const(), pb.start().cast_const(), pc.start());
-        let milli = (1e3, "ms");
-        let grid = Grid::over(len);
-        let rows = &mut self.rows;
-
-        if name == "f32" {
-            let copied = accelerator.upload(&x)?;
-            let mut to = accelerator.filled(len, T::default())?;
-            Self::time(
-                rows,
-                "device copy (peer: cudaMemcpy)".to_owned(),
-                milli,
-                || Ok(to.copy_from(&copied)?),
-                // SAFETY: both have that many bytes.
-                || unsafe { (self.peer.device_copy)(out.cast(), pa.cast(), STREAM_BYTES) },
-            )?;
-        }
-        Self::time(
-            rows,
-            format!("copy {name}"),
-            milli,
-            || {
-                Ok(accelerator
-                    .launch(launches::copy, grid, (&a, &mut c))?
-                    .wait()?)
-            },
-            // SAFETY: all have `len` elements; so for the others.
-            || unsafe { peer_copy(pa, out, len) },
-        )?;
-        same(&c.to_vec()?, &pc.to_vec()?)?;
-        Self::time(
-            rows,
-            format!("mul {name}"),
-            milli,
-            || {
-                Ok(accelerator
-                    .launch(launches::mul, grid, (s, &a, &mut c))?
-                    .wait()?)
-            },
-            // SAFETY: as above.
-            || unsafe { peer_mul(s, pa, out, len) },
-        )?;
-        same(&c.to_vec()?, &pc.to_vec()?)?;
-        Self::time(
-            rows,
-            format!("add {name}"),
-            milli,
-            || {
-                Ok(accelerator
-                    .launch(launches::add, grid, (&a, &b, &mut c))?
-                    .wait()?)
-            },
-            // SAFETY: as above.
-            || unsafe { peer_add(pa, pb, out, len) },
-        )?;
-        same(&c.to_vec()?, &pc.to_vec()?)?;
-        Self::time(
-            rows,
-            format!("triad {name}"),
-            milli,
-            || {
-                let arguments = (s, &a, &b, &mut c);
-                Ok(accelerator
-                    .launch(launches::triad, grid, arguments)?
-                    .wait()?)
-            },
-            // SAFETY: as above.
-            || unsafe { peer_triad(s, pa, pb, out, len) },
-        )?;
-        same(&c.to_vec()?, &pc.to_vec()?)
     }
 
     fn n_body(&mut self) -> anyhow::Result<()> {
@@ -269,10 +155,9 @@ impl Bench {
         let mut out = accelerator.upload(&bodies)?;
         let peer_bodies = Memory::of(&self.peer, &bodies)?;
         let peer_out = Memory::of(&self.peer, &bodies)?;
-        Self::time(
-            &mut self.rows,
-            "n-body".to_owned(),
-            (1e3, "ms"),
+        self.rows.time(
+            "n-body",
+            MILLI,
             || {
                 let arguments = (softening, &device, &mut out);
                 Ok(accelerator
@@ -303,10 +188,9 @@ impl Bench {
             pixel,
             limit,
         } = view;
-        Self::time(
-            &mut self.rows,
-            "mandelbrot".to_owned(),
-            (1e3, "ms"),
+        self.rows.time(
+            "mandelbrot",
+            MILLI,
             || {
                 let grid = Grid::over([width, height]);
                 Ok(accelerator
@@ -331,10 +215,9 @@ impl Bench {
         let mut out = accelerator.upload(&image)?;
         let peer_image = Memory::of(&self.peer, &image)?;
         let peer_out = Memory::of(&self.peer, &image)?;
-        Self::time(
-            &mut self.rows,
-            "convolution".to_owned(),
-            (1e3, "ms"),
+        self.rows.time(
+            "convolution",
+            MILLI,
             || {
                 let grid = Grid::over([width, height]);
                 Ok(accelerator
@@ -373,10 +256,9 @@ impl Bench {
             memory(&inputs[2])?,
         );
         let (pc, pp) = (memory(&inputs[0])?, memory(&inputs[0])?);
-        Self::time(
-            &mut self.rows,
-            "black-scholes".to_owned(),
-            (1e3, "ms"),
+        self.rows.time(
+            "black-scholes",
+            MILLI,
             || {
                 let market = Market { rate, volatility };
                 let arguments = (market, &spot, &strike, &years, &mut call, &mut put);

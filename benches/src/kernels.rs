@@ -1,4 +1,4 @@
-//! What both programs measure, on whichever accelerator: one body, pixel or option a work-item.
+//! What both programs measure, on whichever accelerator: one body, pixel, option or row a work-item.
 
 use legionella::prelude::*;
 
@@ -100,4 +100,22 @@ pub fn black_scholes(
     let discounted = strike * (-rate * years).exp();
     *call = spot * normal(d1) - discounted * normal(d2);
     *put = discounted * normal(-d2) - spot * normal(-d1);
+}
+
+/// A row of a sparse matrix times a vector.
+pub fn spmv(
+    at: Item,
+    starts: &[u32],
+    columns: &[u32],
+    values: &[f32],
+    x: &[f32],
+    mut y: Disjoint<f32>,
+) {
+    let Some(y) = y.at(&at) else { return };
+    let row = at.global();
+    let range = starts[row] as usize..starts[row + 1] as usize;
+    let entries = columns[range.clone()].iter().zip(&values[range]);
+    *y = entries
+        .map(|(column, value)| value * x[*column as usize])
+        .sum();
 }

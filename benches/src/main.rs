@@ -15,6 +15,7 @@ mod latency;
 mod measure;
 mod peer;
 mod report;
+mod sparse;
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! `cargo xtask pack`: the conformance suite and the benchmarks for a machine without Rust.
 //!
 //! Takes a folder to make; puts in the programs, the driver and the LLVM that it opens, where they
-//! find each other, and a script that runs them.
+//! find each other, the programs once more with code that is generated here, and a script that runs them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,34 +14,53 @@ use crate::tools::{Tools, succeed};
 
 const SCRIPT: &str = include_str!("pack/run.sh");
 
-/// Makes the folder, with code of all kernels for the targets in `prebuild` in the programs.
+/// The programs, and the packages that they are in.
+const PROGRAMS: [&str; 3] = ["conformance", "cuda-benches", "benches"];
+const PACKAGES: [&str; 2] = ["conformance", "benches"];
+
+/// Makes the folder, with code of all kernels for the targets in `prebuild` in a second set of programs.
 pub fn run(tools: &Tools, folder: &Path, prebuild: Option<&str>) -> anyhow::Result<()> {
     ensure!(!folder.exists(), "{} is there already", folder.display());
-    let (programs, library) = (folder.join("bin"), folder.join("lib"));
-    for new in [&programs, &library] {
-        fs::create_dir_all(new).with_context(|| new.display().to_string())?;
+    programs(tools, &folder.join("bin"), None)?;
+    copy(&tools.driver(), &folder.join("bin"))?;
+    if let Some(targets) = prebuild {
+        programs(tools, &folder.join("prebuilt"), Some(targets))?;
     }
-    for package in ["conformance", "benches", "examples"] {
-        let mut build = tools.legionella("build");
-        build.args(["--release", "--package", package]);
-        build.args(prebuild.iter().flat_map(|targets| ["--prebuild", targets]));
-        succeed(&mut build)?;
+    copy(&llvm()?, &folder.join("lib"))?;
+    for peer in fs::read_dir(tools.root().join("benches/src/cuda"))? {
+        let peer = peer?.path();
+        if matches!(
+            peer.extension().and_then(|name| name.to_str()),
+            Some("cu" | "h")
+        ) {
+            copy(&peer, &folder.join("peers"))?;
+        }
     }
-    for name in ["conformance", "cuda-benches", "accelerators"] {
-        copy(&tools.wrapped(name), &programs)?;
-    }
-    copy(&tools.driver(), &programs)?;
-    copy(&llvm()?, &library)?;
-    copy(&tools.root().join("benches/src/cuda/peer.cu"), &programs)?;
-    let script = programs.join("run.sh");
+    let script = folder.join("run.sh");
     fs::write(&script, SCRIPT)?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
     println!("run {} on the other machine", script.display());
     Ok(())
 }
 
+/// Builds the programs and puts them into a folder, without what only debuggers need.
+fn programs(tools: &Tools, folder: &Path, prebuild: Option<&str>) -> anyhow::Result<()> {
+    for package in PACKAGES {
+        let mut build = tools.legionella("build");
+        build.args(["--release", "--package", package]);
+        build.args(prebuild.iter().flat_map(|targets| ["--prebuild", targets]));
+        succeed(&mut build)?;
+    }
+    for name in PROGRAMS {
+        copy(&tools.wrapped(name), folder)?;
+        succeed(Command::new("strip").arg(folder.join(name)))?;
+    }
+    Ok(())
+}
+
 fn copy(file: &Path, folder: &Path) -> anyhow::Result<()> {
     let name = file.file_name().context("a file has a name")?;
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     fs::copy(file, folder.join(name)).with_context(|| file.display().to_string())?;
     Ok(())
 }

@@ -1,49 +1,22 @@
 //! The product of a sparse matrix and a vector: 256 Ki rows of 4 to 28 elements, a row a work-item.
 
-use legionella::prelude::*;
-
 use super::row;
 use crate::Bench;
 use crate::data::{numbers, same};
+use crate::kernels::spmv;
 use crate::measure::side_by_side;
 use crate::report::Row;
-
-fn product(
-    at: Item,
-    starts: &[u32],
-    columns: &[u32],
-    values: &[f32],
-    x: &[f32],
-    mut y: Disjoint<f32>,
-) {
-    let Some(y) = y.at(&at) else { return };
-    let row = at.global();
-    let range = starts[row] as usize..starts[row + 1] as usize;
-    let entries = columns[range.clone()].iter().zip(&values[range]);
-    *y = entries
-        .map(|(column, value)| value * x[*column as usize])
-        .sum();
-}
+use crate::sparse::Matrix;
 
 /// The benchmark.
 pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let rows = 1 << 18;
-    let mut starts = vec![0u32];
-    for random in numbers(1, rows) {
-        let len = 4 + (random * 25.0) as u32;
-        starts.push(starts[starts.len() - 1] + len);
-    }
-    let all = starts[rows] as usize;
-    // Near the diagonal mostly, as in matrices of meshes.
-    let near = numbers(2, all);
-    let mut columns = Vec::with_capacity(all);
-    for row in 0..rows {
-        for random in &near[starts[row] as usize..starts[row + 1] as usize] {
-            let offset = (random * 2048.0) as usize;
-            columns.push(((row + offset) % rows) as u32);
-        }
-    }
-    let (values, x) = (numbers(3, all), numbers(4, rows));
+    let Matrix {
+        starts,
+        columns,
+        values,
+    } = Matrix::near_the_diagonal(rows);
+    let x = numbers(4, rows);
     let accelerator = &bench.accelerator;
     let device_starts = accelerator.upload(&starts)?;
     let device_columns = accelerator.upload(&columns)?;
@@ -60,7 +33,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
                 &device_x,
                 &mut y,
             );
-            Ok(accelerator.launch(product, rows, arguments)?.wait()?)
+            Ok(accelerator.launch(spmv, rows, arguments)?.wait()?)
         },
         || {
             // SAFETY: the matrix is as it was made above.

@@ -1,21 +1,10 @@
-// The peers of the benchmarks on NVIDIA's devices: the same algorithms in CUDA C++, compiled by
-//   nvcc -O3 -fmad=false -arch=native -shared -Xcompiler -fPIC -o libpeer.so peer.cu
+// The peers of the benchmarks on NVIDIA's devices: the same algorithms in CUDA C++, and NVIDIA's libraries,
+// compiled by
+//   nvcc -O3 -fmad=false -arch=native -shared -Xcompiler -fPIC -o libpeer.so peer*.cu -ldl
 // so that neither side fuses products and sums. Every function waits for what it starts, and gives
 // the runtime's error, 0 for none.
 
-#include <cuda_runtime.h>
-#include <stddef.h>
-#include <stdint.h>
-
-static const int GROUP = 256;
-
-static unsigned groups(size_t items) { return (unsigned)((items + GROUP - 1) / GROUP); }
-
-static int wait() {
-    cudaError_t error = cudaGetLastError();
-    if (error == cudaSuccess) error = cudaStreamSynchronize(0);
-    return (int)error;
-}
+#include "peer.h"
 
 extern "C" int peer_allocate(void **memory, size_t bytes) { return (int)cudaMalloc(memory, bytes); }
 extern "C" int peer_free(void *memory) { return (int)cudaFree(memory); }
@@ -103,6 +92,21 @@ template <typename T> __global__ void triad(T s, const T *b, const T *c, T *a, s
     if (i < n) a[i] = b[i] + s * c[i];
 }
 
+// A sum for each group, which are added up on the host.
+static const int DOT_GROUP = 1024;
+template <typename T> __global__ void dot(const T *a, const T *b, T *sums, size_t n) {
+    __shared__ T tile[DOT_GROUP];
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    T mine = 0;
+    for (; i < n; i += (size_t)blockDim.x * gridDim.x) mine += a[i] * b[i];
+    tile[threadIdx.x] = mine;
+    for (int half = DOT_GROUP / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) tile[threadIdx.x] += tile[threadIdx.x + half];
+    }
+    if (threadIdx.x == 0) sums[blockIdx.x] = tile[0];
+}
+
 #define STREAM(T, NAME)                                                                            \
     extern "C" int peer_copy_##NAME(const T *a, T *c, size_t n) {                                  \
         copy<T><<<groups(n), GROUP>>>(a, c, n);                                                    \
@@ -118,6 +122,10 @@ template <typename T> __global__ void triad(T s, const T *b, const T *c, T *a, s
     }                                                                                              \
     extern "C" int peer_triad_##NAME(T s, const T *b, const T *c, T *a, size_t n) {                \
         triad<T><<<groups(n), GROUP>>>(s, b, c, a, n);                                             \
+        return wait();                                                                             \
+    }                                                                                              \
+    extern "C" int peer_dot_##NAME(const T *a, const T *b, T *sums, size_t count, size_t n) {       \
+        dot<T><<<(unsigned)count, DOT_GROUP>>>(a, b, sums, n);                                     \
         return wait();                                                                             \
     }
 STREAM(float, f32)

@@ -1,4 +1,4 @@
-//! The peers in CUDA C++, from the library that `nvcc` makes of `peer.cu`, and memory for them.
+//! The peers in CUDA C++, from the library that `nvcc` makes of `peer*.cu`, and memory for them.
 
 use std::ffi::{c_int, c_void};
 use std::path::Path;
@@ -9,7 +9,7 @@ use libloading::Library;
 
 macro_rules! peer {
     ($($name:ident($($argument:ty),*);)*) => {
-        /// The peers' functions. Their meaning stands in `peer.cu`.
+        /// The peers' functions. Their meaning stands in `peer*.cu`.
         pub struct Peer {
             $(pub $name: unsafe extern "C" fn($($argument),*) -> c_int,)*
             /// Keeps the functions where they are.
@@ -19,7 +19,7 @@ macro_rules! peer {
         impl Peer {
             /// Opens the library.
             pub fn load(path: &Path) -> anyhow::Result<Self> {
-                // SAFETY: a library made of `peer.cu`, whose signatures these are.
+                // SAFETY: a library made of `peer*.cu`, whose signatures these are.
                 unsafe {
                     let library = Library::new(path).with_context(|| path.display().to_string())?;
                     Ok(Peer {
@@ -44,17 +44,30 @@ peer! {
     heap_churn(*mut u64, u32, usize);
     empty();
     chain(c_int);
+    graph(c_int);
+    pool(usize, c_int);
+    malloc(usize, c_int);
     copy_f32(*const f32, *mut f32, usize);
     mul_f32(f32, *const f32, *mut f32, usize);
     add_f32(*const f32, *const f32, *mut f32, usize);
     triad_f32(f32, *const f32, *const f32, *mut f32, usize);
+    dot_f32(*const f32, *const f32, *mut f32, usize, usize);
     copy_f64(*const f64, *mut f64, usize);
     mul_f64(f64, *const f64, *mut f64, usize);
     add_f64(*const f64, *const f64, *mut f64, usize);
     triad_f64(f64, *const f64, *const f64, *mut f64, usize);
+    dot_f64(*const f64, *const f64, *mut f64, usize, usize);
     n_body(f32, *const [f32; 4], *mut [f32; 4], usize);
     mandelbrot(f32, f32, f32, u32, *mut u32, usize, usize);
     convolution(*const f32, *const f32, *mut f32, usize, usize);
+    gemm(c_int, *const f32, *const f32, *mut f32);
+    sgemm(c_int, *const f32, *const f32, *mut f32);
+    spmv(*const u32, *const u32, *const f32, *const f32, *mut f32, usize);
+    fft(*const [f32; 2], *const [f32; 2], *mut [f32; 2], *mut [f32; 2], usize, usize);
+    reduce(*const f32, *mut f32, usize);
+    scan(*const u32, *mut u32, usize);
+    sort(*const u32, *mut u32, usize);
+    histogram(*const u8, *mut u64, usize);
     black_scholes(f32, f32, *const f32, *const f32, *const f32, *mut f32, *mut f32, usize);
 }
 

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use legionella_device::DeviceData;
 use legionella_device::heap::statistics::Statistics as HeapStatistics;
 
-use crate::backend::{self, Backend};
-use crate::buffer::{Buffer, Zeroable};
+use crate::backend::transfers::{self, Transfers};
+use crate::backend::{self, Backend, Program};
+use crate::buffer::{Buffer, HostBuffer, Place, Slice, SliceMut, Zeroable};
 use crate::channel::Channel;
 use crate::error::{Error, Result};
+use crate::graph::{Graph, Recorder};
 use crate::grid::Grid;
 use crate::launch::{self, After, Kernel, Launch};
 use crate::printing::Printed;
@@ -28,6 +30,8 @@ pub struct Accelerator(Arc<Device>);
 struct Device {
     id: u64,
     backend: Arc<dyn Backend>,
+    /// The code for copies, once there were some.
+    transfers: OnceLock<&'static Program>,
 }
 
 impl Accelerator {
@@ -36,6 +40,7 @@ impl Accelerator {
         Accelerator(Arc::new(Device {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             backend,
+            transfers: OnceLock::new(),
         }))
     }
 
@@ -137,6 +142,26 @@ impl Accelerator {
         Buffer::zeroed(self, len)
     }
 
+    /// Memory of the host that stays where it is, for `len` elements of one value: copies between it and
+    /// buffers run at full speed, beside kernels.
+    ///
+    /// There is less of it than of other memory, and it is slow to make: keep it for many copies.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::Unsupported`].
+    pub fn pinned<T: DeviceData>(&self, len: usize, value: T) -> Result<HostBuffer<T>> {
+        HostBuffer::filled(self, Place::Host, len, value)
+    }
+
+    /// Memory for `len` elements of one value that moves to wherever it is used, a piece at a time.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]; [`Error::Unsupported`], also where the host may not use such memory while a
+    /// kernel runs.
+    pub fn managed<T: DeviceData>(&self, len: usize, value: T) -> Result<HostBuffer<T>> {
+        HostBuffer::filled(self, Place::Moving, len, value)
+    }
+
     /// Runs a kernel once for every work-item of a grid.
     ///
     /// `kernel` is a function or a closure without captures, its first parameter an
@@ -193,6 +218,78 @@ impl Accelerator {
         let _ = kernel;
         // SAFETY: the caller's promise.
         unsafe { launch::launch::<K, A, P>(self, grid.into(), arguments, After::default()) }
+    }
+
+    /// Copies elements of one buffer or slice to another, both on this accelerator, as a launch does: the call
+    /// returns when the copy is scheduled.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`]; [`Error::WrongAccelerator`] if a buffer is elsewhere. What goes wrong while it
+    /// runs is the [`Completion`]'s to tell.
+    pub fn copy<'b, 'c, T: DeviceData>(
+        &self,
+        from: impl Into<Slice<'b, T>>,
+        to: impl Into<SliceMut<'c, T>>,
+    ) -> Result<Completion> {
+        let (from, to) = (from.into(), to.into());
+        launch::transfer(
+            self,
+            |binder| to.copied_from(from, binder),
+            After::default(),
+        )
+    }
+
+    /// Overwrites elements of a buffer or slice with one value, as a launch does: the call returns when that is
+    /// scheduled.
+    ///
+    /// # Errors
+    /// As for [`copy`](Accelerator::copy).
+    pub fn fill<'b, T: DeviceData>(
+        &self,
+        to: impl Into<SliceMut<'b, T>>,
+        value: T,
+    ) -> Result<Completion> {
+        let to = to.into();
+        launch::transfer(
+            self,
+            |binder| to.filled_with(value, binder),
+            After::default(),
+        )
+    }
+
+    /// Records launches, copies and fills, to be replayed as one launch: see [`Graph`].
+    ///
+    /// Nothing runs before [`Graph::replay`]. Code of kernels is generated while they are recorded.
+    ///
+    /// ```no_run
+    /// use legionella::prelude::*;
+    ///
+    /// fn step(at: Item, x: &[f32], mut y: Disjoint<f32>) {
+    ///     if let Some(y) = y.at(&at) {
+    ///         *y = 0.5 * (x[at.global()] + x[(at.global() + 1) % x.len()]);
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> legionella::Result<()> {
+    /// let accelerator = Accelerator::best()?;
+    /// let mut x = accelerator.upload(&[1.0, 2.0, 4.0, 8.0])?;
+    /// let mut y = accelerator.zeroed(4)?;
+    /// let steps = accelerator.record(|recorder| {
+    ///     recorder.launch(step, 4, (&x, &mut y))?;
+    ///     recorder.launch(step, 4, (&y, &mut x))
+    /// })?;
+    /// for _ in 0..1000 {
+    ///     steps.replay()?;
+    /// }
+    /// println!("{:?}", x.to_vec()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the function; [`Error::Device`] if the device refuses such a graph.
+    pub fn record(&self, record: impl FnOnce(&mut Recorder<'_>) -> Result<()>) -> Result<Graph> {
+        Graph::record(self, record)
     }
 
     /// Launches that run after these have ended, whether those succeed or not.
@@ -277,6 +374,21 @@ impl Accelerator {
     pub(crate) fn backend(&self) -> &dyn Backend {
         &*self.0.backend
     }
+
+    /// The code for copies and fills.
+    pub(crate) fn transfers(&self) -> Result<&'static Program> {
+        if let Some(program) = self.0.transfers.get() {
+            return Ok(program);
+        }
+        let code = match self.backend().transfers()? {
+            Some(code) => code,
+            None => Box::new(Transfers::new(&self.0.backend)),
+        };
+        Ok(self
+            .0
+            .transfers
+            .get_or_init(|| Box::leak(Box::new(Program::new(transfers::NAME.into(), code)))))
+    }
 }
 
 impl PartialEq for Accelerator {
@@ -346,6 +458,15 @@ impl Ordered<'_> {
         let _ = kernel;
         // SAFETY: the caller's promise.
         unsafe { launch::launch::<K, A, P>(self.accelerator, grid.into(), arguments, self.order()) }
+    }
+
+    /// As [`Graph::replay`].
+    ///
+    /// # Errors
+    /// As there; [`Error::WrongAccelerator`] if the graph was recorded on another.
+    pub fn replay(&self, graph: &Graph) -> Result<Completion> {
+        graph.is_on(self.accelerator)?;
+        graph.replay_after(self.order())
     }
 
     fn order(&self) -> After<'_> {

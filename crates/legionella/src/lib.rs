@@ -28,6 +28,7 @@
 //!
 //! * [`Accelerator`]: a device; it makes buffers and launches kernels;
 //! * [`Buffer`]: elements in the memory of a device, which knows what is in flight on it;
+//! * [`HostBuffer`]: elements that host and device both use in place;
 //! * [`Grid`]: how many work-items a launch has; [`Item`]: one of them, in the kernel;
 //! * [`Group`]: the items that may wait for each other, [`Shared`]: memory that they share,
 //!   [`Scratch`]: the same for what they compute together;
@@ -35,6 +36,7 @@
 //! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs in which each work-item has a part of its own;
 //! * [`par`]: parallel building blocks, such as reductions, scans and sorting;
 //! * [`Completion`]: the end of a launch, to wait for or to await; [`Queue`]: launches in order;
+//! * [`Graph`]: launches that are recorded once and replayed many times;
 //! * [`Channel`]: values from a kernel to the host, while it runs; [`println!`]: text likewise;
 //! * [`DeviceData`]: values that cross between host and device, with a derive;
 //! * [`atomic`]: atomics of floats and of 128 bits, with scopes, beside those of `core`;
@@ -56,6 +58,7 @@ mod channel;
 #[doc(hidden)]
 pub mod code;
 mod error;
+mod graph;
 mod grid;
 pub mod host;
 pub mod launch;
@@ -67,10 +70,12 @@ mod schedule;
 
 pub use accelerator::{Accelerator, Ordered};
 pub use buffer::{
-    AtomicArgument, Buffer, DevicePtr, RowsArgument, Slice, SliceMut, TilesArgument, Zeroable,
+    AtomicArgument, Buffer, DevicePtr, HostBuffer, HostRead, HostWrite, RowsArgument, Slice,
+    SliceMut, TilesArgument, Zeroable,
 };
 pub use channel::{Channel, Receive};
 pub use error::{Error, Result};
+pub use graph::{Graph, Recorder};
 pub use grid::{Extent, Grid};
 pub use launch::{
     Function, Kernel, Launch, Pass, PassAs, SharedArray, SharedSlice, function, shared,
@@ -91,7 +96,7 @@ pub use schedule::completion::Completion;
 /// What most programs use.
 pub mod prelude {
     pub use crate::{
-        Accelerator, Buffer, Channel, Completion, DeviceData, Disjoint, Grid, Group, Item, Rows,
-        Sender, Shared, Tiles, function, relaxed, shared, shared_slice,
+        Accelerator, Buffer, Channel, Completion, DeviceData, Disjoint, Graph, Grid, Group, Item,
+        Rows, Sender, Shared, Tiles, function, relaxed, shared, shared_slice,
     };
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::accelerator::Accelerator;
 use crate::error::Result;
+use crate::graph::Graph;
 use crate::grid::Grid;
 use crate::launch::{self, After, Kernel, Launch};
 use crate::schedule::completion::Completion;
@@ -90,6 +91,23 @@ impl Queue {
         // SAFETY: the caller's promise.
         let launched =
             unsafe { launch::launch::<K, A, P>(&self.accelerator, grid.into(), arguments, after) }?;
+        *last = launched.ticket().or(*last);
+        Ok(launched)
+    }
+
+    /// As [`Graph::replay`], after all launches on this queue so far.
+    ///
+    /// # Errors
+    /// As there; [`Error::WrongAccelerator`](crate::Error::WrongAccelerator) if the graph was recorded on
+    /// another accelerator.
+    pub fn replay(&self, graph: &Graph) -> Result<Completion> {
+        graph.is_on(&self.accelerator)?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = After {
+            tickets: last.as_slice(),
+            queue: Some(&self.failures),
+        };
+        let launched = graph.replay_after(after)?;
         *last = launched.ticket().or(*last);
         Ok(launched)
     }

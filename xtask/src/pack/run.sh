@@ -1,30 +1,108 @@
 #!/usr/bin/env bash
 # Runs the conformance suite on an accelerator, each case in a process of its own, and beside its peers what
-# is measured on NVIDIA's devices if `nvcc` is there to compile them. Takes the accelerator's name; needs no
-# Rust.
-#   ./run.sh cuda:0                    the driver beside the programs generates code
-#   LEGIONELLA_DRIVER=none ./run.sh …  no driver: only code that was prebuilt into the programs
-# Every case leaves a line in cases.txt; the last line of the suite's output counts them.
+# is measured on NVIDIA's devices, if `nvcc` is there to compile them. Needs no Rust.
+#
+#   ./run.sh [--accelerator NAME] [--filter REGEX] [--only generated|prebuilt] [--sanitize] [--no-benches]
+#
+# Everything is done from code that the driver beside the programs generates, and, if the folder has `prebuilt/`,
+# again from code that is in the programs, with no driver to be found. `--sanitize` runs part of the suite under
+# memcheck, racecheck and synccheck of CUDA's compute-sanitizer as well. Results go to $OUT, else `results/`:
+# a line a case in cases.*.txt, tables of benchmarks in benches.*.txt, the sanitizer's words in sanitizer.txt. The
+# last line says whether all is well.
 set -uo pipefail
-cd "$(dirname "$0")"
-accelerator=${1:-cuda:0}
-if [ "${LEGIONELLA_DRIVER:-}" = none ]; then
-  echo "run from prebuilt code"
-else
-  echo "run from code that is generated here"
-fi
+here=$(cd "$(dirname "$0")" && pwd)
+accelerator=cuda:0 filter=. only= sanitize= benches=yes
+while [ $# -gt 0 ]; do
+  case $1 in
+    --accelerator) accelerator=$2; shift ;;
+    --filter) filter=$2; shift ;;
+    --only) only=$2; shift ;;
+    --sanitize) sanitize=yes ;;
+    --no-benches) benches= ;;
+    *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  esac
+  shift
+done
+out=${OUT:-$here/results}
+mkdir -p "$out"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+wrong=0
+export accelerator work
+# Neither ours nor what NVIDIA's driver keeps of other runs.
+export LEGIONELLA_CACHE=$work/cache CUDA_CACHE_PATH=$work/nvidia CUDA_CACHE_MAXSIZE=2147483648
+
+# A case: its line, and if it is not that it passed, what it said.
 run_case() {
-  ./conformance --accelerator "$1" --filter "$2" --exact 2>&1 | grep -v '^[0-9]* passed, ' || echo "DIED    $2"
+  local name=$2 said status
+  said=$(timeout 300 "$1/conformance" --accelerator "$accelerator" --filter "$name" --exact 2>&1)
+  status=$?
+  case $status:$said in
+    0:passed*|0:skipped*) echo "$said" | head -n 1 ;;
+    *) echo "FAILED  $name (status $status)"; echo "$said" | grep -v '^[0-9]* passed, ' | head -n 20 | sed 's/^/    /' ;;
+  esac
 }
-export -f run_case
-./conformance --list |
-  xargs -P "$(nproc)" -I '{}' bash -c 'run_case "$0" "$1"' "$accelerator" '{}' | tee cases.txt
-count() { grep -c "^$1 " cases.txt || true; }
-listed=$(./conformance --list | wc -l)
-passed=$(count passed) failed=$(($(count FAILED) + $(count DIED))) skipped=$(count skipped)
-echo "$passed passed, $failed failed, $skipped skipped of $listed"
-[ "$failed" = 0 ] && [ $((passed + skipped)) = "$listed" ] || exit 1
-if command -v nvcc >/dev/null && [ "${accelerator%%:*}" = cuda ]; then
-  nvcc -O3 -fmad=false -arch=native -shared -Xcompiler -fPIC -o libpeer.so peer.cu
-  ./cuda-benches --accelerator "$accelerator" --peer ./libpeer.so
+# A case under a tool of the sanitizer.
+run_checked() {
+  local name=$3 said status
+  said=$(timeout 300 compute-sanitizer --tool "$2" --error-exitcode 77 --print-limit 10 \
+    "$1/conformance" --accelerator "$accelerator" --filter "$name" --exact 2>&1)
+  status=$?
+  case $status in
+    0) echo "clean   $2 $name" ;;
+    *) echo "FAILED  $2 $name (status $status)"; echo "$said" | head -n 40 | sed 's/^/    /' ;;
+  esac
+}
+export -f run_case run_checked
+
+# The suite by the programs of a folder. Cases that compile longest come first.
+suite() {
+  local programs=$1 kind=$2 cases="$out/cases.$2.txt"
+  "$programs/conformance" --list | grep -E "$filter" > "$work/all"
+  # What is refused is refused by the driver.
+  [ "$kind" = generated ] || { grep -v '^rejected/' "$work/all" > "$work/some"; mv "$work/some" "$work/all"; }
+  { grep -E '^(crates|panics|text|printing)/' "$work/all"; grep -vE '^(crates|panics|text|printing)/' "$work/all"; } > "$work/list"
+  xargs -P "$(nproc)" -I '{}' bash -c 'run_case "$0" "$1"' "$programs" '{}' < "$work/list" > "$cases"
+  count() { grep -c "^$1" "$cases"; }
+  local listed passed failed skipped
+  listed=$(wc -l < "$work/list") passed=$(count passed) failed=$(count FAILED) skipped=$(count skipped)
+  echo "$kind: $passed passed, $failed failed, $skipped skipped of $listed, after $SECONDS s"
+  grep '^FAILED' "$cases"
+  [ "$failed" = 0 ] && [ "$listed" != 0 ] && [ $((passed + skipped)) = "$listed" ] || wrong=1
+}
+
+# The benchmarks by the programs of a folder.
+measure() {
+  local programs=$1 kind=$2
+  [ -f "$work/libpeer.so" ] || return
+  "$programs/cuda-benches" --accelerator "$accelerator" --peer "$work/libpeer.so" > "$out/benches.$kind.txt" 2>&1 || wrong=1
+  "$programs/benches" --accelerator "$accelerator" first-launch >> "$out/benches.$kind.txt" 2>&1 || [ "$kind" = prebuilt ] || wrong=1
+  cat "$out/benches.$kind.txt"
+}
+
+everything() {
+  [ -x "$1/conformance" ] && { [ -z "$only" ] || [ "$only" = "$2" ]; } || return
+  suite "$1" "$2"
+  [ -z "$benches" ] || measure "$1" "$2"
+}
+
+if [ -n "$benches" ] && [ "${accelerator%%:*}" = cuda ] && command -v nvcc > /dev/null; then
+  for peer in "$here"/peers/*.cu; do
+    nvcc -O3 -fmad=false -arch=native -Xcompiler -fPIC -c -o "$work/$(basename "$peer").o" "$peer" &
+  done
+  wait
+  nvcc -shared -o "$work/libpeer.so" "$work"/*.o -ldl || wrong=1
 fi
+everything "$here/bin" generated
+LEGIONELLA_DRIVER=none LEGIONELLA_CACHE=off everything "$here/prebuilt" prebuilt
+if [ -n "$sanitize" ] && command -v compute-sanitizer > /dev/null; then
+  "$here/bin/conformance" --list | grep -E "$filter" > "$work/all"
+  {
+    grep -E '^(slices|outputs|graphs|heap|channels)/' "$work/all" | sed 's/^/memcheck /'
+    grep -E '^groups/' "$work/all" | sed 's/^/racecheck /'
+    grep -E '^groups/' "$work/all" | sed 's/^/synccheck /'
+  } | xargs -P "$(nproc)" -L 1 bash -c 'run_checked "$0" "$1" "$2"' "$here/bin" > "$out/sanitizer.txt"
+  echo "sanitizer: $(grep -c '^clean' "$out/sanitizer.txt") clean, $(grep -c '^FAILED' "$out/sanitizer.txt") failed, after $SECONDS s"
+  grep '^FAILED' "$out/sanitizer.txt" && wrong=1
+fi
+[ "$wrong" = 0 ] && echo "all is well, after $SECONDS s" || { echo "not all is well"; exit 1; }

@@ -5,6 +5,7 @@
 //! with the same shape; a new one is a module here and a line in [`BACKENDS`].
 
 use std::alloc::Layout;
+use std::any::Any;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
@@ -18,7 +19,8 @@ use legionella_device::heap::statistics::Statistics;
 use crate::code::Machine;
 use crate::error::{Error, Result};
 use crate::printing::Printer;
-use crate::schedule::slot::Running;
+use crate::schedule::block::Block;
+use crate::schedule::slot::{Lane, Running};
 
 mod absent;
 pub(crate) mod cpu;
@@ -26,6 +28,7 @@ mod cuda;
 mod groups;
 mod hsa;
 mod panics;
+pub(crate) mod transfers;
 
 /// Finds the devices of one kind.
 type Find = fn() -> Result<Vec<Arc<dyn Backend>>>;
@@ -112,6 +115,20 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// [`Backend::allocate_visible`] gave it for that layout, and nothing uses it any more.
     unsafe fn free_visible(&self, _memory: NonNull<u8>, _layout: Layout) {}
 
+    /// Memory that host and device both use by the same address, and that moves to where it is used; zeros.
+    fn allocate_moving(&self, layout: Layout) -> Result<NonNull<u8>> {
+        self.allocate_visible(layout)
+    }
+
+    /// Frees such memory.
+    ///
+    /// # Safety
+    /// [`Backend::allocate_moving`] gave it for that layout, and nothing uses it any more.
+    unsafe fn free_moving(&self, memory: NonNull<u8>, layout: Layout) {
+        // SAFETY: passed on, as above.
+        unsafe { self.free_visible(memory, layout) }
+    }
+
     /// Whether the host sees what a kernel writes there before it ends, and the other way round.
     fn is_live(&self) -> bool {
         false
@@ -175,6 +192,16 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// `code` was generated for [`Backend::target`] by the driver.
     unsafe fn load(&self, kernel: &Arc<str>, code: &[u8]) -> Result<Box<dyn Code>>;
 
+    /// Code that runs [transfers](transfers::Transfer) in the device's own order, if it has any.
+    fn transfers(&self) -> Result<Option<Box<dyn Code>>> {
+        Ok(None)
+    }
+
+    /// Code that runs such nodes as one launch without arguments, if the device has a way to run these.
+    fn graph(&self, _nodes: &Arc<[Node]>) -> Result<Option<Box<dyn Code>>> {
+        Ok(None)
+    }
+
     /// Whether the device stopped answering, so that everything on it is lost.
     fn is_lost(&self) -> bool {
         false
@@ -185,7 +212,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
 }
 
 /// Code of one kernel, loaded on one device.
-pub(crate) trait Code: Send + Sync {
+pub(crate) trait Code: Any + Send + Sync {
     /// Why work-groups of the size of a launch can't run, or not with its shared memory, if they
     /// can't.
     fn refuses(&self, _space: &Launch) -> Option<&'static str> {
@@ -199,6 +226,17 @@ pub(crate) trait Code: Send + Sync {
         None
     }
 
+    /// The size of work-groups of this code for a grid that doesn't say, if it isn't the device's.
+    fn group_size(&self, _grid: Index) -> Option<Index> {
+        None
+    }
+
+    /// Somebody waits for what is in a lane of that order.
+    fn hasten(&self, _lane: Lane) {}
+
+    /// Finishes what has ended in a lane of that order, if that is known already.
+    fn look(&self, _lane: Lane) {}
+
     /// What prints the kernel's texts, if it prints any.
     fn printer(&self) -> Option<&'static Printer> {
         None
@@ -206,6 +244,17 @@ pub(crate) trait Code: Send + Sync {
 
     /// Runs a launch of this code, which must be [finished](Running::finish) once, soon or later.
     fn start(&self, launch: Running);
+}
+
+/// One of the launches that a graph consists of.
+pub(crate) struct Node {
+    pub(crate) program: &'static Program,
+    pub(crate) space: Launch,
+    /// The argument block.
+    pub(crate) block: Block,
+    pub(crate) layout: Layout,
+    /// The numbers of those that it comes after, all of which are lower than its own.
+    pub(crate) after: Vec<usize>,
 }
 
 /// A kernel, ready to run on one device.
@@ -235,18 +284,43 @@ impl Program {
         self.code.order()
     }
 
+    /// As [`Code::group_size`].
+    pub(crate) fn group_size(&self, grid: Index) -> Option<Index> {
+        self.code.group_size(grid)
+    }
+
+    /// As [`Code::hasten`].
+    pub(crate) fn hasten(&self, lane: Lane) {
+        self.code.hasten(lane);
+    }
+
+    /// As [`Code::look`].
+    pub(crate) fn look(&self, lane: Lane) {
+        self.code.look(lane);
+    }
+
+    /// The code itself.
+    pub(crate) fn code(&self) -> &dyn Code {
+        &*self.code
+    }
+
     /// Runs a launch whose turn has come.
     pub(crate) fn start(&self, launch: Running) {
-        if let Some(printer) = self.printer {
-            printer.launch_begins();
-        }
+        self.begins();
         self.code.start(launch);
     }
 
-    /// What a launch of it has printed, which has ended and had that argument block, is printed.
-    pub(crate) fn ended(&self, block: *const u8) {
+    /// A launch of it is about to run.
+    pub(crate) fn begins(&self) {
         if let Some(printer) = self.printer {
-            printer.launch_ended(block.addr() as u64);
+            printer.launch_begins();
+        }
+    }
+
+    /// What a launch of it has printed, which has ended and had that number, is printed.
+    pub(crate) fn ended(&self, number: u64) {
+        if let Some(printer) = self.printer {
+            printer.launch_ended(number);
         }
     }
 }

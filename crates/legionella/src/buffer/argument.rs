@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use legionella_device::{Atomic, DeviceData, Disjoint, Rows, Tiles};
 
-use super::{Buffer, Slice, SliceMut};
+use super::{Buffer, HostBuffer, Slice, SliceMut};
 use crate::error::Result;
 use crate::launch::form::{Pointer, RowSpan, SharedSpan, Span};
 use crate::launch::{Binder, Pass, PassAs};
@@ -35,6 +35,24 @@ unsafe impl<'a, T: DeviceData> Pass<&'a [T]> for &'a Buffer<T> {
 
     fn bind(self, binder: &mut Binder<'_>) -> Result<Span<T>> {
         self.as_slice().lend(Access::Read, binder)
+    }
+}
+
+// SAFETY: as for the slice of it all.
+unsafe impl<'a, T: DeviceData> Pass<&'a [T]> for &'a HostBuffer<T> {
+    type Form = Span<T>;
+
+    fn bind(self, binder: &mut Binder<'_>) -> Result<Span<T>> {
+        self.as_slice().lend(Access::Read, binder)
+    }
+}
+
+// SAFETY: as for the slice of it all.
+unsafe impl<'a, T: DeviceData> Pass<Disjoint<'a, T>> for &'a mut HostBuffer<T> {
+    type Form = Span<T>;
+
+    fn bind(self, binder: &mut Binder<'_>) -> Result<Span<T>> {
+        self.as_slice_mut().whole.lend(Access::Write, binder)
     }
 }
 
@@ -122,6 +140,10 @@ unsafe impl<'a, T: DeviceData> Pass<*mut T> for WholeArgument<'a, T> {
 unsafe impl<'a, T: DeviceData> PassAs<&'a [T]> for Slice<'a, T> {}
 // SAFETY: as above.
 unsafe impl<'a, T: DeviceData> PassAs<&'a [T]> for &'a Buffer<T> {}
+// SAFETY: as above.
+unsafe impl<'a, T: DeviceData> PassAs<&'a [T]> for &'a HostBuffer<T> {}
+// SAFETY: as above.
+unsafe impl<'a, T: DeviceData> PassAs<Disjoint<'a, T>> for &'a mut HostBuffer<T> {}
 // SAFETY: as above.
 unsafe impl<'a, T: DeviceData> PassAs<Disjoint<'a, T>> for SliceMut<'a, T> {}
 // SAFETY: as above.

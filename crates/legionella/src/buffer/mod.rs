@@ -17,15 +17,28 @@ use crate::error::{Error, Result};
 use crate::schedule::hazards::{FailureLog, Hazards};
 
 mod argument;
+mod host;
 mod slice;
 mod zeroable;
 
 pub use argument::{AtomicArgument, DevicePtr, RowsArgument, TilesArgument};
+pub use host::{HostBuffer, HostRead, HostWrite};
 pub use slice::{Slice, SliceMut};
 pub use zeroable::Zeroable;
 
 /// Least alignment of a buffer's first element: that of a cache line.
 const ALIGN: usize = 64;
+
+/// Where memory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On the device.
+    Device,
+    /// On the host, where it stays; the device uses it by the same address.
+    Host,
+    /// Wherever it is used; by the same address on host and device.
+    Moving,
+}
 
 /// A piece of an accelerator's memory, and what is in flight on it.
 pub(crate) struct Allocation {
@@ -33,8 +46,7 @@ pub(crate) struct Allocation {
     memory: NonNull<u8>,
     /// Of size zero if there is nothing to free.
     layout: Layout,
-    /// Whether the host uses it as it is.
-    visible: bool,
+    place: Place,
     pub(crate) hazards: Hazards,
     pub(crate) failures: FailureLog,
 }
@@ -46,7 +58,9 @@ unsafe impl Send for Allocation {}
 unsafe impl Sync for Allocation {}
 
 impl Allocation {
-    fn new(accelerator: &Accelerator, layout: Layout, zeroed: bool) -> Result<Self> {
+    /// Zeros, or without a value on the device unless `zeroed`.
+    fn new(accelerator: &Accelerator, place: Place, layout: Layout, zeroed: bool) -> Result<Self> {
+        let backend = accelerator.backend();
         let memory = match layout.size() {
             0 => NonNull::without_provenance(
                 layout
@@ -54,13 +68,17 @@ impl Allocation {
                     .try_into()
                     .unwrap_or(std::num::NonZero::<usize>::MIN),
             ),
-            _ => accelerator.backend().allocate(layout, zeroed)?,
+            _ => match place {
+                Place::Device => backend.allocate(layout, zeroed)?,
+                Place::Host => backend.allocate_visible(layout)?,
+                Place::Moving => backend.allocate_moving(layout)?,
+            },
         };
         Ok(Allocation {
             accelerator: accelerator.clone(),
             memory,
             layout,
-            visible: false,
+            place,
             hazards: Hazards::default(),
             failures: FailureLog::default(),
         })
@@ -68,19 +86,12 @@ impl Allocation {
 
     /// Zeros on the device, for a layout that has a size.
     pub(crate) fn zeroed(accelerator: &Accelerator, layout: Layout) -> Result<Self> {
-        Allocation::new(accelerator, layout, true)
+        Allocation::new(accelerator, Place::Device, layout, true)
     }
 
     /// Zeros that host and device use by the same address, for a layout that has a size.
     pub(crate) fn visible(accelerator: &Accelerator, layout: Layout) -> Result<Self> {
-        Ok(Allocation {
-            accelerator: accelerator.clone(),
-            memory: accelerator.backend().allocate_visible(layout)?,
-            layout,
-            visible: true,
-            hazards: Hazards::default(),
-            failures: FailureLog::default(),
-        })
+        Allocation::new(accelerator, Place::Host, layout, true)
     }
 
     /// Where it starts, for the device; and for the host if that sees it.
@@ -95,13 +106,18 @@ impl Allocation {
 
 impl Drop for Allocation {
     fn drop(&mut self) {
-        if self.visible {
-            // SAFETY: `visible` allocated it for this layout; nothing uses it any more, as below.
-            unsafe { (self.accelerator.backend()).free_visible(self.memory, self.layout) };
-        } else if self.layout.size() != 0 {
-            // SAFETY: `new` allocated it for this layout. Launches that use it hold an `Arc` of
-            // it until they have ended, so nothing does.
-            unsafe { self.accelerator.backend().free(self.memory, self.layout) };
+        if self.layout.size() == 0 {
+            return;
+        }
+        let backend = self.accelerator.backend();
+        // SAFETY: `new` allocated it so for this layout. Launches that use it hold an `Arc` of it until
+        // they have ended, so nothing does.
+        unsafe {
+            match self.place {
+                Place::Device => backend.free(self.memory, self.layout),
+                Place::Host => backend.free_visible(self.memory, self.layout),
+                Place::Moving => backend.free_moving(self.memory, self.layout),
+            }
         }
     }
 }
@@ -138,13 +154,22 @@ pub struct Buffer<T: DeviceData> {
 
 impl<T: DeviceData> Buffer<T> {
     fn new(accelerator: &Accelerator, len: usize, zeroed: bool) -> Result<Self> {
+        Buffer::placed(accelerator, Place::Device, len, zeroed)
+    }
+
+    /// A buffer in memory that the host uses as well, of zero bytes.
+    fn in_place(accelerator: &Accelerator, place: Place, len: usize) -> Result<Self> {
+        Buffer::placed(accelerator, place, len, true)
+    }
+
+    fn placed(accelerator: &Accelerator, place: Place, len: usize, zeroed: bool) -> Result<Self> {
         let layout = Layout::array::<T>(len).and_then(|layout| layout.align_to(ALIGN));
         let layout = layout.map_err(|_| Error::OutOfMemory {
             accelerator: accelerator.name().to_owned(),
             bytes: usize::MAX,
         })?;
         Ok(Buffer {
-            allocation: Arc::new(Allocation::new(accelerator, layout, zeroed)?),
+            allocation: Arc::new(Allocation::new(accelerator, place, layout, zeroed)?),
             len,
             elements: PhantomData,
         })

@@ -11,8 +11,10 @@ use legionella_device::DeviceData;
 
 use super::{Allocation, Buffer, within};
 use crate::accelerator::Accelerator;
+use crate::backend::transfers::{Fill, Transfer};
 use crate::error::{Error, Result};
-use crate::schedule::hazards::Access;
+use crate::launch::Binder;
+use crate::schedule::hazards::{Access, HostAccess};
 
 /// A part of a [`Buffer`], lent for reading.
 pub struct Slice<'a, T: DeviceData> {
@@ -74,7 +76,7 @@ impl<'a, T: DeviceData> Slice<'a, T> {
     /// buffer and that nobody waited for.
     pub fn download(&self, to: &mut [T]) -> Result<()> {
         same_len("download", self.len, to.len())?;
-        self.wait()?;
+        let _access = self.access()?;
         // SAFETY: `to` has room for all elements.
         unsafe { self.download_to(to.as_mut_ptr()) }
     }
@@ -84,7 +86,7 @@ impl<'a, T: DeviceData> Slice<'a, T> {
     /// # Errors
     /// The failure of a launch that wrote the buffer and that nobody waited for.
     pub fn to_vec(&self) -> Result<Vec<T>> {
-        self.wait()?;
+        let _access = self.access()?;
         let mut elements = Vec::with_capacity(self.len);
         // SAFETY: there is room for all elements, and all are then initialised.
         unsafe {
@@ -104,10 +106,11 @@ impl<'a, T: DeviceData> Slice<'a, T> {
         unsafe { backend.download(self.address().cast(), to.cast(), bytes.len()) }
     }
 
-    /// Waits for launches that write these elements.
-    fn wait(&self) -> Result<()> {
-        self.allocation.hazards.wait(&self.bytes(), Access::Read);
-        self.allocation.failures.report()
+    /// Waits for launches that write these elements; later ones wait while the host reads.
+    fn access(&self) -> Result<HostAccess> {
+        let access = HostAccess::begin(&[(self.allocation, self.bytes(), Access::Read)]);
+        self.allocation.failures.report()?;
+        Ok(access)
     }
 
     pub(super) fn bytes(&self) -> Range<usize> {
@@ -246,7 +249,7 @@ impl<'a, T: DeviceData> SliceMut<'a, T> {
     /// the buffer and that nobody waited for.
     pub fn write(&mut self, from: &[T]) -> Result<()> {
         same_len("write", self.len(), from.len())?;
-        self.wait()?;
+        let _access = self.access()?;
         // SAFETY: `from` has all elements; these are lent for writing and nothing is in flight.
         unsafe { self.backend_write(from.as_ptr().cast()) }
     }
@@ -256,7 +259,7 @@ impl<'a, T: DeviceData> SliceMut<'a, T> {
     /// # Errors
     /// The failure of a launch that wrote the buffer and that nobody waited for.
     pub fn fill(&mut self, value: T) -> Result<()> {
-        self.wait()?;
+        let _access = self.access()?;
         let backend = self.whole.accelerator().backend();
         let to = self.whole.address().cast();
         // SAFETY: the elements are within the allocation and lent for writing, and nothing in
@@ -271,8 +274,12 @@ impl<'a, T: DeviceData> SliceMut<'a, T> {
     pub fn copy_from<'b>(&mut self, from: impl Into<Slice<'b, T>>) -> Result<()> {
         let from = from.into();
         same_len("copy", self.len(), from.len)?;
-        self.wait()?;
-        from.wait()?;
+        let _access = HostAccess::begin(&[
+            (self.whole.allocation, self.whole.bytes(), Access::Write),
+            (from.allocation, from.bytes(), Access::Read),
+        ]);
+        self.whole.allocation.failures.report()?;
+        from.allocation.failures.report()?;
         let len = self.whole.bytes().len();
         if self.whole.accelerator() == from.accelerator() {
             let backend = self.whole.accelerator().backend();
@@ -290,6 +297,43 @@ impl<'a, T: DeviceData> SliceMut<'a, T> {
         }
     }
 
+    /// A launch that overwrites all elements with others.
+    pub(crate) fn copied_from(
+        self,
+        from: Slice<'_, T>,
+        binder: &mut Binder<'_>,
+    ) -> Result<Transfer> {
+        same_len("copy", self.len(), from.len)?;
+        Ok(Transfer::Copy {
+            from: from.lend(Access::Read, binder)?.start.as_ptr().cast(),
+            to: self
+                .whole
+                .lend(Access::Write, binder)?
+                .start
+                .as_ptr()
+                .cast(),
+            len: self.whole.bytes().len(),
+        })
+    }
+
+    /// A launch that overwrites all elements with one value.
+    pub(crate) fn filled_with(self, value: T, binder: &mut Binder<'_>) -> Result<Fill<T>> {
+        Ok(Fill {
+            transfer: Transfer::Fill {
+                pattern: std::mem::offset_of!(Fill<T>, pattern),
+                size: size_of::<T>(),
+                to: self
+                    .whole
+                    .lend(Access::Write, binder)?
+                    .start
+                    .as_ptr()
+                    .cast(),
+                count: self.len(),
+            },
+            pattern: value,
+        })
+    }
+
     /// # Safety
     /// `from` is readable for all elements; nothing in flight uses them.
     unsafe fn backend_write(&mut self, from: *const u8) -> Result<()> {
@@ -299,11 +343,12 @@ impl<'a, T: DeviceData> SliceMut<'a, T> {
         unsafe { backend.upload(from, self.whole.address().cast(), len) }
     }
 
-    /// Waits for launches that use these elements.
-    fn wait(&self) -> Result<()> {
+    /// Waits for launches that use these elements; later ones wait while the host writes.
+    fn access(&self) -> Result<HostAccess> {
         let allocation = self.whole.allocation;
-        allocation.hazards.wait(&self.whole.bytes(), Access::Write);
-        allocation.failures.report()
+        let access = HostAccess::begin(&[(allocation, self.whole.bytes(), Access::Write)]);
+        allocation.failures.report()?;
+        Ok(access)
     }
 }
 

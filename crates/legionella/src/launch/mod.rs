@@ -13,6 +13,7 @@ use std::alloc::Layout;
 use std::ops::Range;
 use std::sync::Arc;
 
+use legionella_abi::cpu::Launch as IndexSpace;
 use legionella_abi::record::Cell;
 use legionella_device::DeviceData;
 
@@ -23,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::grid::Grid;
 use crate::schedule::completion::Completion;
 use crate::schedule::hazards::{Access, FailureLog, Use};
-use crate::schedule::slot::{Binding, Ticket};
+use crate::schedule::slot::{Binding, Runs, Ticket};
 
 pub(crate) mod arity;
 pub mod form;
@@ -102,12 +103,30 @@ unsafe impl<T: DeviceData> PassAs<T> for T {}
 /// Takes note of what the arguments of a launch use.
 pub struct Binder<'l> {
     accelerator: &'l Accelerator,
-    binding: Binding,
+    uses: Vec<Use>,
     /// Bytes of shared memory that arguments ask for.
     shared: usize,
 }
 
-impl Binder<'_> {
+impl<'l> Binder<'l> {
+    /// Takes notes in `uses`, which is empty.
+    pub(crate) fn new(accelerator: &'l Accelerator, uses: Vec<Use>) -> Self {
+        Binder {
+            accelerator,
+            uses,
+            shared: 0,
+        }
+    }
+
+    /// The notes on memory.
+    pub(crate) fn uses(&self) -> &[Use] {
+        &self.uses
+    }
+
+    pub(crate) fn into_uses(self) -> Vec<Use> {
+        self.uses
+    }
+
     pub(crate) fn use_memory(
         &mut self,
         allocation: &Arc<Allocation>,
@@ -120,7 +139,7 @@ impl Binder<'_> {
                 used_on: self.accelerator.name().to_owned(),
             });
         }
-        self.binding.uses.push(Use {
+        self.uses.push(Use {
             allocation: Arc::clone(allocation),
             bytes,
             access,
@@ -201,16 +220,14 @@ pub(crate) unsafe fn launch<K: Kernel<A, P>, A, P>(
         );
     }
     let cell = record::cell::<K, K::Block, P>();
-    let mut binder = Binder {
-        accelerator,
-        binding: Binding::new(),
-        shared: 0,
-    };
+    let mut binding = Binding::new();
+    let mut binder = Binder::new(accelerator, std::mem::take(&mut binding.uses));
     let block = K::block(arguments, &mut binder)?;
     // SAFETY: the block is readable and of the layout, and is what this kernel's entry shim takes.
     // What it points to is kept by the binding, or by the caller.
     unsafe {
         submit(
+            binding,
             binder,
             cell,
             std::any::type_name::<K>,
@@ -222,12 +239,58 @@ pub(crate) unsafe fn launch<K: Kernel<A, P>, A, P>(
     }
 }
 
+/// Binds a kernel to its arguments, for a launch that comes later, and gives what there is to keep: the
+/// argument block, which is readable for that layout, and what it uses.
+pub(crate) fn bind<K: Launch<A, P>, A, P>(
+    accelerator: &Accelerator,
+    grid: Grid,
+    arguments: A,
+    keep: impl FnOnce(Binder<'_>, &'static Program, IndexSpace, *const u8, Layout),
+) -> Result<()> {
+    const {
+        assert!(
+            size_of::<K>() == 0,
+            "a kernel is a function or a closure without captures: pass what it captures as an \
+             argument, and name a function instead of storing a pointer to it"
+        );
+    }
+    let cell = record::cell::<K, K::Block, P>();
+    let mut binder = Binder::new(accelerator, Vec::new());
+    let block = K::block(arguments, &mut binder)?;
+    let program = program_of(cell, accelerator, std::any::type_name::<K>)?;
+    let space = space_of(&binder, program, grid)?;
+    let address = (&raw const block).cast();
+    keep(binder, program, space, address, Layout::new::<K::Block>());
+    Ok(())
+}
+
+/// Launches a transfer.
+pub(crate) fn transfer<B: Copy>(
+    accelerator: &Accelerator,
+    block: impl FnOnce(&mut Binder<'_>) -> Result<B>,
+    after: After<'_>,
+) -> Result<Completion> {
+    let mut binding = Binding::new();
+    let mut binder = Binder::new(accelerator, std::mem::take(&mut binding.uses));
+    let block = block(&mut binder)?;
+    if binder.uses.iter().all(|used| used.bytes.is_empty()) {
+        return Ok(Completion::immediate());
+    }
+    let program = accelerator.transfers()?;
+    let (address, layout) = ((&raw const block).cast(), Layout::new::<B>());
+    let grid = Grid::over(1);
+    // SAFETY: a transfer, whose memory the binder knows.
+    unsafe { schedule(binding, binder, program, grid, address, layout, after) }
+}
+
 /// Schedules a kernel with an argument block.
 ///
 /// # Safety
 /// `block` is readable for `layout` and is what the entry shim of `cell`'s kernel takes; memory
 /// that it points to is known to the binder, or the caller answers for it.
+#[expect(clippy::too_many_arguments, reason = "what a launch has, once")]
 unsafe fn submit(
+    binding: Binding,
     binder: Binder<'_>,
     cell: Option<&'static Cell>,
     type_name: fn() -> &'static str,
@@ -236,13 +299,40 @@ unsafe fn submit(
     layout: Layout,
     after: After<'_>,
 ) -> Result<Completion> {
-    let accelerator = binder.accelerator;
-    let program = match cell.and_then(|cell| program::loaded(cell, accelerator)) {
-        Some(program) => program,
-        None => program::load(cell, accelerator, type_name())?,
-    };
+    let program = program_of(cell, binder.accelerator, type_name)?;
     // SAFETY: the caller's promise.
-    unsafe { schedule(binder, program, grid, block, layout, after) }
+    unsafe { schedule(binding, binder, program, grid, block, layout, after) }
+}
+
+/// The loaded code of a kernel.
+fn program_of(
+    cell: Option<&'static Cell>,
+    accelerator: &Accelerator,
+    type_name: fn() -> &'static str,
+) -> Result<&'static Program> {
+    match cell.and_then(|cell| program::loaded(cell, accelerator)) {
+        Some(program) => Ok(program),
+        None => program::load(cell, accelerator, type_name()),
+    }
+}
+
+/// The index space of a launch of a program on a grid.
+pub(crate) fn space_of(binder: &Binder<'_>, program: &Program, grid: Grid) -> Result<IndexSpace> {
+    let backend = binder.accelerator.backend();
+    let mut space = grid.index_space(|extent| {
+        program
+            .group_size(extent)
+            .unwrap_or_else(|| backend.group_size(extent))
+    })?;
+    space.shared = binder.shared as u64;
+    match program.refuses(&space) {
+        None => Ok(space),
+        Some(reason) => Err(Error::Grid {
+            grid: grid.extent(),
+            group: Some(space.group.map(|extent| extent as usize)),
+            reason,
+        }),
+    }
 }
 
 /// Schedules a program with an argument block.
@@ -250,6 +340,7 @@ unsafe fn submit(
 /// # Safety
 /// As for [`submit`], where the program is the cell's.
 unsafe fn schedule(
+    mut binding: Binding,
     binder: Binder<'_>,
     program: &'static Program,
     grid: Grid,
@@ -257,30 +348,18 @@ unsafe fn schedule(
     layout: Layout,
     after: After<'_>,
 ) -> Result<Completion> {
-    let Binder {
-        accelerator,
-        binding,
-        shared,
-    } = binder;
-    let mut space = grid.index_space(|extent| accelerator.backend().group_size(extent))?;
-    space.shared = shared as u64;
-    if let Some(reason) = program.refuses(&space) {
-        return Err(Error::Grid {
-            grid: grid.extent(),
-            group: Some(space.group.map(|extent| extent as usize)),
-            reason,
-        });
-    }
+    let space = space_of(&binder, program, grid)?;
     if space.groups.contains(&0) {
         return Ok(Completion::immediate());
     }
+    binding.uses = binder.uses;
     binding.will_run(program);
     for ticket in after.tickets {
         ticket.precedes(binding.ticket());
     }
     let queue = after.queue.cloned();
     // SAFETY: the caller's promise.
-    let launch = unsafe { binding.submit(program, space, block, layout, queue) };
+    let launch = unsafe { binding.submit(Runs::Kernel(program), space, block, layout, queue) };
     Ok(Completion::of(launch))
 }
 
@@ -296,13 +375,10 @@ pub(crate) unsafe fn launch_program<B: Copy>(
     block: impl FnOnce(&mut Binder<'_>) -> Result<B>,
     after: After<'_>,
 ) -> Result<Completion> {
-    let mut binder = Binder {
-        accelerator,
-        binding: Binding::new(),
-        shared: 0,
-    };
+    let mut binding = Binding::new();
+    let mut binder = Binder::new(accelerator, std::mem::take(&mut binding.uses));
     let block = block(&mut binder)?;
-    let address = (&raw const block).cast();
+    let (address, layout) = ((&raw const block).cast(), Layout::new::<B>());
     // SAFETY: the caller's promise.
-    unsafe { schedule(binder, program, grid, address, Layout::new::<B>(), after) }
+    unsafe { schedule(binding, binder, program, grid, address, layout, after) }
 }

@@ -19,6 +19,9 @@ pub(crate) struct Block {
 // SAFETY: a block is plain memory that its owner alone reaches and frees.
 unsafe impl Send for Block {}
 
+// SAFETY: only its owner changes it, by a mutable borrow.
+unsafe impl Sync for Block {}
+
 impl Block {
     pub(crate) fn new() -> Self {
         Block::with_room_for(INITIAL)

@@ -2,14 +2,22 @@
 //!
 //! Two launches conflict if one writes bytes that the other reads or writes. An allocation
 //! remembers the ticket of every launch in flight with the bytes that it uses; a launch that is
-//! bound is ordered after those it conflicts with, and host access waits for them. Nothing here
-//! depends on a destructor: dropping or leaking a completion changes nothing.
+//! bound is ordered after those it conflicts with. Access by the host waits for those, and is itself in
+//! flight while it lasts. Nothing here depends on a destructor: dropping or leaking a completion changes
+//! nothing.
+//!
+//! # Why launches never wait for each other in a circle
+//!
+//! A launch is ordered on one allocation after the other. Two that conflict on two of them could so each
+//! come before the other; but a launch borrows its buffers while it is ordered, and one that writes borrows
+//! them mutably, so that no two that conflict are ordered at the same time. Replays of graphs borrow
+//! nothing: they are ordered while nothing else is that uses several allocations.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::slot::Ticket;
+use super::slot::{Occupied, Runs, Ticket};
 use crate::buffer::Allocation;
 use crate::error::{Error, Result};
 
@@ -27,12 +35,59 @@ pub(crate) struct Use {
     pub(crate) access: Access,
 }
 
+/// Held, for writing by replays of graphs, while something is ordered that uses several allocations.
+static ORDERING: RwLock<()> = RwLock::new(());
+
+/// Orders a launch after all that it conflicts with, and remembers it.
+pub(super) fn register(uses: &[Use], program: &Runs, launch: Ticket) {
+    let shared = || ORDERING.read().unwrap_or_else(PoisonError::into_inner);
+    let alone = || ORDERING.write().unwrap_or_else(PoisonError::into_inner);
+    let several = uses.len() > 1;
+    let is_kernel = matches!(program, Runs::Kernel(_));
+    let _shared = (several && is_kernel).then(shared);
+    let _alone = (several && !is_kernel).then(alone);
+    for used in uses {
+        let hazards = &used.allocation.hazards;
+        hazards.add(used.bytes.clone(), used.access, launch, |earlier| {
+            earlier.precedes(launch);
+        });
+    }
+}
+
+/// What the host does with memory: in flight until it is dropped.
+#[derive(Debug)]
+pub(crate) struct HostAccess {
+    _occupied: Occupied,
+}
+
+impl HostAccess {
+    /// Waits for everything in flight that conflicts with it.
+    pub(crate) fn begin(parts: &[(&Allocation, Range<usize>, Access)]) -> Self {
+        let occupied = Occupied::new();
+        let mut before = Vec::new();
+        let shared = || ORDERING.read().unwrap_or_else(PoisonError::into_inner);
+        let ordering = (parts.len() > 1).then(shared);
+        for (allocation, bytes, access) in parts {
+            let ticket = occupied.ticket();
+            (allocation.hazards).add(bytes.clone(), *access, ticket, |earlier| {
+                before.push(earlier);
+            });
+        }
+        drop(ordering);
+        before.iter().for_each(Ticket::wait);
+        HostAccess {
+            _occupied: occupied,
+        }
+    }
+}
+
 impl Use {
-    /// Orders a launch after all that it conflicts with here, and remembers it.
-    pub(super) fn register(&self, launch: Ticket) {
-        if !self.bytes.is_empty() {
-            let mut hazards = self.allocation.hazards.lock();
-            hazards.add(self.bytes.clone(), self.access, launch);
+    /// The same use by another launch.
+    pub(crate) fn again(&self) -> Use {
+        Use {
+            allocation: Arc::clone(&self.allocation),
+            bytes: self.bytes.clone(),
+            access: self.access,
         }
     }
 
@@ -69,8 +124,15 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    fn add(&mut self, bytes: Range<usize>, access: Access, launch: Ticket) {
-        let wait_for = |entries: &mut Vec<Entry>, covered: bool| {
+    /// Remembers a launch, and tells of those that it comes after.
+    fn add(
+        &mut self,
+        bytes: Range<usize>,
+        access: Access,
+        launch: Ticket,
+        mut comes_after: impl FnMut(Ticket),
+    ) {
+        let mut wait_for = |entries: &mut Vec<Entry>, covered: bool| {
             entries.retain(|entry| {
                 if entry.launch.is_done() {
                     return false;
@@ -78,7 +140,7 @@ impl InFlight {
                 if entry.launch == launch || !entry.overlaps(&bytes) {
                     return true;
                 }
-                entry.launch.precedes(launch);
+                comes_after(entry.launch);
                 // Whoever conflicts with it from now on conflicts with `launch` too.
                 !(covered && entry.is_within(&bytes))
             });
@@ -103,20 +165,6 @@ impl InFlight {
             }
         }
     }
-
-    /// A launch in flight that conflicts with such an access.
-    fn conflict(&mut self, bytes: &Range<usize>, access: Access) -> Option<Ticket> {
-        let find = |entries: &mut Vec<Entry>| {
-            entries.retain(|entry| !entry.launch.is_done());
-            let entry = entries.iter().find(|entry| entry.overlaps(bytes));
-            entry.map(|entry| entry.launch)
-        };
-        let writer = find(&mut self.writers);
-        match access {
-            Access::Read => writer,
-            Access::Write => writer.or_else(|| find(&mut self.readers)),
-        }
-    }
 }
 
 /// The launches in flight on one allocation, for all threads.
@@ -124,20 +172,16 @@ impl InFlight {
 pub(crate) struct Hazards(Mutex<InFlight>);
 
 impl Hazards {
-    fn lock(&self) -> std::sync::MutexGuard<'_, InFlight> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for everything in flight that conflicts with such an access by the host.
-    ///
-    /// The caller's borrow of the buffer keeps new conflicts from being launched meanwhile.
-    pub(crate) fn wait(&self, bytes: &Range<usize>, access: Access) {
-        loop {
-            let conflict = self.lock().conflict(bytes, access);
-            match conflict {
-                Some(launch) => launch.wait(),
-                None => return,
-            }
+    fn add(
+        &self,
+        bytes: Range<usize>,
+        access: Access,
+        launch: Ticket,
+        comes_after: impl FnMut(Ticket),
+    ) {
+        if !bytes.is_empty() {
+            let mut in_flight = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            in_flight.add(bytes, access, launch, comes_after);
         }
     }
 }
@@ -158,7 +202,7 @@ impl Failure {
     }
 
     /// The error, for the one who owns the launch's completion.
-    pub(super) fn report(&self) -> Error {
+    pub(crate) fn report(&self) -> Error {
         self.reported.store(true, Ordering::Relaxed);
         self.error.clone()
     }

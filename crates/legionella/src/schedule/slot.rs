@@ -15,6 +15,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::hint::spin_loop;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 use legionella_abi::cpu::Launch;
 
 use super::block::Block;
-use super::hazards::{Failure, FailureLog, Use};
+use super::hazards::{self, Failure, FailureLog, Use};
 use crate::backend::Program;
 use crate::error::Result;
 
@@ -65,7 +66,7 @@ pub(crate) struct Slot {
 
 struct State {
     /// What to run, while the launch is in flight.
-    program: Option<&'static Program>,
+    program: Option<Runs>,
     space: Launch,
     block: Block,
     /// Memory that the launch uses: it stays allocated until the launch has ended.
@@ -74,8 +75,12 @@ struct State {
     queue: Option<Arc<FailureLog>>,
     /// Launches that wait for this one.
     dependents: Vec<&'static Slot>,
-    /// The lane of its order that the launch was given to.
+    /// Launches that this one consists of.
+    parts: Vec<Ticket>,
+    /// The lane of its order that the launch was given to, if others may follow there.
     lane: Option<Lane>,
+    /// The lane that it was given to at all.
+    at: Option<Lane>,
     /// Threads asleep in [`Ticket::wait`].
     asleep: usize,
     waker: Option<Waker>,
@@ -112,7 +117,9 @@ impl Slot {
                     uses: Vec::new(),
                     queue: None,
                     dependents: Vec::new(),
+                    parts: Vec::new(),
                     lane: None,
+                    at: None,
                     asleep: 0,
                     waker: None,
                     failure: None,
@@ -138,13 +145,41 @@ impl Slot {
         order != 0 && order == other.order.load(Ordering::Relaxed)
     }
 
+    /// Tells everyone of the end of what the slot serves.
+    fn end(&'static self, failure: Option<Arc<Failure>>) {
+        let mut state = lock(&self.state);
+        (state.lane, state.at) = (None, None);
+        state.failure = failure;
+        state.parts.clear();
+        let program = state.program.take();
+        let mut dependents = std::mem::take(&mut state.dependents);
+        let waker = state.waker.take();
+        let generation = self.done.generation() + 1;
+        self.done.0.store(generation, Ordering::Release);
+        if state.asleep > 0 {
+            self.ended.notify_all();
+        }
+        drop(state);
+
+        for dependent in dependents.drain(..) {
+            dependent.release();
+        }
+        if let Some(waker) = waker {
+            // A waker that panics is its executor's concern; the thread here goes on.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
+        lock(&self.state).dependents = dependents;
+        drop(program);
+        self.disown();
+    }
+
     /// One thing less that the launch waits for; the last one starts it.
     fn release(&'static self) {
         if self.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
         let state = lock(&self.state);
-        let Some(program) = state.program else {
+        let Some(program) = state.program.clone() else {
             unreachable!("a launch is submitted before it is released")
         };
         let running = Running {
@@ -158,13 +193,33 @@ impl Slot {
     }
 }
 
+/// What a launch runs.
+#[derive(Clone)]
+pub(crate) enum Runs {
+    /// The code of a kernel.
+    Kernel(&'static Program),
+    /// Something that was made for the launch, or for some.
+    Made(Arc<Program>),
+}
+
+impl Deref for Runs {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        match self {
+            Runs::Kernel(program) => program,
+            Runs::Made(program) => program,
+        }
+    }
+}
+
 thread_local! {
     /// What the thread has still to start, while it starts something.
     static AHEAD: RefCell<Option<VecDeque<Running>>> = const { RefCell::new(None) };
 }
 
 /// Starts a launch. Starting one may release others; they are started after it, not within.
-fn start(launch: Running) {
+pub(crate) fn start(launch: Running) {
     let launch = AHEAD.with_borrow_mut(|ahead| match ahead {
         Some(ahead) => {
             ahead.push_back(launch);
@@ -177,7 +232,8 @@ fn start(launch: Running) {
     });
     let mut next = launch;
     while let Some(launch) = next {
-        launch.program().start(launch);
+        let program = launch.program.clone();
+        program.start(launch);
         next = AHEAD.with_borrow_mut(|ahead| {
             let following = ahead.as_mut().and_then(VecDeque::pop_front);
             if following.is_none() {
@@ -244,6 +300,21 @@ impl Ticket {
         }
     }
 
+    /// Where the launch is, if a device has it that keeps an order of its own, which is then asked to say soon
+    /// that it has ended.
+    fn hasten(&self) -> Option<(Runs, Lane)> {
+        if self.slot.order.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let state = lock(&self.slot.state);
+        let at = state.program.clone().zip(state.at);
+        let ended = self.is_done();
+        drop(state);
+        let (program, lane) = at.filter(|_| !ended)?;
+        program.hasten(lane);
+        Some((program, lane))
+    }
+
     /// Waits until the launch has ended.
     pub(crate) fn wait(&self) {
         // The clock is slow to read: small launches have ended before its first time.
@@ -253,7 +324,14 @@ impl Ticket {
             _ => PATIENCE_WITH_DEVICES,
         };
         loop {
+            if self.is_done() {
+                return;
+            }
+            let device = self.hasten();
             for _ in 0..64 {
+                if let Some((program, lane)) = &device {
+                    program.look(*lane);
+                }
                 if self.is_done() {
                     return;
                 }
@@ -273,9 +351,15 @@ impl Ticket {
 
     /// Asks the launch not to start what it has not started.
     pub(crate) fn cancel(&self) {
-        let _state = lock(&self.slot.state);
-        if !self.is_done() {
-            self.slot.cancelled.store(true, Ordering::Relaxed);
+        let state = lock(&self.slot.state);
+        if self.is_done() {
+            return;
+        }
+        self.slot.cancelled.store(true, Ordering::Relaxed);
+        let parts = state.parts.clone();
+        drop(state);
+        for part in parts {
+            part.cancel();
         }
     }
 }
@@ -304,6 +388,7 @@ impl Owned {
         }
         let _old = state.waker.replace(waker);
         drop(state);
+        let _device = self.0.hasten();
         true
     }
 }
@@ -355,7 +440,7 @@ impl Binding {
     /// is either in `uses` or kept valid, and free of conflicts, by the caller.
     pub(crate) unsafe fn submit(
         mut self,
-        program: &'static Program,
+        program: Runs,
         space: Launch,
         block: *const u8,
         layout: Layout,
@@ -364,9 +449,7 @@ impl Binding {
         let ticket = self.ticket;
         let uses = std::mem::take(&mut self.uses);
         std::mem::forget(self);
-        for used in &uses {
-            used.register(ticket);
-        }
+        hazards::register(&uses, &program, ticket);
         let mut state = lock(&ticket.slot.state);
         state.program = Some(program);
         state.space = space;
@@ -390,10 +473,37 @@ impl Drop for Binding {
     }
 }
 
+/// Something that the host does, in the order of launches: those that conflict with it and come later wait
+/// until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Occupied(Ticket);
+
+impl Occupied {
+    pub(crate) fn new() -> Self {
+        let mut binding = Binding::new();
+        let ticket = binding.ticket;
+        lock(&ticket.slot.state).uses = std::mem::take(&mut binding.uses);
+        std::mem::forget(binding);
+        // There is no completion.
+        ticket.slot.owners.store(1, Ordering::Relaxed);
+        Occupied(ticket)
+    }
+
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.0
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.slot.end(None);
+    }
+}
+
 /// A launch whose turn has come. Whoever runs it ends it by [`Running::finish`].
 pub(crate) struct Running {
     slot: &'static Slot,
-    program: &'static Program,
+    program: Runs,
     block: *const u8,
     space: Launch,
 }
@@ -403,8 +513,18 @@ unsafe impl Send for Running {}
 
 impl Running {
     /// What is to run.
-    pub(crate) fn program(&self) -> &'static Program {
-        self.program
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Says what the launch consists of: those are cancelled with it.
+    pub(crate) fn consists_of(&self, parts: &[Ticket]) {
+        let mut state = lock(&self.slot.state);
+        state.parts.extend_from_slice(parts);
+        drop(state);
+        if self.is_cancelled() {
+            parts.iter().for_each(Ticket::cancel);
+        }
     }
 
     /// The argument block, valid until the launch is finished.
@@ -423,6 +543,11 @@ impl Running {
         &self.slot.cancelled
     }
 
+    /// Whether it was cancelled before anything of it ran.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled().load(Ordering::Relaxed)
+    }
+
     /// The lanes of its order behind which the launch comes.
     pub(crate) fn behind(&self) -> impl Iterator<Item = Lane> + use<> {
         let lanes = self.slot.behind.load(Ordering::Relaxed);
@@ -436,7 +561,7 @@ impl Running {
     pub(crate) fn is_in(&self, lane: Lane) {
         let slot = self.slot;
         let mut state = lock(&slot.state);
-        state.lane = Some(lane);
+        (state.lane, state.at) = (Some(lane), Some(lane));
         let mut index = 0;
         while index < state.dependents.len() {
             if !slot.is_ordered_with(state.dependents[index]) {
@@ -451,10 +576,15 @@ impl Running {
         }
     }
 
+    /// The device has the launch in a lane of its order, and others have to wait for its end.
+    pub(crate) fn is_at(&self, lane: Lane) {
+        lock(&self.slot.state).at = Some(lane);
+    }
+
     /// The launch has ended: nothing of it runs any more.
     pub(crate) fn finish(self, outcome: Result<()>) {
         let slot = self.slot;
-        self.program.ended(self.block);
+        self.program.ended(self.block.addr() as u64);
         let mut state = lock(&slot.state);
         let mut uses = std::mem::take(&mut state.uses);
         let queue = state.queue.take();
@@ -469,29 +599,7 @@ impl Running {
         });
         // Before anyone hears of the end, so that memory is free again when a wait returns.
         uses.clear();
-
-        let mut state = lock(&slot.state);
-        state.uses = uses;
-        state.program = None;
-        state.lane = None;
-        state.failure = failure;
-        let mut dependents = std::mem::take(&mut state.dependents);
-        let waker = state.waker.take();
-        let generation = slot.done.generation() + 1;
-        slot.done.0.store(generation, Ordering::Release);
-        if state.asleep > 0 {
-            slot.ended.notify_all();
-        }
-        drop(state);
-
-        for dependent in dependents.drain(..) {
-            dependent.release();
-        }
-        if let Some(waker) = waker {
-            // A waker that panics is its executor's concern; the thread here goes on.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-        }
-        lock(&slot.state).dependents = dependents;
-        slot.disown();
+        lock(&slot.state).uses = uses;
+        slot.end(failure);
     }
 }

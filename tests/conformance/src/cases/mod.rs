@@ -7,9 +7,11 @@ mod channels;
 mod control;
 mod crates;
 mod floats;
+mod graphs;
 mod grids;
 mod groups;
 mod heap;
+mod host_memory;
 mod integers;
 mod iterators;
 mod launches;
@@ -42,6 +44,8 @@ pub fn all() -> Suite {
         control::add,
         grids::add,
         launches::add,
+        graphs::add,
+        host_memory::add,
         groups::add,
         par::add,
         outputs::add,

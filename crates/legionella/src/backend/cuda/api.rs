@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::fmt;
-use std::ptr::null;
+use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
 
 use libloading::Library;
@@ -23,6 +23,9 @@ pub(super) type Function = *mut c_void;
 pub(super) type Stream = *mut c_void;
 pub(super) type Event = *mut c_void;
 pub(super) type Pool = *mut c_void;
+pub(super) type Graph = *mut c_void;
+pub(super) type GraphNode = *mut c_void;
+pub(super) type GraphExec = *mut c_void;
 /// An address on the device.
 pub(super) type Address = u64;
 
@@ -33,6 +36,8 @@ const NO_DEVICE: Code = 100;
 /// `CUDA_ERROR_NOT_FOUND`.
 pub(super) const NOT_FOUND: Code = 500;
 pub(super) const NOT_READY: Code = 600;
+/// `CUDA_ERROR_NOT_SUPPORTED`.
+pub(super) const NOT_SUPPORTED: Code = 801;
 
 /// `CU_STREAM_NON_BLOCKING`: not ordered with the stream that other code of the process may use.
 pub(super) const STREAM_NON_BLOCKING: c_uint = 1;
@@ -40,6 +45,12 @@ pub(super) const STREAM_NON_BLOCKING: c_uint = 1;
 pub(super) const EVENT_DISABLE_TIMING: c_uint = 2;
 /// `CU_MEMHOSTALLOC_DEVICEMAP`, and `PORTABLE` for all contexts.
 pub(super) const HOST_MAPPED: c_uint = 3;
+
+/// `CU_MEMORYTYPE_UNIFIED`.
+const MEMORY_UNIFIED: c_uint = 4;
+
+/// `CU_MEM_ATTACH_GLOBAL`.
+pub(super) const ATTACH_GLOBAL: c_uint = 1;
 
 /// Values of `CUlimit`.
 pub(super) const LIMIT_STACK_SIZE: c_uint = 0;
@@ -49,6 +60,7 @@ pub(super) const CAPABILITY_MAJOR: c_uint = 75;
 pub(super) const CAPABILITY_MINOR: c_uint = 76;
 pub(super) const MULTIPROCESSORS: c_uint = 16;
 pub(super) const MEMORY_POOLS: c_uint = 115;
+pub(super) const CONCURRENT_MANAGED_ACCESS: c_uint = 89;
 pub(super) const MOST_SHARED_MEMORY: c_uint = 97;
 
 /// Values of `CUfunction_attribute`.
@@ -63,28 +75,111 @@ pub(super) const JIT_ERROR_LOG_SIZE: c_uint = 6;
 /// `CU_MEMPOOL_ATTR_RELEASE_THRESHOLD`.
 pub(super) const POOL_RELEASE_THRESHOLD: c_uint = 4;
 
+/// `CUDA_KERNEL_NODE_PARAMS_v1`.
+#[repr(C)]
+pub(super) struct KernelNode {
+    pub(super) function: Function,
+    pub(super) groups: [c_uint; 3],
+    pub(super) group: [c_uint; 3],
+    pub(super) shared: c_uint,
+    pub(super) parameters: *mut *mut c_void,
+    pub(super) extra: *mut *mut c_void,
+}
+
+/// One side of a [`CopyNode`].
+#[repr(C)]
+pub(super) struct Place {
+    pub(super) x: usize,
+    pub(super) y: usize,
+    pub(super) z: usize,
+    pub(super) level: usize,
+    /// One of `CUmemorytype`.
+    pub(super) kind: c_uint,
+    pub(super) host: *const c_void,
+    pub(super) device: Address,
+    pub(super) array: *mut c_void,
+    pub(super) reserved: *mut c_void,
+    pub(super) pitch: usize,
+    pub(super) height: usize,
+}
+
+impl Place {
+    /// An address of any kind of memory.
+    pub(super) fn at(address: Address) -> Place {
+        Place {
+            x: 0,
+            y: 0,
+            z: 0,
+            level: 0,
+            kind: MEMORY_UNIFIED,
+            host: null(),
+            device: address,
+            array: null_mut(),
+            reserved: null_mut(),
+            pitch: 0,
+            height: 0,
+        }
+    }
+}
+
+/// `CUDA_MEMCPY3D_v2`.
+#[repr(C)]
+pub(super) struct CopyNode {
+    pub(super) from: Place,
+    pub(super) to: Place,
+    /// In bytes.
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) depth: usize,
+}
+
+/// `CUDA_MEMSET_NODE_PARAMS_v1`.
+#[repr(C)]
+pub(super) struct FillNode {
+    pub(super) to: Address,
+    pub(super) pitch: usize,
+    pub(super) value: c_uint,
+    /// Bytes: 1, 2 or 4.
+    pub(super) element: c_uint,
+    /// In elements.
+    pub(super) width: usize,
+    pub(super) height: usize,
+}
+
 macro_rules! functions {
     ($($name:ident = $symbol:literal ($($argument:ty),*);)*) => {
         /// The functions, by what they do.
         pub(super) struct Api {
             $(pub(super) $name: unsafe extern "C" fn($($argument),*) -> Code,)*
             /// Keeps the functions where they are.
-            _library: Library,
+            _library: Option<Library>,
         }
 
         impl Api {
-            fn load(library: Library) -> Result<Api, libloading::Error> {
-                // SAFETY: the symbols are functions of these signatures, by NVIDIA's documentation.
+            /// Takes the functions from where `find` finds them by their symbols.
+            ///
+            /// # Safety
+            /// They are functions of these signatures.
+            pub(super) unsafe fn new<E>(
+                find: impl Fn(&'static [u8]) -> Result<Found, E>,
+            ) -> Result<Api, E> {
+                // SAFETY: the caller's promise; all pointers to functions have the same size.
                 unsafe {
                     Ok(Api {
-                        $($name: *library.get($symbol)?,)*
-                        _library: library,
+                        $($name: std::mem::transmute::<
+                            Found,
+                            unsafe extern "C" fn($($argument),*) -> Code,
+                        >(find($symbol)?),)*
+                        _library: None,
                     })
                 }
             }
         }
     };
 }
+
+/// A function of some signature.
+pub(super) type Found = unsafe extern "C" fn();
 
 functions! {
     init = b"cuInit\0" (c_uint);
@@ -112,26 +207,43 @@ functions! {
     upload_now = b"cuMemcpyHtoD_v2\0" (Address, *const c_void, usize);
     download = b"cuMemcpyDtoHAsync_v2\0" (*mut c_void, Address, usize, Stream);
     download_now = b"cuMemcpyDtoH_v2\0" (*mut c_void, Address, usize);
-    copy = b"cuMemcpyDtoDAsync_v2\0" (Address, Address, usize, Stream);
+    copy = b"cuMemcpyAsync\0" (Address, Address, usize, Stream);
+    allocate_managed = b"cuMemAllocManaged\0" (*mut Address, usize, c_uint);
+    trim_pool = b"cuMemPoolTrimTo\0" (Pool, usize);
     fill_bytes = b"cuMemsetD8Async\0" (Address, u8, usize, Stream);
     fill_halves = b"cuMemsetD16Async\0" (Address, u16, usize, Stream);
     fill_words = b"cuMemsetD32Async\0" (Address, c_uint, usize, Stream);
     create_stream = b"cuStreamCreate\0" (*mut Stream, c_uint);
     wait_stream = b"cuStreamSynchronize\0" (Stream);
+    query_stream = b"cuStreamQuery\0" (Stream);
+    write_word = b"cuStreamWriteValue32_v2\0" (Stream, Address, c_uint, c_uint);
     create_event = b"cuEventCreate\0" (*mut Event, c_uint);
     record_event = b"cuEventRecord\0" (Event, Stream);
     wait_event = b"cuStreamWaitEvent\0" (Stream, Event, c_uint);
-    query_event = b"cuEventQuery\0" (Event);
     load_module = b"cuModuleLoadDataEx\0"
         (*mut Module, *const c_void, c_uint, *mut c_uint, *mut *mut c_void);
     function = b"cuModuleGetFunction\0" (*mut Function, Module, *const c_char);
     global = b"cuModuleGetGlobal_v2\0" (*mut Address, *mut usize, Module, *const c_char);
     function_attribute = b"cuFuncGetAttribute\0" (*mut c_int, c_uint, Function);
     set_function_attribute = b"cuFuncSetAttribute\0" (Function, c_uint, c_int);
+    resident_groups = b"cuOccupancyMaxActiveBlocksPerMultiprocessor\0"
+        (*mut c_int, Function, c_int, usize);
     launch = b"cuLaunchKernel\0" (
         Function, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, Stream,
         *mut *mut c_void, *mut *mut c_void
     );
+    create_graph = b"cuGraphCreate\0" (*mut Graph, c_uint);
+    destroy_graph = b"cuGraphDestroy\0" (Graph);
+    add_kernel = b"cuGraphAddKernelNode\0"
+        (*mut GraphNode, Graph, *const GraphNode, usize, *const KernelNode);
+    add_copy = b"cuGraphAddMemcpyNode\0"
+        (*mut GraphNode, Graph, *const GraphNode, usize, *const CopyNode, Context);
+    add_fill = b"cuGraphAddMemsetNode\0"
+        (*mut GraphNode, Graph, *const GraphNode, usize, *const FillNode, Context);
+    instantiate_graph = b"cuGraphInstantiateWithFlags\0" (*mut GraphExec, Graph, u64);
+    destroy_instance = b"cuGraphExecDestroy\0" (GraphExec);
+    upload_instance = b"cuGraphUpload\0" (GraphExec, Stream);
+    launch_instance = b"cuGraphLaunch\0" (GraphExec, Stream);
 }
 
 impl fmt::Debug for Api {
@@ -150,8 +262,11 @@ fn open() -> Result<Api, Absent> {
     // SAFETY: the driver's library is made to be opened by any process.
     let library = unsafe { Library::new(LIBRARY) }
         .map_err(|_| Absent::Nothing(format!("{LIBRARY} not found")))?;
-    let api = Api::load(library)
-        .map_err(|error| Absent::Broken(format!("the driver is older than CUDA 11.4: {error}")))?;
+    // SAFETY: the symbols are functions of these signatures, by NVIDIA's documentation.
+    let api = unsafe { Api::new(|symbol| library.get::<Found>(symbol).map(|found| *found)) };
+    let mut api = api
+        .map_err(|error| Absent::Broken(format!("the driver is older than CUDA 11.7: {error}")))?;
+    api._library = Some(library);
     // SAFETY: initialises the library, as is to be done before anything else.
     match unsafe { (api.init)(0) } {
         0 => Ok(api),

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::api::{self, Api, Code, Context, Stream};
+use super::api::{self, Api, Code, Context, Pool, Stream};
 use crate::error::{Error, Result};
 
 /// Stack of a thread where the code doesn't tell how much it needs, with recursion and calls through
@@ -84,6 +84,10 @@ impl Device {
         self.api
     }
 
+    pub(super) fn context(&self) -> Context {
+        self.context
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -154,13 +158,13 @@ impl Device {
         Ok(stream)
     }
 
-    /// Whether the device has a pool of memory; it then keeps what is freed.
+    /// The device's pool of memory, if it has one, which then keeps what is freed.
     ///
     /// # Safety
     /// The context is current.
-    pub(super) unsafe fn keep_pool(&self) -> Result<bool> {
+    pub(super) unsafe fn keep_pool(&self) -> Result<Option<Pool>> {
         if self.attribute(api::MEMORY_POOLS)? == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         let mut pool = null_mut();
         let mut all = u64::MAX;
@@ -174,7 +178,7 @@ impl Device {
                 value,
             ))?;
         }
-        Ok(true)
+        Ok(Some(pool))
     }
 
     pub(super) fn attribute(&self, attribute: u32) -> Result<c_int> {

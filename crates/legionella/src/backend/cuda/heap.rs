@@ -76,7 +76,7 @@ impl Region {
 impl Drop for Region {
     fn drop(&mut self) {
         // SAFETY: `new` allocated it so. Kernels keep the region that they allocate from.
-        unsafe { (self.opened.memory).free(&self.opened.device, self.memory) };
+        unsafe { self.opened.memory.free(self.memory) };
     }
 }
 

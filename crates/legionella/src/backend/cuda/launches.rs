@@ -1,119 +1,118 @@
 //! Launches in flight: from their turn to their end.
 //!
 //! Takes launches whose turn has come and issues them to streams of the device: each to the stream of
-//! those that it comes after, which need not have ended, or else to the next one, so that launches that
-//! are not ordered overlap. A thread watches for their ends and finishes them; it looks all the time
-//! while something is in flight that started lately, and less often the longer that takes.
+//! those that it comes after, which need not have ended, or else to one that has nothing to do, so that
+//! launches that are not ordered overlap.
+//!
+//! Whoever sees that a launch has ended finishes it: the thread that gives the next one to the same stream,
+//! one that waits, which looks by itself for a while, or else a thread that watches. That looks all the time
+//! while something is in flight that started lately, and less often the longer that takes. It leaves streams
+//! alone that are being given launches: one that changes hands between threads costs both of them time.
 
 use std::collections::VecDeque;
-use std::ffi::c_void;
 use std::hint::spin_loop;
-use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use legionella_abi::nvptx::{self, Record};
-
-use super::super::panics;
-use super::api::{self, Address, Event, Function, Stream};
+use super::api::Stream;
+use super::calls::{Called, Functions};
 use super::device::Device;
-use super::panics::Panics;
-use super::states::{Left, Place, States, parameter};
+use super::graph::{Graph, Instance, Taken};
+use super::lanes::{self, Lanes, Position};
+use super::states::{Left, Place, States};
+use super::{panics, transfers};
 use crate::error::{Error, Result};
-use crate::schedule::slot::{Lane, Running};
-
-/// Streams of a device.
-const STREAMS: usize = 8;
+use crate::schedule::slot::{self, Lane, Running};
 
 /// How long the watching thread looks for new launches before it goes to sleep.
 const PATIENCE: Duration = Duration::from_micros(100);
 
 /// How long launches are looked at without a pause; then for a share of the time they have taken.
-const EAGER: Duration = Duration::from_millis(1);
-const SHARE: u32 = 32;
-
-/// How long launches are not looked at if there are several.
-const BETWEEN: Duration = Duration::from_micros(5);
+const EAGER: Duration = Duration::from_millis(4);
+const SHARE: u32 = 128;
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// Largest grid of the device, in work-groups.
-const LARGEST: [u64; 3] = [(1 << 31) - 1, 65535, 65535];
+/// How long a stream was given nothing before the watching thread looks after it.
+const QUIET: Duration = Duration::from_micros(10);
 
-/// From how many work-items on threads run several each: fewer would leave much of a large device
-/// without any.
-const MANY: u64 = 1 << 20;
-
-/// Kernel functions of one module.
-pub(super) struct Functions {
-    /// For any launch.
-    pub(super) any: Function,
-    /// For usual launches of one dimension, in the sense of [`nvptx::LINE`].
-    pub(super) line: Option<Function>,
-    /// For usual launches of two dimensions.
-    pub(super) plane: Option<Function>,
-    /// For large ones of one dimension, with several items a thread.
-    pub(super) wide: Option<Function>,
-    /// Which words of the argument block a usual launch has aligned, a bit each.
-    pub(super) addresses: u64,
-    /// Size of the argument block, if it is passed by address.
-    pub(super) block: Option<usize>,
-    /// Bytes of shared memory that a launch gives in front of its own; `None` if it gives none.
-    pub(super) shared: Option<u64>,
-    /// Whether launches that come later may run before a panic is told.
-    pub(super) settled: bool,
-    /// For panics.
-    pub(super) panics: Panics,
-}
-
-impl Functions {
-    /// Bytes that a launch gives to each group, if its arguments ask for so many.
-    pub(super) fn shared_memory(&self, asked: u64) -> u64 {
-        self.shared.map_or(0, |front| front.saturating_add(asked))
-    }
-}
-
-// SAFETY: functions of a module may be launched by any thread.
-unsafe impl Send for Functions {}
-// SAFETY: as above.
-unsafe impl Sync for Functions {}
+/// How often it is looked at whether launches were cancelled, and whether streams have failed.
+const CANCELLED: Duration = Duration::from_micros(100);
+const FAILED: Duration = Duration::from_millis(1);
 
 /// The launches of one device.
 pub(super) struct Launches {
     device: Arc<Device>,
     states: States,
-    streams: Vec<Stream>,
+    lanes: Lanes,
     /// For panics, which are told while other launches run.
     aside: Stream,
-    turn: AtomicUsize,
-    events: Mutex<Vec<Event>>,
     watched: AtomicBool,
-    /// How many flights are in `arrivals`.
-    new: AtomicUsize,
-    arrivals: Mutex<VecDeque<Flight>>,
-    arrived: Condvar,
+    in_flight: Vec<InLane>,
+    /// How many launches are in flight in all.
+    count: AtomicUsize,
+    /// Whether the watching thread waits for some, under the lock by which it is woken.
+    asleep: AtomicBool,
+    waking: Mutex<()>,
+    woken: Condvar,
 }
 
-// SAFETY: streams and events may be used by any thread.
+// SAFETY: streams may be used by any thread.
 unsafe impl Send for Launches {}
 // SAFETY: as above.
 unsafe impl Sync for Launches {}
 
+/// What the device has of a launch.
+enum Work {
+    Kernel {
+        functions: Arc<Functions>,
+        place: Place,
+    },
+    Transfer,
+    Graph {
+        graph: Arc<Graph>,
+        instance: Instance,
+    },
+}
+
 /// A launch that the device has.
 struct Flight {
-    functions: Arc<Functions>,
+    work: Work,
     launch: Running,
-    event: Event,
-    place: Place,
-    lane: Lane,
+    position: Position,
     since: Instant,
     /// Whether its work-items were asked to end.
     cancelled: bool,
 }
 
-// SAFETY: events may be used by any thread.
-unsafe impl Send for Flight {}
+/// The launches in flight in one lane.
+#[derive(Default)]
+#[repr(align(128))]
+struct InLane {
+    /// The lane's [word](Lanes::word) when last nothing in it was to be finished.
+    settled: AtomicU32,
+    flights: Mutex<Flights>,
+}
+
+#[derive(Default)]
+struct Flights {
+    /// In the order of their positions.
+    flights: VecDeque<Flight>,
+    /// How far the lane had come when it was last looked at.
+    reached: u64,
+}
+
+impl Flights {
+    fn insert(&mut self, flight: Flight) {
+        // Those of several threads may have overtaken each other.
+        let earlier = |other: &Flight| other.position.number < flight.position.number;
+        let behind = self.flights.iter().rev();
+        let behind = behind.take_while(|other| !earlier(other)).count();
+        self.flights.insert(self.flights.len() - behind, flight);
+    }
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -123,230 +122,181 @@ impl Launches {
     /// # Safety
     /// The device's context is current.
     pub(super) unsafe fn new(device: &Arc<Device>) -> Result<Self> {
-        // SAFETY: the caller's promise.
-        let streams = (0..STREAMS).map(|_| unsafe { device.new_stream() });
-        Ok(Launches {
-            device: Arc::clone(device),
-            streams: streams.collect::<Result<_>>()?,
-            // SAFETY: the caller's promise.
-            aside: unsafe { device.new_stream() }?,
-            // SAFETY: the caller's promise.
-            states: unsafe { States::new(device) }?,
-            turn: AtomicUsize::new(0),
-            events: Mutex::default(),
-            watched: AtomicBool::new(false),
-            new: AtomicUsize::new(0),
-            arrivals: Mutex::default(),
-            arrived: Condvar::new(),
-        })
+        // SAFETY: the caller's promise, for all of them.
+        unsafe {
+            Ok(Launches {
+                device: Arc::clone(device),
+                lanes: Lanes::new(device)?,
+                aside: device.new_stream()?,
+                states: States::new(device)?,
+                watched: AtomicBool::new(false),
+                in_flight: std::iter::repeat_with(InLane::default)
+                    .take(lanes::STREAMS)
+                    .collect(),
+                count: AtomicUsize::new(0),
+                asleep: AtomicBool::new(false),
+                waking: Mutex::new(()),
+                woken: Condvar::new(),
+            })
+        }
     }
 
-    /// Runs a launch.
+    /// The order that its launches are in.
+    pub(super) fn order(&self) -> Option<NonZeroUsize> {
+        NonZeroUsize::new(std::ptr::from_ref(self).addr())
+    }
+
+    pub(super) fn states(&self) -> &States {
+        &self.states
+    }
+
+    /// A stream that no launch is in.
+    pub(super) fn aside(&self) -> Stream {
+        self.aside
+    }
+
+    /// Runs a launch of a kernel.
     pub(super) fn start(self: &Arc<Self>, functions: &Arc<Functions>, launch: Running) {
-        if launch.cancelled().load(Ordering::Relaxed) {
-            let kernel = launch.program().kernel.clone();
-            return launch.finish(Err(Error::Cancelled { kernel }));
-        }
-        let issued = self
-            .watch()
-            .and_then(|()| self.device.with_context(|_| self.issue(functions, &launch)));
-        match issued {
-            Ok((event, place, lane)) => {
-                if functions.settled {
-                    launch.is_in(lane);
+        // Those that wait for one which is not settled wait for its end.
+        let settled = functions.settled;
+        self.run(launch, settled, |launch| {
+            let place = self.states.take(&self.device)?;
+            let position = self.give(launch, settled, |stream| {
+                // SAFETY: what the launch uses it keeps, and its turn has come.
+                unsafe { called(launch, functions).issue(&self.device, place, stream) }
+            });
+            match position {
+                Ok(position) => {
+                    let functions = Arc::clone(functions);
+                    Ok((position, Work::Kernel { functions, place }))
                 }
-                let flight = Flight {
-                    functions: Arc::clone(functions),
-                    launch,
-                    event,
-                    place,
-                    lane,
-                    since: Instant::now(),
-                    cancelled: false,
-                };
-                let mut arrivals = lock(&self.arrivals);
-                arrivals.push_back(flight);
-                self.new.store(arrivals.len(), Ordering::Release);
-                drop(arrivals);
-                self.arrived.notify_one();
+                Err(error) => {
+                    self.states.give_back(&self.device, place)?;
+                    Err(error)
+                }
             }
+        });
+    }
+
+    /// Runs a transfer.
+    pub(super) fn start_transfer(self: &Arc<Self>, launch: Running) {
+        self.run(launch, true, |launch| {
+            let position = self.give(launch, true, |stream| {
+                // SAFETY: a transfer whose turn has come, which keeps its memory.
+                unsafe { transfers::issue(&self.device, stream, launch.block()) }
+            });
+            Ok((position?, Work::Transfer))
+        });
+    }
+
+    /// Runs a replay of a graph, soon or later.
+    pub(super) fn start_graph(self: &Arc<Self>, graph: &Arc<Graph>, launch: Running) {
+        let mut next = Some(launch);
+        while let Some(launch) = next {
+            next = self.try_graph(graph, launch);
+        }
+    }
+
+    /// Runs a replay, or lets it wait for an instance of the graph; or finishes it, and gives another in its
+    /// place.
+    fn try_graph(self: &Arc<Self>, graph: &Arc<Graph>, launch: Running) -> Option<Running> {
+        let ready = self
+            .watch()
+            .and_then(|()| self.device.with_context(|_| Ok(())));
+        if let Err(error) = ready.and_then(|()| uncancelled(&launch)) {
+            launch.finish(Err(error));
+            return graph.waiting();
+        }
+        let (launch, instance) = match graph.take(launch) {
+            Taken::Instance(launch, instance) => (launch, instance),
+            Taken::Later => return None,
+            Taken::Refused(launch, error) => {
+                launch.finish(Err(error));
+                return graph.waiting();
+            }
+        };
+        graph.begins();
+        match self.give(&launch, true, |stream| graph.launch(&instance, stream)) {
+            Ok(position) => {
+                let graph = Arc::clone(graph);
+                self.depart(launch, true, position, Work::Graph { graph, instance });
+                None
+            }
+            Err(error) => {
+                graph.ended(&instance);
+                let next = graph.give_back(instance);
+                launch.finish(Err(error));
+                next
+            }
+        }
+    }
+
+    /// Gives something to the device. Others may follow before it has ended if it is `settled`.
+    fn run(
+        self: &Arc<Self>,
+        launch: Running,
+        settled: bool,
+        issue: impl FnOnce(&Running) -> Result<(Position, Work)>,
+    ) {
+        let issued = uncancelled(&launch)
+            .and_then(|()| self.watch())
+            .and_then(|()| self.device.with_context(|_| issue(&launch)));
+        match issued {
+            Ok((position, work)) => self.depart(launch, settled, position, work),
             Err(error) => launch.finish(Err(error)),
         }
     }
 
-    /// Gives a launch to the device. The context is current.
-    fn issue(&self, functions: &Functions, launch: &Running) -> Result<(Event, Place, Lane)> {
-        let lane = self.choose(launch)?;
-        let stream = self.streams[lane.0 as usize];
-        let place = self.states.take(&self.device)?;
-        let event = self.event()?;
-        let issued = self.launch_all(functions, launch, place, stream);
-        // SAFETY: event and stream are the device's.
-        let recorded = unsafe { (self.device.api().record_event)(event, stream) };
-        match issued.and(self.device.check(recorded)) {
-            Ok(()) => Ok((event, place, lane)),
-            Err(error) => {
-                // Parts of the launch may run: they end before it does.
-                // SAFETY: as above.
-                unsafe { (self.device.api().wait_stream)(stream) };
-                Err(error)
-            }
-        }
-    }
-
-    /// The lane that a launch is to be in, which is a stream's number. It waits for the others that the
-    /// launch comes after.
-    fn choose(&self, launch: &Running) -> Result<Lane> {
-        let mut behind = launch.behind();
-        let Some(lane) = behind.next() else {
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            return Ok(Lane((turn % self.streams.len()) as u32));
-        };
-        let stream = self.streams[lane.0 as usize];
-        for other in behind {
-            let event = self.event()?;
-            let api = self.device.api();
-            // SAFETY: event and streams are the device's. What the stream waits for is fixed by the
-            // call, so that the event may be used again.
-            let waits = unsafe {
-                match (api.record_event)(event, self.streams[other.0 as usize]) {
-                    0 => (api.wait_event)(stream, event, 0),
-                    failed => failed,
-                }
-            };
-            lock(&self.events).push(event);
-            self.device.check(waits)?;
-        }
-        Ok(lane)
-    }
-
-    /// An event that no flight has.
-    fn event(&self) -> Result<Event> {
-        if let Some(event) = lock(&self.events).pop() {
-            return Ok(event);
-        }
-        let mut event = null_mut();
-        // SAFETY: valid for writes; the context is current.
-        self.device.check(unsafe {
-            (self.device.api().create_event)(&mut event, api::EVENT_DISABLE_TIMING)
-        })?;
-        Ok(event)
-    }
-
-    /// Launches a grid, in as many parts as the device takes it in.
-    fn launch_all(
+    /// Gives something to the stream that a launch is to be in. The context is current.
+    fn give(
         &self,
-        functions: &Functions,
         launch: &Running,
-        place: Place,
-        stream: Stream,
-    ) -> Result<()> {
-        let space = launch.space();
-        let shared = functions.shared_memory(space.shared);
-        self.with_block(functions, launch, stream, |block| {
-            let start = |function, first_group: [u64; 3], groups: [u64; 3]| {
-                let part = nvptx::Launch {
-                    grid: space.grid,
-                    first_group,
-                    number: number(launch),
-                };
-                let parameters = [parameter(&part), parameter(&place.state), block];
-                // SAFETY: the parameters are those of the contract; the block is readable.
-                unsafe { self.call(function, groups, space.group, shared, parameters, stream) }
-            };
-            if is_usual(functions, launch) {
-                let is_single = |d: usize| space.grid[d] == 1 && space.group[d] == 1;
-                let (plane, line) = (is_single(2), is_single(1) && is_single(2));
-                let many = line && space.grid[0] >= MANY;
-                if let Some(wide) = functions.wide.filter(|_| many) {
-                    let items = space.group[0] * nvptx::WIDTH;
-                    return start(wide, [0; 3], [space.grid[0].div_ceil(items), 1, 1]);
-                }
-                let usual = if line {
-                    functions.line
-                } else {
-                    functions.plane
-                };
-                if let Some(function) = usual.filter(|_| plane) {
-                    return start(function, [0; 3], space.groups);
-                }
-            }
-            let starts = |d: usize| (0..space.groups[d]).step_by(LARGEST[d] as usize);
-            for z in starts(2) {
-                for y in starts(1) {
-                    for x in starts(0) {
-                        let first = [x, y, z];
-                        let left = |d: usize| (space.groups[d] - first[d]).min(LARGEST[d]);
-                        start(functions.any, first, [0, 1, 2].map(left))?;
-                    }
-                }
-            }
-            Ok(())
-        })
+        settled: bool,
+        give: impl FnOnce(Stream) -> Result<()>,
+    ) -> Result<Position> {
+        let lane = self.lanes.choose(launch.behind())?;
+        self.lanes.give(lane, !settled, give)
     }
 
-    /// Gives the argument block of a launch as a parameter: itself, or its address on the device.
-    fn with_block(
-        &self,
-        functions: &Functions,
-        launch: &Running,
-        stream: Stream,
-        call: impl FnOnce(*mut c_void) -> Result<()>,
-    ) -> Result<()> {
-        let Some(size) = functions.block else {
-            return call(launch.block().cast_mut().cast());
-        };
-        let api = self.device.api();
-        let mut copied: Address = 0;
-        // SAFETY: the block is readable for its size. In the stream's order the copy lives until
-        // what `call` launches has ended.
-        unsafe {
-            self.device
-                .check((api.allocate_async)(&mut copied, size, stream))?;
-            let uploaded = (api.upload)(copied, launch.block().cast(), size, stream);
-            let called = self
-                .device
-                .check(uploaded)
-                .and_then(|()| call((&raw mut copied).cast()));
-            called.and(self.device.check((api.free_async)(copied, stream)))
+    /// The device has a launch: it is looked at until it has ended. The context is current.
+    fn depart(self: &Arc<Self>, launch: Running, settled: bool, position: Position, work: Work) {
+        let lane = position.lane;
+        match settled {
+            true => launch.is_in(lane),
+            false => launch.is_at(lane),
         }
+        let flight = Flight {
+            work,
+            launch,
+            position,
+            since: Instant::now(),
+            cancelled: false,
+        };
+        let in_lane = &self.in_flight[lane.0 as usize];
+        let mut flights = lock(&in_lane.flights);
+        flights.insert(flight);
+        // The stream may have come that far already.
+        let before = position.number.wrapping_sub(1) as u32;
+        in_lane.settled.store(before, Ordering::Relaxed);
+        drop(flights);
+        self.count.fetch_add(1, Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst) {
+            let _waking = lock(&self.waking);
+            self.woken.notify_one();
+        }
+        self.land_reached(lane);
     }
 
-    /// # Safety
-    /// The parameters are what the function takes; of a block without bytes nothing is read.
-    unsafe fn call(
-        &self,
-        function: Function,
-        groups: [u64; 3],
-        group: [u64; 3],
-        shared: u64,
-        mut parameters: [*mut c_void; 3],
-        stream: Stream,
-    ) -> Result<()> {
-        let [x, y, z] = groups.map(|count| count as u32);
-        let [width, height, depth] = group.map(|size| size as u32);
-        let parameters = parameters.as_mut_ptr();
-        // SAFETY: the caller's promise. The driver copies the parameters before it returns.
-        self.device.check(unsafe {
-            (self.device.api().launch)(
-                function,
-                x,
-                y,
-                z,
-                width,
-                height,
-                depth,
-                shared as u32,
-                stream,
-                parameters,
-                null_mut(),
-            )
-        })
+    /// Somebody waits for what is in a lane.
+    pub(super) fn hasten(&self, lane: Lane) {
+        if let Err(error) = self.lanes.mark_last(lane) {
+            tracing::debug!(%error, "a stream could not be marked");
+        }
     }
 
     /// Starts the thread that watches, once.
     fn watch(self: &Arc<Self>) -> Result<()> {
-        if self.watched.swap(true, Ordering::Relaxed) {
+        if self.watched.load(Ordering::Relaxed) || self.watched.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
         let launches = Arc::clone(self);
@@ -366,169 +316,198 @@ impl Launches {
     }
 
     /// The life of the thread that watches.
-    fn serve(&self) {
+    fn serve(self: &Arc<Self>) {
         // Nothing else runs on this thread, so that the context stays current. If it is lost, so is
-        // every launch, as it is told when its event is asked for.
+        // every launch, as it is told when its stream is asked for.
         if let Err(error) = self.device.with_context(|_| Ok(())) {
             tracing::debug!(%error, "no context for the thread that watches");
         }
-        // By streams, in the order in which they end.
-        let mut flights: Vec<VecDeque<Flight>> =
-            self.streams.iter().map(|_| VecDeque::new()).collect();
-        let mut idle_since = Instant::now();
+        let (mut seen, mut looked, mut asked) = (Instant::now(), Instant::now(), Instant::now());
         loop {
-            if self.new.load(Ordering::Acquire) > 0 {
-                self.welcome(&mut lock(&self.arrivals), &mut flights);
-            }
-            if flights.iter().all(VecDeque::is_empty) {
-                if idle_since.elapsed() < PATIENCE {
+            let now = Instant::now();
+            if self.count.load(Ordering::SeqCst) == 0 {
+                if now - seen < PATIENCE {
                     spin_loop();
-                    continue;
+                } else {
+                    self.sleep();
+                    seen = Instant::now();
                 }
-                let mut arrivals = lock(&self.arrivals);
-                while arrivals.is_empty() {
-                    arrivals =
-                        (self.arrived.wait(arrivals)).unwrap_or_else(PoisonError::into_inner);
-                }
-                self.welcome(&mut arrivals, &mut flights);
                 continue;
             }
-            let mut ended = false;
-            for stream in &mut flights {
-                for flight in stream.iter_mut().filter(|flight| !flight.cancelled) {
-                    if flight.launch.cancelled().load(Ordering::Relaxed) {
-                        flight.cancelled = true;
-                        self.states.cancel(flight.place);
-                    }
-                }
-                while let Some(outcome) = stream.front().and_then(|first| self.outcome(first)) {
-                    if let Some(flight) = stream.pop_front() {
-                        self.land(flight, outcome);
-                        ended = true;
-                    }
-                }
+            seen = now;
+            let youngest = self.look_after(now);
+            if now - looked >= CANCELLED {
+                looked = now;
+                self.pass_cancellations();
             }
-            idle_since = Instant::now();
-            if !ended {
-                pause(&flights);
+            if now - asked >= FAILED {
+                asked = now;
+                self.land_failed();
+            }
+            match youngest.map(|since| now.saturating_duration_since(since)) {
+                Some(taken) if taken >= EAGER => {
+                    thread::sleep((taken / SHARE).min(LONGEST_PAUSE));
+                }
+                _ => spin_loop(),
             }
         }
     }
 
-    fn welcome(&self, arrivals: &mut VecDeque<Flight>, flights: &mut [VecDeque<Flight>]) {
-        for flight in arrivals.drain(..) {
-            flights[flight.lane.0 as usize].push_back(flight);
+    /// Waits until something is in flight.
+    fn sleep(&self) {
+        let mut waking = lock(&self.waking);
+        self.asleep.store(true, Ordering::SeqCst);
+        while self.count.load(Ordering::SeqCst) == 0 {
+            waking = (self.woken.wait(waking)).unwrap_or_else(PoisonError::into_inner);
         }
-        self.new.store(0, Ordering::Release);
+        self.asleep.store(false, Ordering::SeqCst);
     }
 
-    /// How a launch ended; `None` if it runs. The context is current.
-    fn outcome(&self, flight: &Flight) -> Option<Result<()>> {
-        // SAFETY: the event is the device's.
-        match unsafe { (self.device.api().query_event)(flight.event) } {
-            api::NOT_READY => None,
-            code => Some(self.device.check(code)),
+    fn lanes(&self) -> impl Iterator<Item = (Lane, &InLane)> {
+        let lanes = self.in_flight.iter().enumerate();
+        lanes.map(|(number, in_lane)| (Lane(number as u32), in_lane))
+    }
+
+    /// Marks lanes that were given nothing lately, and finishes what has ended there. Gives when the youngest of
+    /// those that are the next to end was launched.
+    fn look_after(self: &Arc<Self>, now: Instant) -> Option<Instant> {
+        let mut youngest = None;
+        for (lane, in_lane) in self.lanes() {
+            let flights = lock(&in_lane.flights);
+            let (Some(first), Some(last)) = (flights.flights.front(), flights.flights.back())
+            else {
+                continue;
+            };
+            youngest = youngest.max(Some(first.since));
+            let quiet = now.saturating_duration_since(last.since) >= QUIET;
+            drop(flights);
+            if quiet {
+                self.hasten(lane);
+                self.land_reached(lane);
+            }
+        }
+        youngest
+    }
+
+    /// Finishes the launches of a lane that have ended.
+    pub(super) fn land_reached(self: &Arc<Self>, lane: Lane) {
+        let in_lane = &self.in_flight[lane.0 as usize];
+        let word = self.lanes.word(lane);
+        if in_lane.settled.load(Ordering::Relaxed) == word {
+            return;
+        }
+        loop {
+            let mut flights = lock(&in_lane.flights);
+            flights.reached = self.lanes.reached(lane, flights.reached);
+            let reached = flights.reached;
+            let ended = |first: &mut Flight| first.position.number <= reached;
+            let Some(flight) = flights.flights.pop_front_if(ended) else {
+                in_lane.settled.store(reached as u32, Ordering::Relaxed);
+                return;
+            };
+            drop(flights);
+            self.land(flight, Ok(()));
         }
     }
 
+    /// Tells work-items that wait for the host of launches that were cancelled.
+    fn pass_cancellations(&self) {
+        for (_, in_lane) in self.lanes() {
+            let mut flights = lock(&in_lane.flights);
+            for flight in flights
+                .flights
+                .iter_mut()
+                .filter(|flight| !flight.cancelled)
+            {
+                if flight.launch.is_cancelled() {
+                    flight.cancelled = true;
+                    match &flight.work {
+                        Work::Kernel { place, .. } => self.states.cancel(*place),
+                        Work::Graph { graph, instance } => graph.cancel(instance),
+                        Work::Transfer => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finishes the launches of lanes that can't go on. The context is current.
+    fn land_failed(self: &Arc<Self>) {
+        for (lane, in_lane) in self.lanes() {
+            if lock(&in_lane.flights).flights.is_empty() {
+                continue;
+            }
+            let Some(error) = self.lanes.failure(lane) else {
+                continue;
+            };
+            // One at a time: finishing it may launch others.
+            let next = || lock(&in_lane.flights).flights.pop_front();
+            while let Some(flight) = next() {
+                self.land(flight, Err(error.clone()));
+            }
+        }
+    }
+
+    /// Finishes a launch that has ended. The context is current, if it isn't lost.
     fn land(&self, flight: Flight, outcome: Result<()>) {
-        lock(&self.events).push(flight.event);
-        let outcome =
-            outcome.and_then(
-                |()| match self.states.give_back(&self.device, flight.place)? {
-                    Left::Nothing => Ok(()),
-                    Left::Panicked(record) => Err(self.panic(&record, &flight)),
-                    Left::Cancelled => Err(Error::Cancelled {
-                        kernel: flight.launch.program().kernel.clone(),
-                    }),
-                },
-            );
-        flight.launch.finish(outcome);
-    }
-
-    /// The panic that a work-item of a launch left.
-    fn panic(&self, record: &Record, flight: &Flight) -> Error {
-        let launch = &flight.launch;
-        let kernel = &launch.program().kernel;
-        let item = panics::item(record, launch.space());
-        if record.place == 0 {
-            return panics::error(record, item, kernel);
-        }
-        let told = self
-            .device
-            .with_context(|_| self.panic_alone(record, flight));
-        match told {
-            Ok(record) => panics::error(&record, item, kernel),
-            Err(error) => panics::unspoken(&error, item, kernel),
+        let launch = flight.launch;
+        self.count.fetch_sub(1, Ordering::SeqCst);
+        match flight.work {
+            Work::Kernel { functions, place } => {
+                let called = called(&launch, &functions);
+                let outcome = outcome.and_then(|()| {
+                    let left = self.states.give_back(&self.device, place)?;
+                    self.told(left, &called)
+                });
+                launch.finish(outcome);
+            }
+            Work::Transfer => launch.finish(outcome),
+            Work::Graph { graph, instance } => {
+                let outcome = outcome.and_then(|()| graph.outcome(&instance));
+                graph.ended(&instance);
+                let next = graph.give_back(instance);
+                launch.finish(outcome);
+                if let Some(next) = next {
+                    slot::start(next);
+                }
+            }
         }
     }
 
-    /// Runs a kernel's function for panics and gives the record that it leaves. The context is
-    /// current.
-    fn panic_alone(&self, record: &Record, flight: &Flight) -> Result<Record> {
-        let launch = &flight.launch;
-        let functions = &flight.functions;
-        let function = functions
-            .panics
-            .function(&self.device, &launch.program().kernel)?;
-        let panicked = panics::panicked(record, launch.space(), number(launch));
-        let place = self.states.take(&self.device)?;
-        let stream = self.aside;
-        self.with_block(functions, launch, stream, |block| {
-            let parameters = [parameter(&panicked), parameter(&place.state), block];
-            // SAFETY: as for the launch itself, which is not finished.
-            unsafe { self.call(function, [1; 3], [1; 3], 0, parameters, stream) }
-        })?;
-        // SAFETY: the stream is the device's.
-        (self.device).check(unsafe { (self.device.api().wait_stream)(stream) })?;
-        match self.states.give_back(&self.device, place)? {
-            Left::Panicked(record) => Ok(*record),
-            _ => Err(Error::Device {
-                accelerator: self.device.name().to_owned(),
-                reason: "the function for panics did not panic".to_owned(),
+    /// What a launch of a kernel left, as its outcome.
+    pub(super) fn told(&self, left: Left, launch: &Called<'_>) -> Result<()> {
+        match left {
+            Left::Nothing => Ok(()),
+            Left::Cancelled => Err(Error::Cancelled {
+                kernel: Arc::clone(launch.kernel),
             }),
+            Left::Panicked(record) => {
+                let (states, stream) = (&self.states, self.aside);
+                // SAFETY: the launch is not finished, so that what it uses is there.
+                Err(unsafe { panics::told(&self.device, states, stream, &record, launch) })
+            }
         }
     }
 }
 
-/// The number by which a launch in flight is told from others: see [`nvptx::Launch::number`].
-fn number(launch: &Running) -> u64 {
-    launch.block().addr() as u64
-}
-
-/// Whether a launch is a usual one, in the sense of [`nvptx::LINE`].
-fn is_usual(functions: &Functions, launch: &Running) -> bool {
-    let space = launch.space();
-    let small = (0..3).all(|d| space.grid[d] <= nvptx::SMALL && space.groups[d] <= LARGEST[d]);
-    let mut addresses = functions.addresses;
-    let mut aligned = true;
-    while addresses != 0 {
-        let word = addresses.trailing_zeros() as usize;
-        addresses &= addresses - 1;
-        // SAFETY: the code has an address there, so that the block is as long; it is aligned to
-        // whatever is in it.
-        let address = unsafe { launch.block().cast::<u64>().add(word).read_unaligned() };
-        aligned &= address.is_multiple_of(nvptx::ALIGN);
+/// A launch, as a launch of a kernel.
+fn called<'a>(launch: &'a Running, functions: &'a Functions) -> Called<'a> {
+    Called {
+        kernel: &launch.program().kernel,
+        functions,
+        space: launch.space(),
+        block: launch.block(),
+        number: launch.block().addr() as u64,
     }
-    small && aligned
 }
 
-/// Waits a little, in proportion to how long the youngest launch has taken. Not at all for a single
-/// one that was just launched: of many, more are being launched, which asking for events slows down.
-fn pause(flights: &[VecDeque<Flight>]) {
-    let first = flights.iter().filter_map(VecDeque::front);
-    let Some(youngest) = first.map(|flight| flight.since).max() else {
-        return;
-    };
-    let taken = youngest.elapsed();
-    if taken < EAGER {
-        let many = flights.iter().map(VecDeque::len).sum::<usize>() > 1;
-        let since = Instant::now();
-        while many && since.elapsed() < BETWEEN {
-            spin_loop();
-        }
-    } else {
-        thread::sleep((taken / SHARE).min(LONGEST_PAUSE));
+/// Fails if a launch was cancelled before it was run.
+fn uncancelled(launch: &Running) -> Result<()> {
+    match launch.is_cancelled() {
+        false => Ok(()),
+        true => Err(Error::Cancelled {
+            kernel: launch.program().kernel.clone(),
+        }),
     }
 }
 

@@ -1,10 +1,9 @@
 //! Memory of buffers on a CUDA device.
 //!
-//! Comes from the driver's pool, which keeps what was freed for the next allocation. All copies of
-//! the host go through one stream and are waited for.
+//! Comes in [`blocks`](super::blocks). All copies of the host go through one stream and are waited for.
 //!
-//! Memory that the host sees as well is the host's, mapped into the device's address space. What is freed
-//! of it is kept here: to give it back, the driver may wait for kernels, which may wait for the host.
+//! Memory that the host uses as well is the host's, mapped into the device's address space, or moves
+//! between both. What is freed of it is kept here: to give it back, the driver may wait for kernels, which may wait for the host.
 
 use std::alloc::Layout;
 use std::collections::HashMap;
@@ -13,11 +12,12 @@ use std::ptr::{self, NonNull, null_mut};
 use std::sync::{Mutex, PoisonError};
 
 use super::api::{self, Address, Stream};
+use super::blocks::{ALIGN, Blocks};
 use super::device::Device;
 use crate::error::{Error, Result};
 
-/// What the driver aligns all memory to.
-const ALIGN: usize = 256;
+/// From what size on memory that the host sees has a multiple of that.
+const LARGE: usize = 1 << 20;
 
 /// How much of a pattern is laid out on the host before the device copies it on.
 const PATTERN: usize = 64 << 10;
@@ -26,65 +26,70 @@ const PATTERN: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Memory {
     stream: Stream,
-    pooled: bool,
+    blocks: Blocks,
     /// Where memory of a larger alignment really starts.
     starts: Mutex<HashMap<Address, Address>>,
-    /// Memory that the host sees and nobody uses, by its size.
-    visible: Mutex<HashMap<usize, Vec<Visible>>>,
+    /// Memory that the host uses as well and nobody does now, by its size.
+    shared: Mutex<HashMap<(Shared, usize), Vec<Kept>>>,
 }
 
-/// Where memory starts that the host sees.
+/// How host and device share memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Shared {
+    /// It is the host's, and stays there.
+    Pinned,
+    /// It moves to who uses it.
+    Moving,
+}
+
+/// Where memory starts that nobody uses.
 #[derive(Debug)]
-struct Visible(NonNull<u8>);
+struct Kept(NonNull<u8>);
 
 // SAFETY: memory of the process that nobody uses.
-unsafe impl Send for Visible {}
+unsafe impl Send for Kept {}
 
 impl Memory {
     /// # Safety
     /// The device's context is current.
     pub(super) unsafe fn new(device: &Device) -> Result<Self> {
         // SAFETY: the caller's promise.
-        unsafe {
-            Ok(Memory {
-                stream: device.new_stream()?,
-                pooled: device.keep_pool()?,
-                starts: Mutex::default(),
-                visible: Mutex::default(),
-            })
-        }
+        let (stream, pool) = unsafe { (device.new_stream()?, device.keep_pool()?) };
+        Ok(Memory {
+            stream,
+            blocks: Blocks::new(pool, stream),
+            starts: Mutex::default(),
+            shared: Mutex::default(),
+        })
     }
 
-    /// Memory of a layout that the host sees as well, by the same address; zeros.
-    pub(super) fn allocate_visible(&self, device: &Device, layout: Layout) -> Result<NonNull<u8>> {
+    /// Memory of a layout that the host uses as well, by the same address; zeros.
+    pub(super) fn allocate_shared(
+        &self,
+        device: &Device,
+        kind: Shared,
+        layout: Layout,
+    ) -> Result<NonNull<u8>> {
         let none = || Error::OutOfMemory {
             accelerator: device.name().to_owned(),
             bytes: layout.size(),
         };
-        let size = visible_size(layout).ok_or_else(none)?;
-        let mut visible = self.visible.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = visible.get_mut(&size).and_then(Vec::pop);
-        drop(visible);
-        let start = match kept {
-            Some(Visible(start)) => start,
-            None => device.with_context(|api| {
-                let (mut start, mut seen): (_, Address) = (null_mut(), 0);
-                // SAFETY: both are valid for writes.
-                unsafe {
-                    match device.check((api.allocate_host)(&mut start, size, api::HOST_MAPPED)) {
-                        Err(Error::Device { .. }) => return Err(none()),
-                        other => other?,
-                    }
-                    device.check((api.host_address)(&mut seen, start, 0))?;
+        let size = shared_size(layout).ok_or_else(none)?;
+        let mut kept = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = kept.get_mut(&(kind, size)).and_then(Vec::pop);
+        drop(kept);
+        let start = match start {
+            Some(Kept(start)) => start,
+            None => {
+                let made = device.with_context(|_| match kind {
+                    Shared::Pinned => pinned(device, size),
+                    Shared::Moving => moving(device, size),
+                });
+                match made {
+                    Err(Error::Device { .. }) => return Err(none()),
+                    other => other?.ok_or_else(none)?,
                 }
-                if start.addr() as Address != seen {
-                    return Err(Error::Unsupported {
-                        accelerator: device.name().to_owned(),
-                        what: "memory that host and device know by one address",
-                    });
-                }
-                NonNull::new(start.cast()).ok_or_else(none)
-            })?,
+            }
         };
         // SAFETY: it is as large, and nobody has it yet.
         unsafe { ptr::write_bytes(start.as_ptr(), 0, size) };
@@ -94,11 +99,11 @@ impl Memory {
     /// Takes such memory back.
     ///
     /// # Safety
-    /// [`Memory::allocate_visible`] gave it for that layout, and nothing uses it any more.
-    pub(super) unsafe fn free_visible(&self, memory: NonNull<u8>, layout: Layout) {
-        if let Some(size) = visible_size(layout) {
-            let mut visible = self.visible.lock().unwrap_or_else(PoisonError::into_inner);
-            visible.entry(size).or_default().push(Visible(memory));
+    /// [`Memory::allocate_shared`] gave it for that kind and layout, and nothing uses it any more.
+    pub(super) unsafe fn free_shared(&self, memory: NonNull<u8>, kind: Shared, layout: Layout) {
+        if let Some(size) = shared_size(layout) {
+            let mut kept = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.entry((kind, size)).or_default().push(Kept(memory));
         }
     }
 
@@ -119,36 +124,19 @@ impl Memory {
             0
         };
         let size = layout.size().checked_add(extra).ok_or_else(none)?;
-        let mut start: Address = 0;
-        let allocated = device.with_context(|api| {
-            // SAFETY: `start` is valid for writes, and the stream is the device's.
-            let code = unsafe {
-                if self.pooled {
-                    (api.allocate_async)(&mut start, size, self.stream)
-                } else {
-                    (api.allocate)(&mut start, size)
-                }
-            };
-            device.check(code)
-        });
-        match allocated {
-            Err(Error::Device { .. }) => return Err(none()),
-            other => other?,
-        }
+        let start = device.with_context(|_| self.blocks.take(device, size))?;
         let mut address = start;
         if extra > 0 {
             address = start.next_multiple_of(layout.align() as u64);
             let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
             starts.insert(address, start);
         }
-        device.with_context(|api| {
-            if zeroed {
-                // SAFETY: the memory is that large, and nobody has it yet.
-                let filled = unsafe { (api.fill_bytes)(address, 0, layout.size(), self.stream) };
-                device.check(filled)?;
-            }
-            self.wait(device)
-        })?;
+        if zeroed {
+            // SAFETY: the memory is that large, and nobody has it yet.
+            self.transfer(device, layout.size(), |api| unsafe {
+                (api.fill_bytes)(address, 0, layout.size(), self.stream)
+            })?;
+        }
         NonNull::new(address as *mut u8).ok_or_else(none)
     }
 
@@ -156,24 +144,12 @@ impl Memory {
     ///
     /// # Safety
     /// [`Memory::allocate`] gave it, and nothing uses it any more.
-    pub(super) unsafe fn free(&self, device: &Device, memory: NonNull<u8>) {
+    pub(super) unsafe fn free(&self, memory: NonNull<u8>) {
         let address = memory.as_ptr().addr() as Address;
         let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
         let start = starts.remove(&address).unwrap_or(address);
         drop(starts);
-        let freed = device.with_context(|api| {
-            // SAFETY: the caller's promise.
-            device.check(unsafe {
-                if self.pooled {
-                    (api.free_async)(start, self.stream)
-                } else {
-                    (api.free)(start)
-                }
-            })
-        });
-        if let Err(error) = freed {
-            tracing::debug!(%error, "memory was not freed");
-        }
+        self.blocks.put(start);
     }
 
     /// # Safety
@@ -246,7 +222,7 @@ impl Memory {
             }
         });
         // SAFETY: allocated above; the copies were waited for.
-        unsafe { self.free(device, between) };
+        unsafe { self.free(between) };
         copied
     }
 
@@ -267,21 +243,9 @@ impl Memory {
         // SAFETY: the caller's promise.
         let pattern = unsafe { std::slice::from_raw_parts(pattern, pattern_len) };
         let target = to.addr() as Address;
-        let stream = self.stream;
         self.transfer(device, len, |api| {
             // SAFETY: the caller's promise on the memory.
-            unsafe {
-                match *pattern {
-                    [first, ..] if pattern.iter().all(|byte| *byte == first) => {
-                        (api.fill_bytes)(target, first, len, stream)
-                    }
-                    [a, b] => (api.fill_halves)(target, u16::from_ne_bytes([a, b]), count, stream),
-                    [a, b, c, d] => {
-                        (api.fill_words)(target, u32::from_ne_bytes([a, b, c, d]), count, stream)
-                    }
-                    _ => fill_by_copies(api, stream, pattern, target, len),
-                }
-            }
+            unsafe { fill(api, self.stream, pattern, target, count) }
         })
     }
 
@@ -308,13 +272,89 @@ impl Memory {
     }
 }
 
+/// Memory of the host that the device uses by the same address. The context is current.
+fn pinned(device: &Device, size: usize) -> Result<Option<NonNull<u8>>> {
+    let api = device.api();
+    let (mut start, mut seen): (_, Address) = (null_mut(), 0);
+    // SAFETY: both are valid for writes.
+    unsafe {
+        device.check((api.allocate_host)(&mut start, size, api::HOST_MAPPED))?;
+        device.check((api.host_address)(&mut seen, start, 0))?;
+    }
+    if start.addr() as Address != seen {
+        return Err(Error::Unsupported {
+            accelerator: device.name().to_owned(),
+            what: "memory that host and device know by one address",
+        });
+    }
+    Ok(NonNull::new(start.cast()))
+}
+
+/// Memory that moves between host and device. The context is current.
+fn moving(device: &Device, size: usize) -> Result<Option<NonNull<u8>>> {
+    if device.attribute(api::CONCURRENT_MANAGED_ACCESS)? == 0 {
+        return Err(Error::Unsupported {
+            accelerator: device.name().to_owned(),
+            what: "memory that the host may use while kernels run and that moves between both",
+        });
+    }
+    let mut start: Address = 0;
+    let api = device.api();
+    // SAFETY: valid for writes.
+    let made = unsafe { (api.allocate_managed)(&mut start, size, api::ATTACH_GLOBAL) };
+    device.check(made)?;
+    Ok(NonNull::new(start as *mut u8))
+}
+
 /// The size of memory that serves a layout: those of few sizes are used again. Pages of the host are
 /// aligned to 4096.
-fn visible_size(layout: Layout) -> Option<usize> {
+fn shared_size(layout: Layout) -> Option<usize> {
     let least = layout.size().max(layout.align()).max(4096);
-    (layout.align() <= 4096)
-        .then(|| least.checked_next_power_of_two())
-        .flatten()
+    match layout.align() {
+        0..=4096 if least < LARGE => least.checked_next_power_of_two(),
+        0..=4096 => least.checked_next_multiple_of(LARGE),
+        _ => None,
+    }
+}
+
+/// A pattern that the driver fills memory with by itself: its value, its size in bytes, and how many of it
+/// `count` of the whole are.
+pub(super) fn simple(pattern: &[u8], count: usize) -> Option<(u32, u32, usize)> {
+    match *pattern {
+        [first, ..] if pattern.iter().all(|byte| *byte == first) => {
+            Some((u32::from(first), 1, pattern.len() * count))
+        }
+        [a, b] => Some((u32::from(u16::from_ne_bytes([a, b])), 2, count)),
+        [a, b, c, d] => Some((u32::from_ne_bytes([a, b, c, d]), 4, count)),
+        _ => None,
+    }
+}
+
+/// So many copies of a pattern that what is left is soon copied, on the host.
+pub(super) fn repeated(pattern: &[u8], count: usize) -> Vec<u8> {
+    pattern.repeat((PATTERN / pattern.len()).max(1).min(count))
+}
+
+/// Fills memory in a stream's order.
+///
+/// # Safety
+/// `to` is valid for `count` patterns on the device whose context is current, and nothing else uses them.
+pub(super) unsafe fn fill(
+    api: &api::Api,
+    stream: Stream,
+    pattern: &[u8],
+    to: Address,
+    count: usize,
+) -> api::Code {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match simple(pattern, count) {
+            Some((value, 1, count)) => (api.fill_bytes)(to, value as u8, count, stream),
+            Some((value, 2, count)) => (api.fill_halves)(to, value as u16, count, stream),
+            Some((value, _, count)) => (api.fill_words)(to, value, count, stream),
+            None => fill_by_copies(api, stream, pattern, to, pattern.len() * count),
+        }
+    }
 }
 
 /// What is filled doubles each time: the device reads it from the start and writes it behind.
@@ -328,15 +368,10 @@ unsafe fn fill_by_copies(
     to: Address,
     len: usize,
 ) -> api::Code {
-    let copies = (PATTERN / pattern.len()).max(1);
-    let start = pattern.repeat(copies.min(len / pattern.len()));
-    // SAFETY: the caller's promise. Pageable memory has been read when the call returns, as far as
-    // the stream is waited for before `start` goes, which it is.
+    let start = repeated(pattern, len / pattern.len());
+    // SAFETY: the caller's promise. Pageable memory has been read when the call returns ("CUDA Driver API",
+    // "API synchronization behavior").
     let mut code = unsafe { (api.upload)(to, start.as_ptr().cast(), start.len(), stream) };
-    if code == 0 {
-        // SAFETY: as above.
-        code = unsafe { (api.wait_stream)(stream) };
-    }
     let mut filled = start.len();
     while filled < len && code == 0 {
         let more = filled.min(len - filled);

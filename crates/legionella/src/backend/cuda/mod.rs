@@ -4,12 +4,17 @@
 //!
 //! * [`api`]: the driver's functions, from the library that the machine has;
 //! * [`device`]: a device's context, and what the driver's results mean;
+//! * [`graph`]: recorded launches;
 //! * [`heap`]: what kernels allocate from;
 //! * [`memory`]: where buffers are;
 //! * [`module`]: loading of generated code;
+//! * [`blocks`]: pieces of the device's memory, kept from one use to the next;
+//! * [`calls`]: which functions of a kernel's code run a launch;
+//! * [`lanes`]: the streams that launches are in, and how far each has come;
 //! * [`launches`]: launches in flight;
 //! * [`states`]: where launches leave their panics;
-//! * [`panics`]: what they left, as errors.
+//! * [`panics`]: what they left, as errors;
+//! * [`transfers`]: copies and fills in the streams of launches.
 
 use std::alloc::Layout;
 use std::ffi::{c_char, c_int};
@@ -24,27 +29,37 @@ use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
 use legionella_device::heap::statistics::Statistics;
 
-use super::{Backend, Code, Runtime, groups};
+use super::{Backend, Code, Node, Runtime, groups};
 use crate::code::{self, Machine};
 use crate::error::{Error, Result};
 use crate::printing::Printer;
-use crate::schedule::slot::Running;
+use crate::schedule::slot::{Lane, Running};
 
 mod api;
+mod blocks;
+mod calls;
 mod device;
+mod graph;
 mod heap;
+mod lanes;
 mod launches;
 mod memory;
 mod module;
 mod panics;
 mod states;
+#[cfg(test)]
+mod tests;
+mod transfers;
 
 use api::Api;
+use calls::Functions;
 use device::Device;
+use graph::{Graph, Replays};
 use heap::Region;
-use launches::{Functions, Launches};
-use memory::Memory;
+use launches::Launches;
+use memory::{Memory, Shared};
 use module::Given;
+use transfers::Transfers;
 
 /// The oldest compute capability that code is generated for.
 const OLDEST: c_int = 75;
@@ -251,7 +266,7 @@ impl Backend for Cuda {
 
     /// A warp is in one row.
     fn group_size(&self, grid: Index) -> Index {
-        groups::in_rows(grid, 32, LARGEST_EXTENTS[2] as usize)
+        rows(grid, groups::ITEMS)
     }
 
     fn coalesces(&self) -> bool {
@@ -266,19 +281,31 @@ impl Backend for Cuda {
     unsafe fn free(&self, memory: NonNull<u8>, _layout: Layout) {
         if let Ok(opened) = self.opened() {
             // SAFETY: the caller's promise.
-            unsafe { opened.memory.free(&opened.device, memory) }
+            unsafe { opened.memory.free(memory) }
         }
     }
 
     fn allocate_visible(&self, layout: Layout) -> Result<NonNull<u8>> {
-        let opened = self.opened()?;
-        opened.memory.allocate_visible(&opened.device, layout)
+        let Opened { memory, device, .. } = &**self.opened()?;
+        memory.allocate_shared(device, Shared::Pinned, layout)
     }
 
     unsafe fn free_visible(&self, memory: NonNull<u8>, layout: Layout) {
         if let Ok(opened) = self.opened() {
             // SAFETY: the caller's promise.
-            unsafe { opened.memory.free_visible(memory, layout) }
+            unsafe { opened.memory.free_shared(memory, Shared::Pinned, layout) }
+        }
+    }
+
+    fn allocate_moving(&self, layout: Layout) -> Result<NonNull<u8>> {
+        let Opened { memory, device, .. } = &**self.opened()?;
+        memory.allocate_shared(device, Shared::Moving, layout)
+    }
+
+    unsafe fn free_moving(&self, memory: NonNull<u8>, layout: Layout) {
+        if let Ok(opened) = self.opened() {
+            // SAFETY: the caller's promise.
+            unsafe { opened.memory.free_shared(memory, Shared::Moving, layout) }
         }
     }
 
@@ -369,6 +396,16 @@ impl Backend for Cuda {
         }))
     }
 
+    fn transfers(&self) -> Result<Option<Box<dyn Code>>> {
+        let opened = self.opened()?;
+        Ok(Some(Box::new(Transfers::new(&opened.launches))))
+    }
+
+    fn graph(&self, nodes: &Arc<[Node]>) -> Result<Option<Box<dyn Code>>> {
+        let graph = Graph::new(self.opened()?, nodes)?;
+        Ok(graph.map(|graph| Box::new(Replays(Arc::new(graph))) as Box<dyn Code>))
+    }
+
     fn is_lost(&self) -> bool {
         matches!(self.opened.get(), Some(Ok(opened)) if opened.device.is_lost())
     }
@@ -387,6 +424,11 @@ impl Backend for Cuda {
             }),
         }
     }
+}
+
+/// A group of so many items.
+fn rows(grid: Index, items: usize) -> Index {
+    groups::in_rows(grid, items, 32, LARGEST_EXTENTS[2] as usize)
 }
 
 /// Code of one kernel on a device.
@@ -422,7 +464,19 @@ impl Code for Program {
     }
 
     fn order(&self) -> Option<NonZeroUsize> {
-        NonZeroUsize::new(Arc::as_ptr(&self.launches).addr())
+        self.launches.order()
+    }
+
+    fn group_size(&self, grid: Index) -> Option<Index> {
+        Some(rows(grid, self.functions.group_items(grid)))
+    }
+
+    fn hasten(&self, lane: Lane) {
+        self.launches.hasten(lane);
+    }
+
+    fn look(&self, lane: Lane) {
+        self.launches.land_reached(lane);
     }
 
     fn start(&self, launch: Running) {

@@ -7,14 +7,20 @@ use std::sync::Arc;
 use legionella_abi::nvptx::{self, Needs};
 
 use super::api::{self, Function, Module};
+use super::calls::{Functions, Sizes};
 use super::device::Device;
-use super::launches::Functions;
 use super::panics::Panics;
 use crate::code;
 use crate::error::{Error, Result};
 
 /// Room for what the driver's compiler has to say.
 const LOG: usize = 8 << 10;
+
+/// Sizes of groups, those first that are chosen of several with which a multiprocessor holds as many items.
+const GROUPS: [usize; 6] = [256, 128, 512, 1024, 64, 32];
+
+/// The size of groups that none of these serves.
+const LEAST_GROUP: usize = 32;
 
 /// Code that is loaded. It stays for as long as the context.
 pub(super) struct Loaded {
@@ -91,8 +97,28 @@ pub(super) unsafe fn load(
             most_shared = most_shared.min(most as u64);
         }
     }
+    let least = LEAST_GROUP.min(most_items as usize);
+    let shared = if needs.dynamic != 0 { needs.front } else { 0 };
+    let size = |function: Function| -> Result<usize> {
+        best_size(most_items as usize, least, |size| {
+            let mut resident = 0;
+            // SAFETY: valid for writes; a function of this context.
+            device.check(unsafe {
+                let shared = shared as usize;
+                (device.api().resident_groups)(&mut resident, function, size as c_int, shared)
+            })?;
+            Ok(resident.max(0) as usize)
+        })
+    };
+    let sizes = Sizes {
+        any: size(any)?,
+        line: size(line.unwrap_or(any))?,
+        plane: size(plane.unwrap_or(any))?,
+        wide: size(wide.unwrap_or(any))?,
+    };
     Ok(Loaded {
         functions: Arc::new(Functions {
+            sizes,
             any,
             line,
             plane,
@@ -106,6 +132,23 @@ pub(super) unsafe fn load(
         most_items,
         most_shared,
     })
+}
+
+/// The size of groups with which a multiprocessor holds most work-items, of those that there may be;
+/// `resident` tells how many groups of a size it holds.
+fn best_size(
+    most: usize,
+    least: usize,
+    mut resident: impl FnMut(usize) -> Result<usize>,
+) -> Result<usize> {
+    let (mut best, mut held) = (least, 0);
+    for size in GROUPS.into_iter().filter(|size| *size <= most) {
+        let holds = size * resident(size)?;
+        if holds > held {
+            (best, held) = (size, holds);
+        }
+    }
+    Ok(best)
 }
 
 /// The function that panics, of the text that has it. The device's context is current.
@@ -212,4 +255,36 @@ fn needs(device: &Device, module: Module) -> Result<Needs> {
         device.check((device.api().download_now)(to, address, size_of::<Needs>()))?;
     }
     Ok(needs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::best_size;
+
+    /// A multiprocessor with so many registers and so much room, for items with so many registers each.
+    fn chosen(registers: usize, most: usize, shared: usize) -> usize {
+        let resident = |size: usize| {
+            let by_shared = if shared == 0 {
+                32
+            } else {
+                (224 << 10) / shared
+            };
+            Ok((65536 / (registers * size)).min(2048 / size).min(by_shared))
+        };
+        best_size(most, 32.min(most), resident).unwrap()
+    }
+
+    #[test]
+    fn groups_are_as_large_as_lets_a_multiprocessor_hold_most_items() {
+        assert_eq!(chosen(32, 1024, 0), 256);
+        // Of 72 registers it holds 3 × 256 or 7 × 128.
+        assert_eq!(chosen(72, 1024, 0), 128);
+        // Four groups at most: the larger the better.
+        assert_eq!(chosen(32, 1024, 56 << 10), 512);
+        // Registers leave no room for a group of 256.
+        assert_eq!(chosen(255, 192, 0), 128);
+        assert_eq!(chosen(255, 16, 0), 16);
+        // None fits: the launch will say so.
+        assert_eq!(chosen(32, 1024, 1 << 20), 32);
+    }
 }

@@ -7,9 +7,14 @@
 use std::ffi::CString;
 use std::sync::{Arc, OnceLock};
 
-use super::api::Function;
+use legionella_abi::nvptx::Record;
+
+use super::super::panics;
+use super::api::{Function, Stream};
+use super::calls::Called;
 use super::device::Device;
 use super::module::{self, Given};
+use super::states::{Left, States};
 use crate::error::{Error, Result};
 
 /// How one kernel panics.
@@ -47,5 +52,56 @@ impl Panics {
             .as_ref()
             .map(|compiled| compiled.0)
             .map_err(Error::clone)
+    }
+}
+
+/// The panic that a work-item of a launch left.
+///
+/// # Safety
+/// What the launch uses is there.
+pub(super) unsafe fn told(
+    device: &Device,
+    states: &States,
+    stream: Stream,
+    record: &Record,
+    launch: &Called<'_>,
+) -> Error {
+    let item = panics::item(record, launch.space);
+    if record.place == 0 {
+        return panics::error(record, item, launch.kernel);
+    }
+    // SAFETY: the caller's promise.
+    let told = device.with_context(|_| unsafe { alone(device, states, stream, record, launch) });
+    match told {
+        Ok(record) => panics::error(&record, item, launch.kernel),
+        Err(error) => panics::unspoken(&error, item, launch.kernel),
+    }
+}
+
+/// Runs a kernel's function for panics and gives the record that it leaves. The context is current.
+///
+/// # Safety
+/// As for [`told`].
+unsafe fn alone(
+    device: &Device,
+    states: &States,
+    stream: Stream,
+    record: &Record,
+    launch: &Called<'_>,
+) -> Result<Record> {
+    let function = launch.functions.panics.function(device, launch.kernel)?;
+    let panicked = panics::panicked(record, launch.space, launch.number);
+    let place = states.take(device)?;
+    // SAFETY: the caller's promise; the stream is the device's.
+    unsafe {
+        launch.issue_panic(device, function, &panicked, place, stream)?;
+        device.check((device.api().wait_stream)(stream))?;
+    }
+    match states.give_back(device, place)? {
+        Left::Panicked(record) => Ok(*record),
+        _ => Err(Error::Device {
+            accelerator: device.name().to_owned(),
+            reason: "the function for panics did not panic".to_owned(),
+        }),
     }
 }

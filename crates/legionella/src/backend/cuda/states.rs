@@ -113,12 +113,27 @@ impl States {
 
     /// Takes a state back from a launch that has ended, and gives what that left.
     pub(super) fn give_back(&self, device: &Device, place: Place) -> Result<Left> {
+        let left = self.left(device, place)?;
+        self.put(place);
+        Ok(left)
+    }
+
+    /// Takes a state back that is as new.
+    pub(super) fn put(&self, place: Place) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.push(place);
+    }
+
+    /// What a launch left that has ended; the state is then as new.
+    pub(super) fn left(&self, device: &Device, place: Place) -> Result<Left> {
         let record = place.record;
         // SAFETY: the record lives as long as the process. The launch has ended, so that the device
         // does not write it; what it wrote is seen by whoever saw the launch's end.
         let left = unsafe {
             let cancelled = ptr::read_volatile(&raw const (*record).cancelled);
-            ptr::write_volatile(&raw mut (*record).cancelled, 0);
+            if cancelled != 0 {
+                ptr::write_volatile(&raw mut (*record).cancelled, 0);
+            }
             if ptr::read_volatile(&raw const (*record).panicked) == 0 {
                 match cancelled {
                     GAVE_UP => Left::Cancelled,
@@ -131,8 +146,6 @@ impl States {
                 Left::Panicked(Box::new(left))
             }
         };
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.push(place);
         Ok(left)
     }
 

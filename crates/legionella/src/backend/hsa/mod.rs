@@ -217,7 +217,7 @@ impl Backend for Hsa {
 
     /// A wavefront, of 64 lanes at most, is in one row.
     fn group_size(&self, grid: Index) -> Index {
-        groups::in_rows(grid, 64, LARGEST_GROUP as usize)
+        groups::in_rows(grid, groups::ITEMS, 64, LARGEST_GROUP as usize)
     }
 
     fn coalesces(&self) -> bool {
