@@ -181,7 +181,7 @@ fn show(
     let toolbox = Toolbox {
         sysroot: Some(sysroot),
     };
-    let bitcode = inspect::bitcode(bundle)?;
+    let bitcode = inspect::bitcode(bundle, kernel)?;
     let seen = inspect::show(&bitcode, &kernel.entry, target, stage, &toolbox);
     let (problems, error) = match seen.outcome {
         Ok(()) => (Vec::new(), None),

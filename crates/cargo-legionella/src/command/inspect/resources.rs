@@ -38,9 +38,9 @@ impl Resources {
         let toolbox = Toolbox {
             sysroot: Some(sysroot),
         };
-        let bitcode = inspect::bitcode(bundle)?;
         let mut all = Vec::new();
         for kernel in kernels {
+            let bitcode = inspect::bitcode(bundle, kernel)?;
             let options = Options::default();
             let code = match generate(&bitcode, &kernel.entry, target, &options, &toolbox) {
                 Ok(code) => code,
