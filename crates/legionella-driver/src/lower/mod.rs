@@ -18,6 +18,9 @@ mod panics;
 mod rare;
 mod reached;
 mod relax;
+pub(crate) mod vendor;
+
+use std::path::Path;
 
 use inkwell::context::Context;
 use inkwell::module::Module;
@@ -26,6 +29,7 @@ use legionella_abi::intrinsic::Relaxation;
 use llvm_sys::LLVMLinkage;
 
 use relax::Relaxed;
+use vendor::Vendor;
 
 pub(crate) use reached::reached;
 
@@ -61,18 +65,23 @@ pub(crate) const PLAIN: Pipeline<'static> = Pipeline {
     inline_threshold: 0,
 };
 
-/// Lowers a kernel. `lacking` are operations of floats that most machines have and this one has not;
-/// `native` are sums of floats that it adds atomically; where it `has_allocator`, that is bound later, and
-/// likewise what work-items do with their `peers`; `support` are functions of the device library that stay
-/// if the kernel's items work together.
+/// What lowering must know of a target, which says what each means ([`crate::target::Target`]).
+pub(crate) struct Abilities<'a> {
+    pub(crate) lacking: &'a [&'static str],
+    /// Sums of floats that the target adds atomically.
+    pub(crate) atomic_sums: &'a [&'static str],
+    pub(crate) has_allocator: bool,
+    pub(crate) peers: bool,
+    pub(crate) support: &'a [&'static str],
+    /// The library of mathematical functions for kernels that may have them, if there is one.
+    pub(crate) vendor: Option<(&'a Vendor, &'a Path)>,
+}
+
+/// Lowers a kernel.
 pub(crate) fn lower<'ctx>(
     kernel: Lowered<'ctx>,
     machine: &TargetMachine,
-    lacking: &[&str],
-    native: &[&str],
-    has_allocator: bool,
-    peers: bool,
-    support: &[&str],
+    target: &Abilities<'_>,
 ) -> Result<Lowered<'ctx>, Error> {
     let Lowered { module, entry } = kernel;
     let detects = detection::occurs(&module);
@@ -80,11 +89,14 @@ pub(crate) fn lower<'ctx>(
         denied::panic_instead(&module, &entry);
     }
     division::bind(&module);
-    attributes::strip(&module);
     let relaxed = Relaxed::take(&module);
     relaxed.mark(&module);
-    intrinsics::declare(&module, peers);
-    atomics::declare(&module, native);
+    if let Some((vendor, library)) = target.vendor.filter(|_| relaxed.allows(Relaxation::Vendor)) {
+        vendor::bind(&module, library, vendor, machine)?;
+    }
+    attributes::strip(&module);
+    intrinsics::declare(&module, target.peers);
+    atomics::declare(&module, target.atomic_sums);
     collective::mark(&module, &entry);
     let in_groups = intrinsics::work_in_groups(&module);
     Pipeline {
@@ -96,7 +108,7 @@ pub(crate) fn lower<'ctx>(
         function.remove_personality();
     }
     panics::redirect(&module);
-    if !has_allocator {
+    if !target.has_allocator {
         heap::redirect(&module);
     }
     if detects {
@@ -108,11 +120,15 @@ pub(crate) fn lower<'ctx>(
         .run(&module, machine)?;
         detection::never(&module);
     }
-    maths::bind(&module, lacking, relaxed.allows(Relaxation::Approximate));
+    maths::bind(
+        &module,
+        target.lacking,
+        relaxed.allows(Relaxation::Approximate),
+    );
     // What only the redirected calls and the bound operations needed is now unreachable or reached.
     for function in ir::functions(&module) {
         let name = function.name();
-        let kept = name == entry || (in_groups && support.contains(&name.as_str()));
+        let kept = name == entry || (in_groups && target.support.contains(&name.as_str()));
         if !function.is_declaration() && !kept {
             function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
         }
@@ -122,6 +138,6 @@ pub(crate) fn lower<'ctx>(
         ..PLAIN
     }
     .run(&module, machine)?;
-    rare::mark(&module, &[&[entry.as_str()], support].concat());
+    rare::mark(&module, &[&[entry.as_str()], target.support].concat());
     Ok(Lowered { module, entry })
 }

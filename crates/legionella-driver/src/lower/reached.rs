@@ -12,6 +12,7 @@ use legionella_abi::intrinsic;
 use llvm_sys::LLVMLinkage;
 use llvm_sys::bit_reader::LLVMGetBitcodeModuleInContext2;
 use llvm_sys::core as c;
+use llvm_sys::prelude::LLVMContextRef;
 
 use super::PLAIN;
 use crate::error::Error;
@@ -29,8 +30,8 @@ pub(crate) fn reached<'ctx>(
         origin: "the program's bundle".to_owned(),
         reason,
     };
-    let image =
-        read_lazily(context, bitcode).ok_or_else(|| failed(String::from("LLVM can't read it")))?;
+    let image = read_lazily(context.as_ctx_ref(), bitcode)
+        .ok_or_else(|| failed(String::from("LLVM can't read it")))?;
     let missing = |entry: &&&str| ir::function(&image, entry).is_none_or(Function::is_declaration);
     if let Some(entry) = entries.iter().find(missing) {
         return Err(Error::MissingKernel {
@@ -58,7 +59,7 @@ pub(crate) fn reached<'ctx>(
 
 /// A module whose function bodies are read from `bitcode` when they are needed, so that it must not
 /// outlive that; `None` if that is no bitcode.
-fn read_lazily<'ctx>(context: &'ctx Context, bitcode: &[u8]) -> Option<Module<'ctx>> {
+pub(super) fn read_lazily<'ctx>(context: LLVMContextRef, bitcode: &[u8]) -> Option<Module<'ctx>> {
     let mut module = std::ptr::null_mut();
     // SAFETY: the buffer refers to `bitcode` and is taken over; the module, of `context`, is new.
     unsafe {
@@ -68,7 +69,7 @@ fn read_lazily<'ctx>(context: &'ctx Context, bitcode: &[u8]) -> Option<Module<'c
             c"bundle".as_ptr(),
             0,
         );
-        let failed = LLVMGetBitcodeModuleInContext2(context.as_ctx_ref(), buffer, &mut module);
+        let failed = LLVMGetBitcodeModuleInContext2(context, buffer, &mut module);
         (failed == 0).then(|| Module::new(module))
     }
 }

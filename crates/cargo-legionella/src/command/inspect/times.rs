@@ -2,10 +2,12 @@
 //! loaded, one kernel after the other on one thread, in wall-clock time. What a bundle has compressed is
 //! unpacked before; LLVM is loaded.
 
+use std::env;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use legionella::code::maths;
 use legionella_abi::bundle::{Bundle, Kernel};
 use legionella_abi::protocol::{Options, TargetSpec};
 use legionella_driver::generate::{Failure, generate};
@@ -31,7 +33,9 @@ impl Times {
         llvm::load(&llvm::find(Some(&sysroot))?)?;
         let toolbox = Toolbox {
             sysroot: Some(sysroot),
+            ..Toolbox::default()
         };
+        let maths = maths::libraries(env::var_os)?.remove(&target.kind);
         let mut times = Times {
             took: Vec::new(),
             refused: 0,
@@ -39,7 +43,10 @@ impl Times {
         for kernel in kernels {
             let bitcode = inspect::bitcode(bundle, kernel)?;
             let start = Instant::now();
-            let options = Options::default();
+            let options = Options {
+                maths: maths.clone(),
+                ..Options::default()
+            };
             match generate(&bitcode, &kernel.entry, target, &options, &toolbox) {
                 Ok(_) => times.took.push((kernel.name.clone(), start.elapsed())),
                 Err(Failure::Refused(_)) => times.refused += 1,
