@@ -163,7 +163,7 @@ pub(super) fn steps(in_groups: bool) -> BoxedStrategy<Vec<Step>> {
     }
     if in_groups {
         // All come to these.
-        let wait = vec![Step::Barrier(0)];
+        let wait = [Step::Barrier(0)];
         let phases = vec(nested, 1..3);
         nested = phases
             .prop_map(move |phases| phases.join(&wait[..]))
