@@ -14,6 +14,7 @@ mod kernels;
 mod latency;
 mod measure;
 mod peer;
+mod pocl;
 mod report;
 mod sparse;
 
@@ -24,6 +25,7 @@ use clap::Parser;
 use legionella::prelude::*;
 
 use peer::Peer;
+use pocl::Pocl;
 use report::Row;
 
 #[derive(Parser)]
@@ -54,6 +56,7 @@ struct Options {
 struct Bench {
     accelerator: Accelerator,
     peer: Peer,
+    pocl: Pocl,
     cargo_legionella: PathBuf,
 }
 
@@ -102,8 +105,13 @@ fn main() -> anyhow::Result<()> {
         ensure!(known, "no benchmark is named `{name}`: see `--list`");
     }
     let started_by = "start it as `cargo xtask bench`";
+    let pocl = match accelerator.name() {
+        "cpu" => Pocl::open(),
+        other => Pocl::none(other),
+    };
     let bench = Bench {
         accelerator,
+        pocl,
         peer: Peer::load(&options.peer.context(started_by)?)?,
         cargo_legionella: options.cargo_legionella.context(started_by)?,
     };

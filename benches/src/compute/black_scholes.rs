@@ -3,11 +3,12 @@
 use anyhow::ensure;
 use legionella::prelude::*;
 
-use super::row;
+use super::rows;
 use crate::Bench;
 use crate::data::numbers;
 use crate::kernels::{Market, black_scholes};
 use crate::measure::side_by_side;
+use crate::pocl::Call;
 use crate::report::Row;
 
 /// `exp` and `ln` of device and host may differ in the last place, and prices are differences.
@@ -52,40 +53,58 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let mut call = accelerator.upload(&ours[0])?;
     let mut put = accelerator.upload(&ours[1])?;
 
-    let times = side_by_side(
-        || {
-            let arguments = (
-                market,
-                &device_spot,
-                &device_strike,
-                &device_years,
-                &mut call,
-                &mut put,
+    let mut launch = || {
+        let arguments = (
+            market,
+            &device_spot,
+            &device_strike,
+            &device_years,
+            &mut call,
+            &mut put,
+        );
+        Ok(accelerator
+            .launch(black_scholes, Grid::over(len), arguments)?
+            .wait()?)
+    };
+    let times = side_by_side(&mut launch, || {
+        let [call, put] = &mut peers;
+        // SAFETY: all have `len` elements.
+        unsafe {
+            (bench.peer.black_scholes)(
+                market.rate,
+                market.volatility,
+                spot.as_ptr(),
+                strike.as_ptr(),
+                years.as_ptr(),
+                call.as_mut_ptr(),
+                put.as_mut_ptr(),
+                len,
             );
-            Ok(accelerator
-                .launch(black_scholes, Grid::over(len), arguments)?
-                .wait()?)
+        }
+    })?;
+    let pocl = bench.pocl.beside(
+        "black-scholes",
+        launch,
+        |call| {
+            Ok(call
+                .over(&[len])
+                .value(market.rate)?
+                .value(market.volatility)?
+                .buffer(&spot)?
+                .buffer(&strike)?
+                .buffer(&years)?
+                .buffer(&vec![0f32; len])?
+                .buffer(&vec![0f32; len])?)
         },
-        || {
-            let [call, put] = &mut peers;
-            // SAFETY: all have `len` elements.
-            unsafe {
-                (bench.peer.black_scholes)(
-                    market.rate,
-                    market.volatility,
-                    spot.as_ptr(),
-                    strike.as_ptr(),
-                    years.as_ptr(),
-                    call.as_mut_ptr(),
-                    put.as_mut_ptr(),
-                    len,
-                );
-            }
-        },
+        Call::run,
     )?;
     call.download(&mut ours[0])?;
     put.download(&mut ours[1])?;
     agree(&ours[0], &peers[0])?;
     agree(&ours[1], &peers[1])?;
-    Ok(row(bench, "black-scholes", times))
+    if let Some(pocl) = &pocl {
+        agree(&ours[0], &pocl.read(3, len)?)?;
+        agree(&ours[1], &pocl.read(4, len)?)?;
+    }
+    Ok(rows(bench, "black-scholes", times, pocl.as_ref()))
 }

@@ -2,11 +2,12 @@
 
 use legionella::prelude::*;
 
-use super::row;
+use super::rows;
 use crate::Bench;
 use crate::data::{numbers, same};
 use crate::kernels::convolve;
 use crate::measure::side_by_side;
+use crate::pocl::Call;
 use crate::report::Row;
 
 /// The benchmark.
@@ -19,19 +20,32 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let device_image = accelerator.upload(&image)?;
     let mut out = accelerator.upload(&ours)?;
 
-    let times = side_by_side(
-        || {
-            let grid = Grid::over([width, height]);
-            let arguments = (weights, &device_image, &mut out);
-            Ok(accelerator.launch(convolve, grid, arguments)?.wait()?)
+    let mut launch = || {
+        let grid = Grid::over([width, height]);
+        let arguments = (weights, &device_image, &mut out);
+        Ok(accelerator.launch(convolve, grid, arguments)?.wait()?)
+    };
+    let times = side_by_side(&mut launch, || {
+        let out = peers.as_mut_ptr();
+        // SAFETY: image and result have `width * height` elements.
+        unsafe { (bench.peer.convolution)(&weights, image.as_ptr(), out, width, height) }
+    })?;
+    let pocl = bench.pocl.beside(
+        "convolution",
+        launch,
+        |call| {
+            Ok(call
+                .over(&[width, height])
+                .buffer(&weights)?
+                .buffer(&image)?
+                .buffer(&vec![0f32; image.len()])?)
         },
-        || {
-            let out = peers.as_mut_ptr();
-            // SAFETY: image and result have `width * height` elements.
-            unsafe { (bench.peer.convolution)(&weights, image.as_ptr(), out, width, height) }
-        },
+        Call::run,
     )?;
     out.download(&mut ours)?;
     same(&ours, &peers)?;
-    Ok(row(bench, "convolution", times))
+    if let Some(pocl) = &pocl {
+        same(&ours, &pocl.read(2, image.len())?)?;
+    }
+    Ok(rows(bench, "convolution", times, pocl.as_ref()))
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use legionella::prelude::*;
 
-use super::row;
+use super::rows;
 use crate::Bench;
 use crate::data::{numbers, same};
 use crate::measure::side_by_side;
@@ -40,18 +40,34 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let mut counts = accelerator.upload(&zeros)?;
     let grid = Grid::over(len / EACH).group(ITEMS);
 
-    let times = side_by_side(
-        || {
-            counts.write(&zeros)?;
-            let arguments = (&device_bytes, counts.atomic(), shared());
-            Ok(accelerator.launch(count, grid, arguments)?.wait()?)
+    let mut launch = || {
+        counts.write(&zeros)?;
+        let arguments = (&device_bytes, counts.atomic(), shared());
+        Ok(accelerator.launch(count, grid, arguments)?.wait()?)
+    };
+    let times = side_by_side(&mut launch, || {
+        // SAFETY: `len` bytes, 256 counts.
+        unsafe { (bench.peer.counts)(bytes.as_ptr(), len, peers.as_mut_ptr()) }
+    })?;
+    let pocl = bench.pocl.beside(
+        "counts",
+        launch,
+        |call| {
+            Ok(call
+                .over(&[len / EACH])
+                .group(&[ITEMS])
+                .buffer(&bytes)?
+                .buffer(&zeros)?)
         },
-        || {
-            // SAFETY: `len` bytes, 256 counts.
-            unsafe { (bench.peer.counts)(bytes.as_ptr(), len, peers.as_mut_ptr()) }
+        |call| {
+            call.clear(1, 1024)?;
+            call.run()
         },
     )?;
     counts.download(&mut ours)?;
     same(&ours, &peers)?;
-    Ok(row(bench, "counts", times))
+    if let Some(pocl) = &pocl {
+        same(&ours, &pocl.read(1, 256)?)?;
+    }
+    Ok(rows(bench, "counts", times, pocl.as_ref()))
 }

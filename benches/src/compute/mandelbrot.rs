@@ -2,11 +2,12 @@
 
 use legionella::prelude::*;
 
-use super::row;
+use super::rows;
 use crate::Bench;
 use crate::data::same;
 use crate::kernels::{View, mandelbrot};
 use crate::measure::side_by_side;
+use crate::pocl::Call;
 use crate::report::Row;
 
 /// The benchmark.
@@ -22,27 +23,42 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let accelerator = &bench.accelerator;
     let mut steps = accelerator.upload(&ours)?;
 
-    let times = side_by_side(
-        || {
-            let grid = Grid::over([width, height]);
-            Ok(accelerator
-                .launch(mandelbrot, grid, (view, &mut steps))?
-                .wait()?)
+    let mut launch = || {
+        let grid = Grid::over([width, height]);
+        Ok(accelerator
+            .launch(mandelbrot, grid, (view, &mut steps))?
+            .wait()?)
+    };
+    let times = side_by_side(&mut launch, || {
+        let View {
+            left,
+            top,
+            pixel,
+            limit,
+        } = view;
+        // SAFETY: the picture has `width * height` elements.
+        unsafe {
+            (bench.peer.mandelbrot)(left, top, pixel, limit, peers.as_mut_ptr(), width, height);
+        }
+    })?;
+    let pocl = bench.pocl.beside(
+        "mandelbrot",
+        launch,
+        |call| {
+            Ok(call
+                .over(&[width, height])
+                .value(view.left)?
+                .value(view.top)?
+                .value(view.pixel)?
+                .value(view.limit)?
+                .buffer(&vec![0u32; width * height])?)
         },
-        || {
-            let View {
-                left,
-                top,
-                pixel,
-                limit,
-            } = view;
-            // SAFETY: the picture has `width * height` elements.
-            unsafe {
-                (bench.peer.mandelbrot)(left, top, pixel, limit, peers.as_mut_ptr(), width, height);
-            }
-        },
+        Call::run,
     )?;
     steps.download(&mut ours)?;
     same(&ours, &peers)?;
-    Ok(row(bench, "mandelbrot", times))
+    if let Some(pocl) = &pocl {
+        same(&ours, &pocl.read(0, width * height)?)?;
+    }
+    Ok(rows(bench, "mandelbrot", times, pocl.as_ref()))
 }

@@ -3,10 +3,11 @@
 
 use legionella::prelude::*;
 
-use super::row;
+use super::rows;
 use crate::Bench;
 use crate::data::{numbers, same};
 use crate::measure::side_by_side;
+use crate::pocl::Call;
 use crate::report::Row;
 
 fn product(
@@ -46,17 +47,32 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let mut c = accelerator.upload(&ours)?;
     let grid = Grid::over([n, n]).group([16, 16]);
 
-    let times = side_by_side(
-        || {
-            let arguments = (n, &device_a, &device_b, &mut c, shared(), shared());
-            Ok(accelerator.launch(product, grid, arguments)?.wait()?)
+    let mut launch = || {
+        let arguments = (n, &device_a, &device_b, &mut c, shared(), shared());
+        Ok(accelerator.launch(product, grid, arguments)?.wait()?)
+    };
+    let times = side_by_side(&mut launch, || {
+        // SAFETY: all have `n * n` elements.
+        unsafe { (bench.peer.matmul)(n, a.as_ptr(), b.as_ptr(), peers.as_mut_ptr()) }
+    })?;
+    let pocl = bench.pocl.beside(
+        "matmul",
+        launch,
+        |call| {
+            Ok(call
+                .over(&[n, n])
+                .group(&[16, 16])
+                .value(n as u32)?
+                .buffer(&a)?
+                .buffer(&b)?
+                .buffer(&vec![0f32; n * n])?)
         },
-        || {
-            // SAFETY: all have `n * n` elements.
-            unsafe { (bench.peer.matmul)(n, a.as_ptr(), b.as_ptr(), peers.as_mut_ptr()) }
-        },
+        Call::run,
     )?;
     c.download(&mut ours)?;
     same(&ours, &peers)?;
-    Ok(row(bench, "matmul", times))
+    if let Some(pocl) = &pocl {
+        same(&ours, &pocl.read(2, n * n)?)?;
+    }
+    Ok(rows(bench, "matmul", times, pocl.as_ref()))
 }

@@ -14,6 +14,7 @@ pub mod spmv;
 pub mod triad;
 
 use crate::Bench;
+use crate::pocl::Beside;
 use crate::report::Row;
 
 /// The row of a benchmark timed in seconds.
@@ -25,4 +26,14 @@ pub fn row(bench: &Bench, name: &str, (ours, peer): (f64, f64)) -> Vec<Row> {
         peer: peer * 1e3,
         unit: "ms",
     }]
+}
+
+/// The same with a row for PoCL, if that was measured.
+pub fn rows(bench: &Bench, name: &str, times: (f64, f64), pocl: Option<&Beside<'_>>) -> Vec<Row> {
+    let mut rows = row(bench, name, times);
+    rows.extend(
+        pocl.into_iter()
+            .flat_map(|pocl| row(bench, &format!("{name}-pocl"), pocl.times)),
+    );
+    rows
 }

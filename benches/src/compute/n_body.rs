@@ -2,11 +2,12 @@
 
 use legionella::prelude::*;
 
-use super::row;
+use super::rows;
 use crate::Bench;
 use crate::data::{numbers, same};
 use crate::kernels::n_body;
 use crate::measure::side_by_side;
+use crate::pocl::Call;
 use crate::report::Row;
 
 /// The benchmark.
@@ -18,19 +19,33 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let device_bodies = accelerator.upload(&bodies)?;
     let mut out = accelerator.upload(&ours)?;
 
-    let times = side_by_side(
-        || {
-            let arguments = (softening, &device_bodies, &mut out);
-            Ok(accelerator
-                .launch(n_body, Grid::over(len), arguments)?
-                .wait()?)
+    let mut launch = || {
+        let arguments = (softening, &device_bodies, &mut out);
+        Ok(accelerator
+            .launch(n_body, Grid::over(len), arguments)?
+            .wait()?)
+    };
+    let times = side_by_side(&mut launch, || {
+        // SAFETY: both have `len` elements.
+        unsafe { (bench.peer.n_body)(softening, bodies.as_ptr(), peers.as_mut_ptr(), len) }
+    })?;
+    let pocl = bench.pocl.beside(
+        "n-body",
+        launch,
+        |call| {
+            Ok(call
+                .over(&[len])
+                .value(softening)?
+                .value(len as u32)?
+                .buffer(&bodies)?
+                .buffer(&vec![[0f32; 4]; len])?)
         },
-        || {
-            // SAFETY: both have `len` elements.
-            unsafe { (bench.peer.n_body)(softening, bodies.as_ptr(), peers.as_mut_ptr(), len) }
-        },
+        Call::run,
     )?;
     out.download(&mut ours)?;
     same(&ours, &peers)?;
-    Ok(row(bench, "n-body", times))
+    if let Some(pocl) = &pocl {
+        same(&ours, &pocl.read(1, len)?)?;
+    }
+    Ok(rows(bench, "n-body", times, pocl.as_ref()))
 }

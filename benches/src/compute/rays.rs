@@ -3,10 +3,11 @@
 
 use legionella::prelude::*;
 
-use super::row;
+use super::rows;
 use crate::Bench;
 use crate::data::{numbers, same};
 use crate::measure::side_by_side;
+use crate::pocl::Call;
 use crate::report::Row;
 
 /// A sphere: centre, radius, how much it reflects, and how bright it is.
@@ -81,20 +82,33 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let (mut ours, mut peers) = (vec![0.0; width * height], vec![0.0; width * height]);
     let mut out = accelerator.upload(&ours)?;
 
-    let times = side_by_side(
-        || {
-            let grid = Grid::over([width, height]);
-            let arguments = (&device_spheres, &mut out);
-            Ok(accelerator.launch(picture, grid, arguments)?.wait()?)
+    let mut launch = || {
+        let grid = Grid::over([width, height]);
+        let arguments = (&device_spheres, &mut out);
+        Ok(accelerator.launch(picture, grid, arguments)?.wait()?)
+    };
+    let times = side_by_side(&mut launch, || {
+        // SAFETY: `count` spheres, and a picture of `width * height` elements.
+        unsafe {
+            (bench.peer.rays)(spheres.as_ptr(), count, peers.as_mut_ptr(), width, height);
+        }
+    })?;
+    let pocl = bench.pocl.beside(
+        "rays",
+        launch,
+        |call| {
+            Ok(call
+                .over(&[width, height])
+                .value(count as u32)?
+                .buffer(&spheres)?
+                .buffer(&vec![0f32; width * height])?)
         },
-        || {
-            // SAFETY: `count` spheres, and a picture of `width * height` elements.
-            unsafe {
-                (bench.peer.rays)(spheres.as_ptr(), count, peers.as_mut_ptr(), width, height);
-            }
-        },
+        Call::run,
     )?;
     out.download(&mut ours)?;
     same(&ours, &peers)?;
-    Ok(row(bench, "rays", times))
+    if let Some(pocl) = &pocl {
+        same(&ours, &pocl.read(1, width * height)?)?;
+    }
+    Ok(rows(bench, "rays", times, pocl.as_ref()))
 }

@@ -3,10 +3,11 @@
 
 use legionella::prelude::*;
 
-use super::row;
+use super::rows;
 use crate::Bench;
 use crate::data::{numbers, same};
 use crate::measure::side_by_side;
+use crate::pocl::Call;
 use crate::report::Row;
 
 /// Items of a group, and the numbers that each adds up first.
@@ -48,18 +49,31 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let mut peers = vec![0.0; blocks];
     let grid = Grid::over(blocks * ITEMS).group(ITEMS);
 
-    let times = side_by_side(
-        || {
-            let arguments = (&device_x, &mut device_sums, shared());
-            Ok(accelerator.launch(sums, grid, arguments)?.wait()?)
+    let mut launch = || {
+        let arguments = (&device_x, &mut device_sums, shared());
+        Ok(accelerator.launch(sums, grid, arguments)?.wait()?)
+    };
+    let times = side_by_side(&mut launch, || {
+        // SAFETY: a sum for each block of 4,096 elements.
+        unsafe { (bench.peer.reduction)(x.as_ptr(), peers.as_mut_ptr(), blocks) }
+    })?;
+    let pocl = bench.pocl.beside(
+        "reduction",
+        launch,
+        |call| {
+            Ok(call
+                .over(&[blocks * ITEMS])
+                .group(&[ITEMS])
+                .buffer(&x)?
+                .buffer(&vec![0f32; blocks])?)
         },
-        || {
-            // SAFETY: a sum for each block of 4,096 elements.
-            unsafe { (bench.peer.reduction)(x.as_ptr(), peers.as_mut_ptr(), blocks) }
-        },
+        Call::run,
     )?;
     device_sums.download(&mut all)?;
     let ours: Vec<f32> = all.into_iter().step_by(ITEMS).collect();
     same(&ours, &peers)?;
-    Ok(row(bench, "reduction", times))
+    if let Some(pocl) = &pocl {
+        same(&ours, &pocl.read(1, blocks)?)?;
+    }
+    Ok(rows(bench, "reduction", times, pocl.as_ref()))
 }

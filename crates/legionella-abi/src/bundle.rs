@@ -2,8 +2,8 @@
 //! kernels, and code that was generated ahead of time.
 //!
 //! A bundle is a [`Header`] ([`Header::SIZE`] bytes), the [`Manifest`] in `postcard` form, the
-//! module (one LLVM bitcode module with the closure of all kernels, compressed as raw deflate),
-//! and the prebuilt code images one after the other.
+//! modules one after the other (LLVM bitcode with the closure of some kernels each, compressed as raw
+//! deflate), and the prebuilt code images one after the other.
 
 use alloc::{string::String, vec::Vec};
 
@@ -25,17 +25,13 @@ pub struct Header {
     pub version: u32,
     /// Length of the manifest in bytes.
     pub manifest_len: u64,
-    /// Length of the compressed module in bytes.
-    pub module_len: u64,
-    /// Length of the module's bitcode in bytes.
-    pub bitcode_len: u64,
-    /// BLAKE3 hash of the module's bitcode: what generated code depends on.
-    pub module_hash: [u8; 32],
+    /// Length of all compressed modules together in bytes.
+    pub modules_len: u64,
 }
 
 impl Header {
     /// Size of an encoded header in bytes.
-    pub const SIZE: usize = 8 + 8 + 8 + 8 + 8 + 32;
+    pub const SIZE: usize = 8 + 8 + 8 + 8;
 
     /// The header's bytes.
     pub fn encode(&self) -> [u8; Self::SIZE] {
@@ -43,9 +39,7 @@ impl Header {
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..12].copy_from_slice(&self.version.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.manifest_len.to_le_bytes());
-        bytes[24..32].copy_from_slice(&self.module_len.to_le_bytes());
-        bytes[32..40].copy_from_slice(&self.bitcode_len.to_le_bytes());
-        bytes[40..].copy_from_slice(&self.module_hash);
+        bytes[24..].copy_from_slice(&self.modules_len.to_le_bytes());
         bytes
     }
 
@@ -59,9 +53,7 @@ impl Header {
         Some(Header {
             version: u32::from_le_bytes(*bytes[8..].first_chunk::<4>()?),
             manifest_len: word(16)?,
-            module_len: word(24)?,
-            bitcode_len: word(32)?,
-            module_hash: *bytes[40..].first_chunk::<32>()?,
+            modules_len: word(24)?,
         })
     }
 }
@@ -86,6 +78,8 @@ pub struct Manifest {
     pub driver: String,
     /// All kernels of the image, in the order that [`crate::record::Cell::kernel`] counts.
     pub kernels: Vec<Kernel>,
+    /// The modules that these are in.
+    pub modules: Vec<Module>,
     /// Code generated ahead of time.
     pub prebuilt: Vec<Prebuilt>,
 }
@@ -95,6 +89,8 @@ pub struct Manifest {
 pub struct Kernel {
     /// Symbol of the entry shim in the module.
     pub entry: String,
+    /// Index into [`Manifest::modules`].
+    pub module: u32,
     /// Demangled path of the kernel function.
     pub name: String,
     /// Where the kernel function is defined, if the image was built with line information.
@@ -107,6 +103,19 @@ pub struct Kernel {
     pub arguments: Vec<ArgumentLayout>,
     /// Number of LLVM instructions in the kernel's closure.
     pub instructions: u64,
+}
+
+/// Bitcode with all that some kernels reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Module {
+    /// Where the compressed module starts, counted from the first byte of the bundle's modules.
+    pub offset: u64,
+    /// Length of the compressed module in bytes.
+    pub len: u64,
+    /// Length of its bitcode in bytes.
+    pub bitcode_len: u64,
+    /// BLAKE3 hash of its bitcode: what generated code depends on.
+    pub hash: [u8; 32],
 }
 
 /// Code of one kernel for one target.
@@ -131,8 +140,7 @@ pub struct Bundle<'data> {
     pub header: Header,
     /// What it holds.
     pub manifest: Manifest,
-    /// The compressed module.
-    pub module: &'data [u8],
+    modules: &'data [u8],
     prebuilt: &'data [u8],
 }
 
@@ -180,20 +188,32 @@ impl<'data> Bundle<'data> {
             bytes.split_at_checked(len).ok_or(Malformed::NotABundle)
         };
         let (manifest, rest) = split(rest, header.manifest_len)?;
-        let (module, prebuilt) = split(rest, header.module_len)?;
+        let (modules, prebuilt) = split(rest, header.modules_len)?;
         let manifest = crate::frame::decode(manifest).map_err(Malformed::Manifest)?;
         Ok(Bundle {
             header,
             manifest,
-            module,
+            modules,
             prebuilt,
         })
     }
 
+    /// The module that a kernel of [`Manifest::kernels`] is in, and its compressed bitcode; `None` if the
+    /// bundle is damaged.
+    pub fn module(&self, kernel: &Kernel) -> Option<(&Module, &'data [u8])> {
+        let module = self.manifest.modules.get(kernel.module as usize)?;
+        Some((module, part(self.modules, module.offset, module.len)?))
+    }
+
     /// The code of an entry of [`Manifest::prebuilt`]; `None` if the bundle is cut short.
     pub fn code(&self, entry: &Prebuilt) -> Option<&'data [u8]> {
-        let start = usize::try_from(entry.offset).ok()?;
-        let len = usize::try_from(entry.len).ok()?;
-        self.prebuilt.get(start..start.checked_add(len)?)
+        part(self.prebuilt, entry.offset, entry.len)
     }
+}
+
+/// A part of some bytes; `None` if they have none such.
+fn part(bytes: &[u8], offset: u64, len: u64) -> Option<&[u8]> {
+    let start = usize::try_from(offset).ok()?;
+    let len = usize::try_from(len).ok()?;
+    bytes.get(start..start.checked_add(len)?)
 }

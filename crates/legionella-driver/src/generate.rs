@@ -172,7 +172,7 @@ pub fn generate_seen(
     let machine = (target.machine)(spec)?;
     let context = Context::create();
     crate::llvm::diagnostics::log(&context);
-    let kernel = lower::kernel(&context, bitcode, entry, &machine)?;
+    let kernel = lower::kernel(&context, bitcode, entry)?;
     stages.show("ir", &kernel.module)?;
     let lacking = (target.lacking)(&machine);
     let abilities = lower::Abilities {

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::targets::FileType;
-use legionella_abi::bundle::Bundle;
+use legionella_abi::bundle::{Bundle, Kernel};
 use legionella_abi::protocol::TargetSpec;
 
 use crate::error::Error;
@@ -176,17 +176,18 @@ pub fn check(spec: &TargetSpec) -> Result<(), Error> {
     (target::find(spec)?.machine)(spec).map(drop)
 }
 
-/// The bitcode in a bundle.
+/// The bitcode of a bundle's module that has one of its kernels.
 ///
 /// # Errors
 /// If the bundle is damaged.
-pub fn bitcode(bundle: &Bundle<'_>) -> Result<Vec<u8>, Error> {
-    let header = &bundle.header;
-    crate::serve::unpack(bundle.module, header.bitcode_len, header.module_hash).map_err(|reason| {
-        Error::Bitcode {
-            origin: "the image's bundle".to_owned(),
-            reason,
-        }
+pub fn bitcode(bundle: &Bundle<'_>, kernel: &Kernel) -> Result<Vec<u8>, Error> {
+    let found = bundle.module(kernel);
+    let unpacked = found
+        .ok_or_else(|| "it is cut short".to_owned())
+        .and_then(|(module, bytes)| crate::serve::unpack(bytes, module.bitcode_len, module.hash));
+    unpacked.map_err(|reason| Error::Bitcode {
+        origin: "the image's bundle".to_owned(),
+        reason,
     })
 }
 

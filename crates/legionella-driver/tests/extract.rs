@@ -223,6 +223,11 @@ fn leaves_the_host_out() {
             external.push(name.to_owned());
         }
     }
+    let entry = module.get_function(&program.entry("program::small"));
+    assert_eq!(
+        needs(entry.unwrap()),
+        "legionella.maths.exp.f32,legionella.maths.sin.f32"
+    );
     external.sort_unstable();
     let mut expected = vec![
         program.entry("program::small"),
@@ -236,6 +241,14 @@ fn leaves_the_host_out() {
     assert_eq!(external, expected);
 }
 
+/// What lowering may bind operations of an entry shim to.
+fn needs(entry: inkwell::values::FunctionValue<'_>) -> String {
+    let place = inkwell::attributes::AttributeLoc::Function;
+    let attribute = entry.get_string_attribute(place, "legionella.needs");
+    let value = attribute.unwrap();
+    value.get_string_value().to_str().unwrap().to_owned()
+}
+
 #[test]
 fn those_who_allocate_bring_the_heap_along() {
     let program = Program::configured(0);
@@ -244,7 +257,10 @@ fn those_who_allocate_bring_the_heap_along() {
     let buffer = MemoryBuffer::create_from_memory_range_copy(&closure.bitcode, "closure");
     toolchain();
     let module = Module::parse_bitcode_from_buffer(&buffer, &context).unwrap();
+    let entry = module.get_function(&program.entry("program::everything"));
+    let needed = needs(entry.unwrap());
     for name in ["legionella.heap.alloc", "legionella.heap.dealloc"] {
+        assert!(needed.split(',').any(|need| need == name), "{needed}");
         let function = module.get_function(name).unwrap();
         assert_eq!(function.get_linkage(), Linkage::External, "{name}");
     }
@@ -370,21 +386,22 @@ fn bundles_read_back() {
     assert_eq!(bundle.manifest.kernels.len(), 2);
     assert_eq!(bundle.manifest.kernels[1].name, "program::everything");
     assert_eq!(bundle.manifest.toolchain, plan.toolchain);
-    let mut bitcode = Vec::new();
-    let mut decoder = flate2::read::DeflateDecoder::new(bundle.module);
-    std::io::Read::read_to_end(&mut decoder, &mut bitcode).unwrap();
-    assert_eq!(bitcode.len() as u64, bundle.header.bitcode_len);
-    assert_eq!(
-        blake3::hash(&bitcode).as_bytes(),
-        &bundle.header.module_hash
-    );
+    for kernel in &bundle.manifest.kernels {
+        let (module, compressed) = bundle.module(kernel).unwrap();
+        let mut bitcode = Vec::new();
+        let mut decoder = flate2::read::DeflateDecoder::new(compressed);
+        std::io::Read::read_to_end(&mut decoder, &mut bitcode).unwrap();
+        assert_eq!(bitcode.len() as u64, module.bitcode_len);
+        assert_eq!(*blake3::hash(&bitcode).as_bytes(), module.hash);
+    }
 }
 
-/// Names of the functions in a bundle's module.
+/// Names of the functions in the module of a bundle's first kernel.
 fn functions_in(linked: &link::Linked) -> BTreeSet<String> {
     let bundle = Bundle::parse(&linked.bytes).unwrap();
     let mut bitcode = Vec::new();
-    let mut decoder = flate2::read::DeflateDecoder::new(bundle.module);
+    let (_, compressed) = bundle.module(&bundle.manifest.kernels[0]).unwrap();
+    let mut decoder = flate2::read::DeflateDecoder::new(compressed);
     std::io::Read::read_to_end(&mut decoder, &mut bitcode).unwrap();
     let context = Context::create();
     let buffer = MemoryBuffer::create_from_memory_range_copy(&bitcode, "module");

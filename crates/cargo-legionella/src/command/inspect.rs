@@ -185,7 +185,7 @@ fn show(
             .get(&target.kind)
             .map(|library| (&library.path).into()),
     };
-    let bitcode = inspect::bitcode(bundle)?;
+    let bitcode = inspect::bitcode(bundle, kernel)?;
     let seen = inspect::show(&bitcode, &kernel.entry, target, stage, &toolbox);
     let (problems, error) = match seen.outcome {
         Ok(()) => (Vec::new(), None),
@@ -242,6 +242,7 @@ mod tests {
     #[test]
     fn kernels_are_chosen_by_number_name_or_part() {
         let kernel = |name: &str| Kernel {
+            module: 0,
             entry: format!("_R{name}"),
             name: name.to_owned(),
             source: None,

@@ -108,17 +108,15 @@ impl Project {
         let file = object::File::parse(&*bytes).unwrap();
         let section = file.section_by_name(bundle::SECTION).expect("no bundle");
         let bundle = Bundle::parse(section.data().unwrap()).unwrap();
-        assert!(bundle.header.bitcode_len > 0);
+        assert!(bundle.manifest.modules[0].bitcode_len > 0);
         bundle.manifest
     }
 
-    /// Hash of the module in a file of the target folder.
+    /// Hash of the only module in a file of the target folder.
     pub fn module_hash(&self, file: &str) -> [u8; 32] {
-        let bytes = fs::read(self.path("target").join(file)).unwrap();
-        let file = object::File::parse(&*bytes).unwrap();
-        let section = file.section_by_name(bundle::SECTION).expect("no bundle");
-        let header = bundle::Header::decode(section.data().unwrap()).unwrap();
-        header.module_hash
+        let modules = self.manifest(file).modules;
+        assert_eq!(modules.len(), 1);
+        modules[0].hash
     }
 
     /// Names in a folder of the target folder.

@@ -25,12 +25,14 @@ mod library;
 mod linker;
 pub(crate) mod maths;
 mod names;
+mod reach;
 mod summary;
 mod trace;
 mod walk;
 
 pub(crate) use names::demangle;
 pub use names::kernel_name;
+pub(crate) use reach::NEEDS;
 
 use cuts::Cut;
 pub(crate) use foundation::Foundation;
@@ -43,10 +45,13 @@ use walk::Walk;
 #[derive(Clone, Debug)]
 pub struct Closure {
     /// LLVM bitcode. The entries, [`legionella_abi::intrinsic::ROOTS`], the heap and the mathematical
-    /// functions are external, other definitions internal.
+    /// functions are external, other definitions internal. Entries have an attribute that names those of
+    /// the heap and of the functions that they may need.
     pub bitcode: Vec<u8>,
     /// What is known of each entry, in the order that they were asked for.
     pub entries: Vec<Entry>,
+    /// Which entries are to be read together, by their places in that list, each once.
+    pub parts: Vec<Vec<usize>>,
     /// Symbols that the module refers to and no crate defines, sorted.
     pub undefined: Vec<String>,
     /// Symbols at which extraction stopped, sorted by name.
@@ -133,8 +138,10 @@ pub(crate) fn closure_of(
     }
     cuts.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     undefined.sort_unstable();
+    let (reaches, parts) = reach::reaches(&gathered, entries);
     let closure = Closure {
-        entries: summary::entries(&gathered, entries),
+        entries: summary::entries(&gathered, entries, &reaches),
+        parts,
         bitcode: gathered.bitcode(),
         undefined,
         cuts,

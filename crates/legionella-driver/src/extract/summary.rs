@@ -7,14 +7,15 @@ use legionella_abi::protocol::Source;
 use llvm_sys::core::*;
 use llvm_sys::prelude::*;
 
-use super::ir::{body, constants, functions, name};
+use super::ir::{body, functions, name};
 use super::linker::Gathered;
+use super::reach::Reach;
 use super::{Entry, demangle, kernel_name};
 use crate::ir::debug::{self, Subprogram};
 use crate::ir::{Function, Value};
 
 /// Describes entries of a gathered module.
-pub(super) fn entries(gathered: &Gathered, symbols: &[&str]) -> Vec<Entry> {
+pub(super) fn entries(gathered: &Gathered, symbols: &[&str], reaches: &[Reach]) -> Vec<Entry> {
     // Once for all kernels: demangling every function takes longer than everything else here.
     // SAFETY: the module is valid while `gathered` is.
     let by_path: HashMap<String, LLVMValueRef> = unsafe { functions(gathered.module()) }
@@ -24,43 +25,19 @@ pub(super) fn entries(gathered: &Gathered, symbols: &[&str]) -> Vec<Entry> {
             (path_of(symbol), function)
         })
         .collect();
-    let describe = |symbol: &&str| {
+    let describe = |(symbol, reach): (&&str, &Reach)| {
         let kernel = kernel_name(symbol);
         let terminated = CString::new(*symbol).unwrap_or_default();
         // SAFETY: the module is valid while `gathered` is.
         let shim = unsafe { LLVMGetNamedFunction(gathered.module(), terminated.as_ptr()) };
         Entry {
             symbol: (*symbol).to_owned(),
-            instructions: instructions(shim),
+            instructions: reach.instructions,
             source: source(&by_path, shim, &kernel),
             kernel,
         }
     };
-    symbols.iter().map(describe).collect()
-}
-
-/// Number of instructions in all functions that a function reaches, by call or by address.
-fn instructions(root: LLVMValueRef) -> u64 {
-    let mut seen = HashSet::new();
-    let mut pending = vec![root];
-    let mut count = 0;
-    while let Some(value) = pending.pop() {
-        if value.is_null() || !seen.insert(value) {
-            continue;
-        }
-        // SAFETY: `value` is a constant of a valid module, and so are its operands.
-        unsafe {
-            if LLVMIsAFunction(value).is_null() {
-                pending.extend(constants(value));
-                continue;
-            }
-            for instruction in body(value) {
-                count += 1;
-                pending.extend(constants(instruction));
-            }
-        }
-    }
-    count
+    symbols.iter().zip(reaches).map(describe).collect()
 }
 
 /// Where the function of a demangled path is defined. If it was inlined into the shim before there

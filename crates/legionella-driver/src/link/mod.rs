@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use legionella_abi::bundle::{Header, Kernel, Manifest, Prebuilt, Toolchain};
+use legionella_abi::bundle::{self, Header, Kernel, Manifest, Prebuilt, Toolchain};
 use legionella_abi::frame;
 use legionella_abi::protocol::{Diagnostic, MathsLibrary, Options, TargetSpec};
 use legionella_abi::record::ArgumentLayout;
@@ -21,10 +21,11 @@ use crate::target::Toolbox;
 
 mod kept;
 mod packed;
+mod parts;
 
 pub use crate::extract::kernel_name;
 
-use packed::Packed;
+use packed::{Packed, Part};
 
 /// A kernel that launch sites of an image ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +94,7 @@ pub fn bundle(plan: &Plan) -> Result<Linked, Error> {
         toolchain: plan.toolchain.clone(),
         driver: plan.driver.clone(),
         kernels: kernels(plan, &module),
+        modules: modules(&module),
         prebuilt: ahead.prebuilt,
     };
     Ok(Linked {
@@ -120,7 +122,8 @@ fn prebuild(plan: &Plan, module: &Packed) -> Result<Ahead, Error> {
         return Ok(Ahead::default());
     }
     load_llvm(plan)?;
-    let bitcode = module.bitcode()?;
+    let parts = parallel::map(&module.parts, Part::bitcode);
+    let parts = parts.into_iter().collect::<Result<Vec<_>, Error>>()?;
     let toolbox = Toolbox {
         sysroot: Some(PathBuf::from(&plan.toolchain.sysroot)),
         ..Toolbox::default()
@@ -131,11 +134,12 @@ fn prebuild(plan: &Plan, module: &Packed) -> Result<Ahead, Error> {
         .collect();
     let results = parallel::map(&jobs, |&(kernel, target)| {
         let entry = &plan.records[kernel].entry;
+        let bitcode = &parts[module.part_of(kernel)];
         let options = Options {
             maths: plan.maths.get(&target.kind).cloned(),
             ..Options::default()
         };
-        generate(&bitcode, entry, target, &options, &toolbox)
+        generate(bitcode, entry, target, &options, &toolbox)
     });
 
     let mut ahead = Ahead::default();
@@ -163,9 +167,10 @@ fn prebuild(plan: &Plan, module: &Packed) -> Result<Ahead, Error> {
 }
 
 fn kernels(plan: &Plan, module: &Packed) -> Vec<Kernel> {
-    let described = plan.records.iter().zip(&module.entries);
-    let kernel = |(record, entry): (&Record, &extract::Entry)| Kernel {
+    let described = plan.records.iter().zip(&module.entries).enumerate();
+    let kernel = |(index, (record, entry)): (usize, (&Record, &extract::Entry))| Kernel {
         entry: record.entry.clone(),
+        module: module.part_of(index) as u32,
         name: entry.kernel.clone(),
         source: entry.source.clone(),
         block_size: record.block_size,
@@ -176,6 +181,21 @@ fn kernels(plan: &Plan, module: &Packed) -> Vec<Kernel> {
     described.map(kernel).collect()
 }
 
+fn modules(module: &Packed) -> Vec<bundle::Module> {
+    let mut offset = 0;
+    let describe = |part: &Part| {
+        let start = offset;
+        offset += part.len();
+        bundle::Module {
+            offset: start,
+            len: part.len(),
+            bitcode_len: part.bitcode_len,
+            hash: part.hash,
+        }
+    };
+    module.parts.iter().map(describe).collect()
+}
+
 /// Puts the parts of a bundle together. `code` is all prebuilt code, as the manifest counts it.
 fn encode(manifest: &Manifest, module: &Packed, code: &[u8]) -> Vec<u8> {
     let frame = frame::encode(manifest);
@@ -183,9 +203,12 @@ fn encode(manifest: &Manifest, module: &Packed, code: &[u8]) -> Vec<u8> {
     let header = Header {
         version: legionella_abi::VERSION,
         manifest_len: manifest.len() as u64,
-        module_len: module.compressed.len() as u64,
-        bitcode_len: module.bitcode_len,
-        module_hash: module.hash,
+        modules_len: module.parts.iter().map(Part::len).sum(),
     };
-    [&header.encode()[..], manifest, &module.compressed, code].concat()
+    let mut bytes = [&header.encode()[..], manifest].concat();
+    for part in &module.parts {
+        bytes.extend_from_slice(&part.compressed);
+    }
+    bytes.extend_from_slice(code);
+    bytes
 }

@@ -14,19 +14,29 @@ use flate2::write::DeflateEncoder;
 use serde::{Deserialize, Serialize};
 
 use super::kept::{self, Key};
-use super::{Plan, load_llvm};
+use super::{Plan, load_llvm, parts};
 use crate::error::Error;
 use crate::extract::{self, Closure, Entry, Foundation, Library, Others, Trace};
+use crate::parallel;
 
 /// How hard the module is compressed. Bitcode is not made of bytes: higher levels take several times
 /// as long and save a tenth.
 const COMPRESSION: u32 = 1;
 
-/// The module of a bundle.
+/// The modules of a bundle.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Packed {
     /// What is known of each entry, in the plan's order.
     pub(super) entries: Vec<Entry>,
+    /// The modules. Each has some kernels with all that they reach.
+    pub(super) parts: Vec<Part>,
+}
+
+/// A module of a bundle.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Part {
+    /// The kernels that it has, by their places in the plan.
+    kernels: Vec<usize>,
     /// The bitcode as raw deflate.
     pub(super) compressed: Vec<u8>,
     /// Length of the bitcode in bytes.
@@ -80,7 +90,7 @@ pub(super) fn module(plan: &Plan) -> Result<Packed, Error> {
     })?;
     let entries: Vec<&str> = plan.records.iter().map(|record| &*record.entry).collect();
     let (closure, foundation) = extract::closure_of(llvm, &entries, &own, &mut others, foundation)?;
-    let module = Packed::pack(closure)?;
+    let module = Packed::pack(closure, &entries)?;
     if let (Some(closure), Some(beside)) = (kept, beside) {
         let digest = Some(foundation.digest());
         let key = key_of(&compiler, plan, digest);
@@ -130,15 +140,41 @@ fn key_of(compiler: &Key, plan: &Plan, foundation: Option<[u8; 32]>) -> Key {
 }
 
 impl Packed {
-    fn pack(closure: Closure) -> Result<Self, Error> {
-        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(COMPRESSION));
-        encoder.write_all(&closure.bitcode).map_err(failed)?;
+    fn pack(closure: Closure, entries: &[&str]) -> Result<Self, Error> {
+        let modules = parts::modules(closure.bitcode, entries, &closure.parts)?;
+        let jobs: Vec<_> = closure.parts.into_iter().zip(modules).collect();
+        let parts = parallel::map(&jobs, |(kernels, bitcode)| Part::pack(kernels, bitcode));
         Ok(Packed {
             entries: closure.entries,
-            compressed: encoder.finish().map_err(failed)?,
-            bitcode_len: closure.bitcode.len() as u64,
-            hash: *blake3::hash(&closure.bitcode).as_bytes(),
+            parts: parts.into_iter().collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Which part has a kernel.
+    pub(super) fn part_of(&self, kernel: usize) -> usize {
+        let found = (self.parts.iter()).position(|part| part.kernels.contains(&kernel));
+        let Some(found) = found else {
+            unreachable!("extraction gives every kernel a part");
+        };
+        found
+    }
+}
+
+impl Part {
+    fn pack(kernels: &[usize], bitcode: &[u8]) -> Result<Self, Error> {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(COMPRESSION));
+        encoder.write_all(bitcode).map_err(failed)?;
+        Ok(Part {
+            kernels: kernels.to_vec(),
+            compressed: encoder.finish().map_err(failed)?,
+            bitcode_len: bitcode.len() as u64,
+            hash: *blake3::hash(bitcode).as_bytes(),
+        })
+    }
+
+    /// Length in bytes of what the bundle has of it.
+    pub(super) fn len(&self) -> u64 {
+        self.compressed.len() as u64
     }
 
     /// The bitcode.

@@ -2,9 +2,11 @@
 
 use inkwell::module::Module;
 
+use crate::extract::NEEDS;
 use crate::ir;
 
-const TEXT: [&str; 6] = [
+const TEXT: [&str; 7] = [
+    NEEDS,
     "target-cpu",
     "target-features",
     "tune-cpu",

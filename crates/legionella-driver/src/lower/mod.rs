@@ -16,27 +16,27 @@ mod intrinsics;
 mod maths;
 mod panics;
 mod rare;
+mod reached;
 mod relax;
 pub(crate) mod vendor;
 
 use std::path::Path;
 
-use inkwell::context::{AsContextRef, Context};
+use inkwell::context::Context;
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
-use legionella_abi::intrinsic::{self, Relaxation};
+use legionella_abi::intrinsic::Relaxation;
 use llvm_sys::LLVMLinkage;
-use llvm_sys::bit_reader::LLVMGetBitcodeModuleInContext2;
-use llvm_sys::core as c;
-use llvm_sys::prelude::LLVMContextRef;
 
 use relax::Relaxed;
 use vendor::Vendor;
 
+pub(crate) use reached::reached;
+
 pub(crate) use intrinsics::{HOST_CALLS, IDS, forget_immutable, work_in_groups};
 
 use crate::error::Error;
-use crate::ir::{self, Function, Pipeline, llvm};
+use crate::ir::{self, Pipeline};
 
 /// One kernel's closure in device form.
 pub(crate) struct Lowered<'ctx> {
@@ -45,59 +45,16 @@ pub(crate) struct Lowered<'ctx> {
     pub(crate) entry: String,
 }
 
-/// Reads of an image's bitcode what one kernel reaches.
-///
-/// The image may hold hundreds of kernels, most of whose code would be read for nothing: it is read
-/// lazily, and LLVM's linker, which takes over only what is visible and what that refers to, reads
-/// the bodies that are needed.
+/// Reads of a bundle's bitcode what one kernel reaches.
 pub(crate) fn kernel<'ctx>(
     context: &'ctx Context,
     bitcode: &[u8],
     entry: &str,
-    machine: &TargetMachine,
 ) -> Result<Lowered<'ctx>, Error> {
-    let failed = |reason: String| Error::Bitcode {
-        origin: "the program's bundle".to_owned(),
-        reason,
-    };
-    let image = read_lazily(context.as_ctx_ref(), bitcode)
-        .ok_or_else(|| failed(String::from("LLVM can't read it")))?;
-    if ir::function(&image, entry).is_none_or(Function::is_declaration) {
-        return Err(Error::MissingKernel {
-            kernel: crate::extract::kernel_name(entry),
-        });
-    }
-    hide_all_but(&image, entry);
-    let module = context.create_module("kernel");
-    module
-        .link_in_module(image)
-        .map_err(|error| failed(error.to_string()))?;
-    Pipeline {
-        text: "globaldce",
-        ..PLAIN
-    }
-    .run(&module, machine)?;
     Ok(Lowered {
-        module,
+        module: reached(context, bitcode, &[entry])?,
         entry: entry.to_owned(),
     })
-}
-
-/// A module whose function bodies are read from `bitcode` when they are needed, so that it must not
-/// outlive that; `None` if that is no bitcode.
-fn read_lazily<'ctx>(context: LLVMContextRef, bitcode: &[u8]) -> Option<Module<'ctx>> {
-    let mut module = std::ptr::null_mut();
-    // SAFETY: the buffer refers to `bitcode` and is taken over; the module, of `context`, is new.
-    unsafe {
-        let buffer = c::LLVMCreateMemoryBufferWithMemoryRange(
-            bitcode.as_ptr().cast(),
-            bitcode.len(),
-            c"bundle".as_ptr(),
-            0,
-        );
-        let failed = LLVMGetBitcodeModuleInContext2(context, buffer, &mut module);
-        (failed == 0).then(|| Module::new(module))
-    }
 }
 
 /// Passes that neither vectorise nor unroll.
@@ -107,33 +64,6 @@ pub(crate) const PLAIN: Pipeline<'static> = Pipeline {
     unroll: false,
     inline_threshold: 0,
 };
-
-/// Gives everything internal linkage except the entry shim, so that what it doesn't reach goes.
-fn hide_all_but(module: &Module<'_>, entry: &str) {
-    for function in ir::functions(module) {
-        if !function.is_declaration() {
-            let name = function.name();
-            let visible = name == entry
-                || intrinsic::ROOTS.contains(&name.as_str())
-                || intrinsic::HEAP.contains(&name.as_str())
-                || name.starts_with(intrinsic::MATHS_PREFIX)
-                || name.starts_with(intrinsic::C_PREFIX);
-            function.set_linkage(if visible {
-                LLVMLinkage::LLVMExternalLinkage
-            } else {
-                LLVMLinkage::LLVMInternalLinkage
-            });
-        }
-    }
-    for global in ir::globals(module) {
-        if !global.is_declaration() {
-            llvm!(c::LLVMSetLinkage(
-                global.raw(),
-                LLVMLinkage::LLVMInternalLinkage
-            ));
-        }
-    }
-}
 
 /// What lowering must know of a target, which says what each means ([`crate::target::Target`]).
 pub(crate) struct Abilities<'a> {

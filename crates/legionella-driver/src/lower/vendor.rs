@@ -112,7 +112,7 @@ fn link(
     };
     let bitcode = std::fs::read(library).map_err(|error| failed(error.to_string()))?;
     let context = module.get_context();
-    let theirs = super::read_lazily(context.as_ctx_ref(), &bitcode)
+    let theirs = super::reached::read_lazily(context.as_ctx_ref(), &bitcode)
         .ok_or_else(|| failed(String::from("LLVM can't read it")))?;
     for function in defined(&theirs) {
         let name = function.name();

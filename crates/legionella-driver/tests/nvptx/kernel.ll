@@ -81,7 +81,8 @@ define void @atomics(ptr noundef nonnull readonly align 8 dereferenceable(8) %bl
   ret void
 }
 
-define void @maths(ptr noundef nonnull readonly align 16 dereferenceable(48) %block) {
+define void @maths(ptr noundef nonnull readonly align 16 dereferenceable(48) %block)
+    "legionella.needs"="legionella.maths.exp2.f32,legionella.maths.fptoui.sat.i128.f64,legionella.maths.frem.f64,legionella.maths.uitofp.f64.i128" {
   %p = load ptr, ptr %block, align 8
   %ap = getelementptr i8, ptr %block, i64 8
   %a = load double, ptr %ap, align 8
@@ -321,7 +322,8 @@ define ptr @legionella.heap.alloc(i64 %size, i64 %align) noinline {
 }
 declare i32 @llvm.cttz.i32(i32, i1)
 
-define void @allocates(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+define void @allocates(ptr noundef nonnull readonly align 8 dereferenceable(8) %block)
+    "legionella.needs"="legionella.heap.alloc" {
   %p = load ptr, ptr %block, align 8
   %object = call ptr @_RNvCs1234_7___rustc12___rust_alloc(i64 24, i64 8)
   %address = ptrtoint ptr %object to i64

@@ -16,6 +16,7 @@ use super::Error;
 pub struct Kernel {
     image: &'static Bundle<'static>,
     index: usize,
+    module: (&'static bundle::Module, &'static [u8]),
 }
 
 impl Kernel {
@@ -58,15 +59,24 @@ impl Kernel {
     /// [`Error::BadBundle`] if the bundle is unreadable or has no such kernel.
     pub fn in_bundle(bytes: &'static [u8], index: usize) -> Result<Kernel, Error> {
         let image = image(bytes)?;
-        if index >= image.manifest.kernels.len() {
+        let Some(entry) = image.manifest.kernels.get(index) else {
             return Err(Error::BadBundle {
                 reason: format!(
                     "it has {} kernels, and a launch asked for number {index}",
                     image.manifest.kernels.len()
                 ),
             });
-        }
-        Ok(Kernel { image, index })
+        };
+        let Some(module) = image.module(entry) else {
+            return Err(Error::BadBundle {
+                reason: format!("it lacks the module of kernel `{}`", entry.name),
+            });
+        };
+        Ok(Kernel {
+            image,
+            index,
+            module,
+        })
     }
 
     /// The whole bundle of the kernel's image.
@@ -82,6 +92,11 @@ impl Kernel {
     /// What the manifest says of the kernel.
     pub fn entry(&self) -> &'static bundle::Kernel {
         &self.image.manifest.kernels[self.index]
+    }
+
+    /// The module that has the kernel's bitcode, and that as compressed.
+    pub fn module(&self) -> (&'static bundle::Module, &'static [u8]) {
+        self.module
     }
 
     /// Demangled path of the kernel function.

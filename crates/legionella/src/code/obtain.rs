@@ -213,7 +213,7 @@ fn key(
     );
     let mut hasher = blake3::Hasher::new();
     hasher.update(&legionella_abi::VERSION.to_le_bytes());
-    hasher.update(&bundle.header.module_hash);
+    hasher.update(&kernel.module().0.hash);
     hasher.update(machine.fingerprint());
     // Frames start with their length, so no two lists of fields give the same bytes.
     hasher.update(&frame::encode(&(

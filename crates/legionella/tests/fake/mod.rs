@@ -314,6 +314,7 @@ impl Program {
     pub fn new(sysroot: String, kernels: &[&str]) -> Program {
         let kernel = |entry: &&str| bundle::Kernel {
             entry: (*entry).to_owned(),
+            module: 0,
             name: format!("app::{entry}"),
             source: None,
             block_size: 8,
@@ -330,6 +331,12 @@ impl Program {
                 },
                 driver: "/no/such/recorded/legionella-driver".into(),
                 kernels: kernels.iter().map(kernel).collect(),
+                modules: vec![bundle::Module {
+                    offset: 0,
+                    len: MODULE as u64,
+                    bitcode_len: 4 * MODULE as u64,
+                    hash: [9; 32],
+                }],
                 prebuilt: vec![],
             },
             prebuilt: vec![],
@@ -354,9 +361,7 @@ impl Program {
         let header = Header {
             version: legionella_abi::VERSION,
             manifest_len: manifest.len() as u64,
-            module_len: MODULE as u64,
-            bitcode_len: 4 * MODULE as u64,
-            module_hash: [9; 32],
+            modules_len: MODULE as u64,
         };
         let module = vec![0; MODULE];
         [&header.encode(), manifest, &module, &self.prebuilt].concat()

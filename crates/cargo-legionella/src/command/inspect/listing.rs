@@ -62,8 +62,12 @@ impl Listing {
             sysroot: manifest.toolchain.sysroot.clone(),
             triple: manifest.toolchain.triple.clone(),
             driver: manifest.driver.clone(),
-            bitcode_bytes: bundle.header.bitcode_len,
-            compressed_bytes: bundle.header.module_len,
+            bitcode_bytes: manifest
+                .modules
+                .iter()
+                .map(|module| module.bitcode_len)
+                .sum(),
+            compressed_bytes: bundle.header.modules_len,
             kernels: kernels.iter().map(entry).collect(),
         }
     }

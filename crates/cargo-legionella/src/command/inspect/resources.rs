@@ -41,10 +41,10 @@ impl Resources {
             sysroot: Some(sysroot),
             ..Toolbox::default()
         };
-        let bitcode = inspect::bitcode(bundle)?;
         let maths = maths::libraries(env::var_os)?.remove(&target.kind);
         let mut all = Vec::new();
         for kernel in kernels {
+            let bitcode = inspect::bitcode(bundle, kernel)?;
             let options = Options {
                 maths: maths.clone(),
                 ..Options::default()

@@ -116,13 +116,13 @@ impl Process {
                 reason,
             }))
         };
-        let bundle = kernel.bundle();
-        let image = bundle.header.module_hash;
+        let (module, compressed) = kernel.module();
+        let image = module.hash;
         if !self.images.contains(&image) {
             let request = Request::Image {
                 hash: image,
-                module: bundle.module.to_vec(),
-                bitcode_len: bundle.header.bitcode_len,
+                module: compressed.to_vec(),
+                bitcode_len: module.bitcode_len,
             };
             match self.ask(kernel, &request, tick) {
                 Ok(Response::Image) => self.images.insert(image),

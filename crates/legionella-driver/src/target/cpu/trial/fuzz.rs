@@ -2,6 +2,8 @@
 //!
 //! `LEGIONELLA_FUZZ_SECONDS` says how long; what is found is made smaller and printed.
 
+mod together;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,11 +12,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
-use super::kernel::{self, Expr, Memory, Operation, Step, Test};
+use super::kernel::{self, At, Expr, Memory, Operation, Question, Step, Test};
 use super::{Panicked, Program};
 use crate::target::cpu::regions::Policy;
 
-const OPERATIONS: [Operation; 12] = [
+const OPERATIONS: [Operation; 15] = [
     Operation::Add,
     Operation::Sub,
     Operation::Mul,
@@ -27,7 +29,26 @@ const OPERATIONS: [Operation; 12] = [
     Operation::Lshr,
     Operation::Ashr,
     Operation::Least,
+    Operation::Lowest,
+    Operation::UpTo,
+    Operation::DownTo,
 ];
+
+const QUESTIONS: [Question; 9] = [
+    Question::Less,
+    Question::Equal,
+    Question::Differ,
+    Question::Below,
+    Question::AtMost,
+    Question::Above,
+    Question::AtLeast,
+    Question::SumOverflows,
+    Question::ProductOverflows,
+];
+
+fn question() -> impl Strategy<Value = Question> + Clone {
+    (0..QUESTIONS.len()).prop_map(|question| QUESTIONS[question])
+}
 
 /// A number; in group kernels also of what is shared.
 fn expr(in_groups: bool) -> impl Strategy<Value = Expr> + Clone {
@@ -41,18 +62,9 @@ fn expr(in_groups: bool) -> impl Strategy<Value = Expr> + Clone {
     let shared = u32::from(in_groups);
     leaf.prop_recursive(3, 8, 2, move |inner| {
         let boxed = inner.clone().prop_map(Box::new);
-        let test = (any::<bool>(), 0usize..8, inner.clone(), inner.clone()).prop_map(
-            |(less, of, left, right)| {
-                Box::new(Test {
-                    less,
-                    of,
-                    left,
-                    right,
-                })
-            },
-        );
+        let test = test_of(inner.clone(), inner.clone()).prop_map(Box::new);
         prop_oneof![
-            4 => (0usize..12, boxed.clone(), boxed.clone())
+            4 => (0..OPERATIONS.len(), boxed.clone(), boxed.clone())
                 .prop_map(|(operation, a, b)| Expr::Binary(OPERATIONS[operation], a, b)),
             1 => boxed.clone().prop_map(Expr::Input),
             2 * shared => boxed.clone().prop_map(Expr::Shared),
@@ -63,10 +75,14 @@ fn expr(in_groups: bool) -> impl Strategy<Value = Expr> + Clone {
     })
 }
 
-fn test_of<E: Strategy<Value = Expr> + Clone>(expr: E) -> impl Strategy<Value = Test> + Clone {
-    let parts = (any::<bool>(), 0usize..8, expr.clone(), expr);
-    parts.prop_map(|(less, of, left, right)| Test {
-        less,
+fn test_of<L, R>(left: L, right: R) -> impl Strategy<Value = Test> + Clone
+where
+    L: Strategy<Value = Expr> + Clone,
+    R: Strategy<Value = Expr> + Clone,
+{
+    let parts = (question(), 0usize..8, left, right);
+    parts.prop_map(|(question, of, left, right)| Test {
+        question,
         of,
         left,
         right,
@@ -82,7 +98,7 @@ fn uniform_test() -> impl Strategy<Value = Test> + Clone {
         2 => (0i64..64).prop_map(|index| Expr::Input(Box::new(Expr::Constant(index)))),
         1 => (0usize..8).prop_map(Expr::Variable),
     ];
-    test_of(leaf)
+    test_of(leaf.clone(), leaf)
 }
 
 /// Steps of a group kernel: phases of steps that items take for themselves, and what they do together
@@ -93,7 +109,7 @@ fn group_steps() -> impl Strategy<Value = Vec<Step>> {
         8 => (0u32..2).prop_map(Step::Barrier),
         8 => expr().prop_map(Step::Share),
         3 => (0usize..8, expr(), expr()).prop_map(|(to, value, lane)| Step::Shuffle(to, value, lane)),
-        2 => (0usize..8, test_of(expr())).prop_map(|(to, test)| Step::Ballot(to, test)),
+        2 => (0usize..8, test_of(expr(), expr())).prop_map(|(to, test)| Step::Ballot(to, test)),
     ];
     let together = together.prop_map(|step| vec![step]).boxed();
     let alone = some_steps(true, 1);
@@ -127,7 +143,7 @@ fn looked_at(steps: BoxedStrategy<Vec<Step>>) -> impl Strategy<Value = Vec<Step>
 /// Steps that an item takes for itself, with loops and branches of that depth.
 fn some_steps(in_groups: bool, depth: usize) -> BoxedStrategy<Vec<Step>> {
     let expr = || expr(in_groups);
-    let test = || test_of(expr());
+    let test = || test_of(expr(), expr());
     let step = prop_oneof![
         8 => (0usize..8, expr()).prop_map(|(variable, value)| Step::Set(variable, value)),
         2 => (0usize..2, expr(), expr())
@@ -165,6 +181,79 @@ const SHAPES: [([u64; 3], [u64; 3]); 3] = [
     ([33, 2, 1], [40, 1, 1]),
 ];
 
+/// The same, and some with sizes that are multiples of the lanes.
+const MORE_SHAPES: [([u64; 3], [u64; 3]); 8] = [
+    ([128, 1, 1], [64, 1, 1]),
+    ([75, 1, 1], [64, 1, 1]),
+    ([32, 4, 1], [32, 2, 1]),
+    ([48, 3, 2], [16, 2, 2]),
+    ([70, 2, 1], [32, 2, 1]),
+    ([41, 3, 1], [20, 3, 1]),
+    ([33, 2, 1], [40, 1, 1]),
+    ([8, 3, 2], [8, 2, 2]),
+];
+
+/// Bounds that launches give, in pairs.
+const BOUNDS: [[i64; 2]; 8] = [
+    [0, 64],
+    [17, 3],
+    [-1, 16],
+    [32, -5],
+    [0xfff0, 0x1_0000],
+    [0xffff_fff8, 12],
+    [i64::MAX - 20, 1],
+    [63, 0x7ff8],
+];
+
+/// What a kernel is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Items by themselves.
+    Items,
+    /// Groups, with barriers and subgroups.
+    Groups,
+    /// Either, with tests that neighbours mostly answer alike.
+    Together { in_groups: bool },
+}
+
+impl Kind {
+    /// All, with the ways that items are made to take: the last one's run in loops with guards, where
+    /// they have none of their own.
+    const ALL: [(Kind, Policy); 5] = [
+        (Kind::Items, Policy::Always),
+        (Kind::Groups, Policy::Always),
+        (Kind::Together { in_groups: false }, Policy::Always),
+        (Kind::Together { in_groups: true }, Policy::Always),
+        (Kind::Together { in_groups: false }, Policy::Worthwhile),
+    ];
+
+    fn in_groups(self) -> bool {
+        matches!(self, Kind::Groups | Kind::Together { in_groups: true })
+    }
+
+    fn steps(self) -> BoxedStrategy<Vec<Step>> {
+        match self {
+            Kind::Items => steps().boxed(),
+            Kind::Groups => group_steps().boxed(),
+            Kind::Together { in_groups } => together::steps(in_groups),
+        }
+    }
+
+    /// Grids, groups and bounds that it is launched with.
+    fn launches(self) -> Vec<([u64; 3], [u64; 3], [i64; 2])> {
+        if let Kind::Items | Kind::Groups = self {
+            return SHAPES.map(|(grid, group)| (grid, group, [7, 40])).into();
+        }
+        let shapes = MORE_SHAPES.into_iter();
+        let all = shapes.flat_map(|(grid, group)| BOUNDS.map(|bounds| (grid, group, bounds)));
+        // A part of all pairs, in which each shape and each bound comes often.
+        all.enumerate()
+            .filter(|(number, _)| (number + number / 8) % 2 == 0)
+            .map(|(_, launch)| launch)
+            .collect()
+    }
+}
+
 /// Machines whose code this processor can run.
 fn machines() -> Vec<&'static str> {
     let mut all = vec!["native"];
@@ -178,12 +267,14 @@ fn machines() -> Vec<&'static str> {
 /// Compares a kernel's code with what the kernel means.
 fn compare(
     steps: &[Step],
-    in_groups: bool,
+    kind: Kind,
+    policy: Policy,
     cpu: &str,
     tell: &mut dyn FnMut(String),
 ) -> Result<(), TestCaseError> {
+    let in_groups = kind.in_groups();
     let text = kernel::text(steps, in_groups);
-    let program = match Program::compile_if_cut(&text, cpu, true, Policy::Always) {
+    let program = match Program::compile_if_cut(&text, cpu, true, policy) {
         Ok(program) => program,
         Err(way) => {
             tell(way.trim_end().to_owned());
@@ -191,7 +282,7 @@ fn compare(
         }
     };
     tell(program.way.lines().next().unwrap_or_default().to_owned());
-    for (grid, group) in SHAPES {
+    for (grid, group, bounds) in kind.launches() {
         let items = grid.iter().product::<u64>() as usize;
         let mut expected = Memory {
             inputs: (0..kernel::INPUTS as i64)
@@ -199,6 +290,7 @@ fn compare(
                 .collect(),
             integer: 5,
             float: 0.75,
+            bounds,
             outputs: vec![0; items * kernel::OUTPUTS],
             sums: vec![0; kernel::SUMS],
         };
@@ -213,17 +305,23 @@ fn compare(
         }
         for linear in (0..items as u64).filter(|_| !in_groups) {
             let row = linear / grid[0];
-            let id = [linear % grid[0], row % grid[1], row / grid[1]];
-            panics.extend(kernel::run(steps, &mut expected, id, linear).err());
+            let at = At {
+                id: [linear % grid[0], row % grid[1], row / grid[1]],
+                linear,
+                grid,
+                group,
+            };
+            panics.extend(kernel::run(steps, &mut expected, at).err());
         }
-        let block = (
-            actual.inputs.as_ptr(),
-            actual.outputs.as_mut_ptr(),
-            actual.sums.as_mut_ptr(),
-            actual.integer,
-            actual.float,
-        );
-        let block = Block(block.0, block.1, block.2, block.3, block.4, 0);
+        let block = Block {
+            inputs: actual.inputs.as_ptr(),
+            outputs: actual.outputs.as_mut_ptr(),
+            sums: actual.sums.as_mut_ptr(),
+            integer: actual.integer,
+            float: actual.float,
+            nothing: 0,
+            bounds: actual.bounds,
+        };
         // SAFETY: the block is as the kernel's text has it.
         let outcome: Result<(), Panicked> =
             unsafe { program.launch((&raw const block).cast(), grid, group) };
@@ -234,7 +332,15 @@ fn compare(
                     "no panic, {} missing\n{text}",
                     panics.len()
                 );
-                prop_assert_eq!(&actual, &expected, "{} {:?}\n{}", program.way, grid, text);
+                prop_assert_eq!(
+                    &actual,
+                    &expected,
+                    "{} {:?} {:?}\n{}",
+                    program.way,
+                    grid,
+                    bounds,
+                    text
+                );
             }
             Err(panicked) => prop_assert!(
                 panics.contains(&panicked),
@@ -247,7 +353,15 @@ fn compare(
 
 /// The argument block of the kernels.
 #[repr(C)]
-struct Block(*const i64, *mut u64, *mut u64, i64, f64, i64);
+struct Block {
+    inputs: *const i64,
+    outputs: *mut u64,
+    sums: *mut u64,
+    integer: i64,
+    float: f64,
+    nothing: i64,
+    bounds: [i64; 2],
+}
 
 #[test]
 fn random_kernels_mean_what_they_say() {
@@ -276,14 +390,9 @@ fn random_kernels_mean_what_they_say() {
         seed[..8].copy_from_slice(&(first + count as u64).to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
         let mut runner = TestRunner::new_with_rng(config.clone(), rng);
-        let in_groups = count % 2 == 1;
-        let any = if in_groups {
-            group_steps().boxed()
-        } else {
-            steps().boxed()
-        };
-        let outcome = runner.run(&any, |steps| {
-            compare(&steps, in_groups, cpu, &mut |way| {
+        let (kind, policy) = Kind::ALL[count % Kind::ALL.len()];
+        let outcome = runner.run(&kind.steps(), |steps| {
+            compare(&steps, kind, policy, cpu, &mut |way| {
                 *ways.borrow_mut().entry(way).or_default() += 1
             })
         });

@@ -2,15 +2,14 @@
 
 use legionella_abi::cpu::SUBGROUP_SIZE;
 
-use super::item::{Item, Leave, Memory, Playback, Wait};
+use super::item::{At, Item, Leave, Memory, Playback, Wait};
 use super::{BARRIER_FAILED, SHARED, Step};
 use crate::target::cpu::trial::Panicked;
 
 /// An item of a group.
 struct Member {
-    id: [u64; 3],
-    /// Linear ids in the grid, and in a whole group.
-    linear: u64,
+    at: At,
+    /// Its number in a whole group.
     in_group: u64,
     read: Vec<i64>,
     yielded: Vec<u64>,
@@ -37,9 +36,14 @@ pub(in super::super) fn run_group(
         for y in 0..count[1] {
             for x in 0..count[0] {
                 let id = [base[0] + x, base[1] + y, base[2] + z];
-                members.push(Member {
+                let at = At {
                     id,
                     linear: id[0] + grid[0] * (id[1] + grid[1] * id[2]),
+                    grid,
+                    group: size,
+                };
+                members.push(Member {
+                    at,
                     in_group: x + size[0] * (y + size[1] * z),
                     read: Vec::new(),
                     yielded: Vec::new(),
@@ -62,12 +66,12 @@ pub(in super::super) fn run_group(
                 again: (0, 0),
                 barriers: 0,
             };
-            let mut item = Item::new(memory, member.id, member.linear, Some(playback));
+            let mut item = Item::new(memory, member.at, Some(playback));
             member.waits = match item.steps(&steps) {
                 Leave::Wait(wait) => Some(wait),
                 Leave::Panic(line, column) => {
                     panics.push(Panicked {
-                        item: member.id,
+                        item: member.at.id,
                         line,
                         column,
                     });
@@ -92,7 +96,7 @@ pub(in super::super) fn run_group(
                 Some(_) => &members[0],
             };
             return Err(vec![Panicked {
-                item: waiting.id,
+                item: waiting.at.id,
                 line: BARRIER_FAILED,
                 column: 0,
             }]);

@@ -2,7 +2,10 @@
 
 use std::ops::{Add, Div, Mul, Sub};
 
-use super::{ARRAYS, Expr, INPUTS, OUTPUTS, Operation, SUMS, Step, Test, Type, VARIABLES, start};
+use super::{
+    ARRAYS, Expr, INPUTS, OUTPUTS, Operation, Part, Place, Question, SUMS, Step, Test, Type,
+    VARIABLES, start,
+};
 use crate::target::cpu::trial::Panicked;
 
 /// What kernels read and write.
@@ -11,21 +14,27 @@ pub(in super::super) struct Memory {
     pub(in super::super) inputs: Vec<i64>,
     pub(in super::super) integer: i64,
     pub(in super::super) float: f64,
+    pub(in super::super) bounds: [i64; 2],
     /// [`OUTPUTS`] numbers of each item.
     pub(in super::super) outputs: Vec<u64>,
     pub(in super::super) sums: Vec<u64>,
 }
 
+/// Where an item is.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct At {
+    pub(in super::super) id: [u64; 3],
+    /// Its number in the grid.
+    pub(in super::super) linear: u64,
+    pub(in super::super) grid: [u64; 3],
+    pub(in super::super) group: [u64; 3],
+}
+
 /// Runs one item of a grid.
-pub(in super::super) fn run(
-    steps: &[Step],
-    memory: &mut Memory,
-    id: [u64; 3],
-    linear: u64,
-) -> Result<(), Panicked> {
-    match Item::new(memory, id, linear, None).steps(steps) {
+pub(in super::super) fn run(steps: &[Step], memory: &mut Memory, at: At) -> Result<(), Panicked> {
+    match Item::new(memory, at, None).steps(steps) {
         Leave::Panic(line, column) => Err(Panicked {
-            item: id,
+            item: at.id,
             line,
             column,
         }),
@@ -169,6 +178,9 @@ impl Number {
                     Lshr => (ua >> shift) as i64,
                     Ashr => a >> shift,
                     Least => a.min(b),
+                    Lowest => ua.min(ub) as i64,
+                    UpTo => ua.checked_add(ub).map_or(mask, |sum| sum.min(mask)) as i64,
+                    DownTo => ua.saturating_sub(ub) as i64,
                 };
                 Number::Int(narrow(result, bits), bits)
             }
@@ -178,21 +190,60 @@ impl Number {
         }
     }
 
-    fn equals(self, other: Number) -> bool {
+    fn answer(self, question: Question, other: Number) -> bool {
+        use Question::*;
+        fn floats<T: PartialOrd>(question: Question, a: T, b: T) -> bool {
+            match question {
+                Equal => a == b,
+                Differ => a != b,
+                _ => a < b,
+            }
+        }
         match (self, other) {
-            (Number::Int(a, _), Number::Int(b, _)) => a == b,
-            (Number::F32(a), Number::F32(b)) => a == b,
-            (Number::F64(a), Number::F64(b)) => a == b,
+            (Number::Int(a, bits), Number::Int(b, _)) => {
+                let mask = u64::MAX >> (64 - bits);
+                let (ua, ub) = (a as u64 & mask, b as u64 & mask);
+                let (wide, other) = (u128::from(ua), u128::from(ub));
+                match question {
+                    Less => a < b,
+                    Equal => a == b,
+                    Differ => a != b,
+                    Below => ua < ub,
+                    AtMost => ua <= ub,
+                    Above => ua > ub,
+                    AtLeast => ua >= ub,
+                    SumOverflows => wide + other > u128::from(mask),
+                    ProductOverflows => wide * other > u128::from(mask),
+                }
+            }
+            (Number::F32(a), Number::F32(b)) => floats(question, a, b),
+            (Number::F64(a), Number::F64(b)) => floats(question, a, b),
             _ => unreachable!("both sides were asked for in one type"),
         }
     }
 
-    fn is_below(self, other: Number) -> bool {
-        match (self, other) {
-            (Number::Int(a, _), Number::Int(b, _)) => a < b,
-            (Number::F32(a), Number::F32(b)) => a < b,
-            (Number::F64(a), Number::F64(b)) => a < b,
-            _ => unreachable!("both sides were asked for in one type"),
+    /// A part of it by `1 << by`.
+    fn part(self, part: Part, by: u32) -> Number {
+        let Number::Int(value, bits) = self else {
+            return self;
+        };
+        let value = value as u64 & (u64::MAX >> (64 - bits));
+        let by = by % bits;
+        let found = match part {
+            Part::Low | Part::Remainder => value & ((1 << by) - 1),
+            Part::Multiple => value >> by << by,
+            Part::High | Part::Quotient => value >> by,
+        };
+        Number::Int(narrow(found as i64, bits), bits)
+    }
+
+    /// The same bits without a sign, as a number of a type.
+    fn unsigned(self, ty: Type) -> Number {
+        match (self, ty) {
+            (Number::Int(value, bits), Type::Int(_)) => {
+                Number::of((value as u64 & (u64::MAX >> (64 - bits))) as i64, ty)
+            }
+            (other, _) => other.to(ty),
         }
     }
 }
@@ -200,8 +251,7 @@ impl Number {
 pub(super) struct Item<'a> {
     memory: &'a mut Memory,
     group: Option<Playback<'a>>,
-    id: [u64; 3],
-    linear: u64,
+    at: At,
     variables: [Number; 8],
     arrays: [Vec<Number>; 2],
 }
@@ -213,11 +263,11 @@ where
 {
     use Operation::*;
     match operation {
-        Add | And | Shl => a + b,
-        Sub | Or | Lshr => a - b,
+        Add | And | Shl | UpTo => a + b,
+        Sub | Or | Lshr | DownTo => a - b,
         Mul | Xor | Ashr => a * b,
         Div | Rem => a / b,
-        Least => {
+        Least | Lowest => {
             if a < b {
                 a
             } else {
@@ -228,18 +278,13 @@ where
 }
 
 impl<'a> Item<'a> {
-    pub(super) fn new(
-        memory: &'a mut Memory,
-        id: [u64; 3],
-        linear: u64,
-        group: Option<Playback<'a>>,
-    ) -> Self {
+    pub(super) fn new(memory: &'a mut Memory, at: At, group: Option<Playback<'a>>) -> Self {
+        let linear = at.linear;
         let first = memory.inputs[linear as usize % INPUTS];
         Item {
             memory,
             group,
-            id,
-            linear,
+            at,
             variables: [0, 1, 2, 3, 4, 5, 6, 7]
                 .map(|variable| Number::of(start(variable, first, linear), VARIABLES[variable])),
             arrays: [0, 1].map(|array| {
@@ -281,7 +326,7 @@ impl<'a> Item<'a> {
             }
             Step::Output(place, ty, value) => {
                 let value = self.value(value, VARIABLES[*ty]).bits();
-                self.memory.outputs[self.linear as usize * OUTPUTS + place] = value;
+                self.memory.outputs[self.at.linear as usize * OUTPUTS + place] = value;
             }
             Step::Sum(index, value) => {
                 let index = self.index(index, SUMS as u64);
@@ -358,20 +403,18 @@ impl<'a> Item<'a> {
     fn test(&mut self, test: &Test) -> bool {
         let ty = VARIABLES[test.of];
         let (left, right) = (self.value(&test.left, ty), self.value(&test.right, ty));
-        if test.less {
-            left.is_below(right)
-        } else {
-            left.equals(right)
-        }
+        left.answer(test.question, right)
     }
 
     fn value(&mut self, expr: &Expr, ty: Type) -> Number {
         match expr {
             Expr::Constant(value) => Number::of(*value, ty),
             Expr::Variable(variable) => self.variables[*variable].to(ty),
-            Expr::Id(dimension) => Number::of(self.id[*dimension] as i64, ty),
+            Expr::Id(dimension) => Number::of(self.at.id[*dimension] as i64, ty),
+            Expr::Place(place) => Number::of(self.place(*place) as i64, ty),
             Expr::Argument(0) => Number::of(self.memory.integer, ty),
-            Expr::Argument(_) => Number::F64(self.memory.float).to(ty),
+            Expr::Argument(1) => Number::F64(self.memory.float).to(ty),
+            Expr::Argument(bound) => Number::of(self.memory.bounds[bound - 2], ty),
             Expr::Input(index) => {
                 let index = self.index(index, INPUTS as u64);
                 Number::of(self.memory.inputs[index], ty)
@@ -393,6 +436,21 @@ impl<'a> Item<'a> {
                 if self.test(test) { yes } else { no }
             }
             Expr::As(other, value) => self.value(value, VARIABLES[*other]).to(ty),
+            Expr::Unsigned(other, value) => self.value(value, VARIABLES[*other]).unsigned(ty),
+            Expr::Part(part, by, value) => self.value(value, ty).part(*part, *by),
+        }
+    }
+
+    fn place(&mut self, place: Place) -> u64 {
+        let At {
+            id, grid, group, ..
+        } = self.at;
+        match place {
+            Place::Linear => self.at.linear,
+            Place::Grid(dimension) => grid[dimension],
+            Place::Local(dimension) => id[dimension] % group[dimension],
+            Place::Rank => self.group().rank as u64,
+            Place::Group(dimension) => group[dimension],
         }
     }
 }

@@ -9,7 +9,7 @@ mod item;
 mod text;
 
 pub(super) use group::run_group;
-pub(super) use item::{Memory, run};
+pub(super) use item::{At, Memory, run};
 pub(super) use text::text;
 
 /// The type of a value.
@@ -53,7 +53,9 @@ pub(super) enum Expr {
     Variable(usize),
     /// A global id.
     Id(usize),
-    /// One of the two numbers that the launch gives: an integer and a float.
+    Place(Place),
+    /// One of the numbers that the launch gives: an integer, a float, and two integers that differ from
+    /// launch to launch.
     Argument(usize),
     Input(Box<Expr>),
     Element(usize, Box<Expr>),
@@ -63,6 +65,39 @@ pub(super) enum Expr {
     Choose(Box<Test>, Box<Expr>, Box<Expr>),
     /// The number as one of another type, and back.
     As(usize, Box<Expr>),
+    /// The same without a sign.
+    Unsigned(usize, Box<Expr>),
+    /// A part of a number by a power of two; floats have none.
+    Part(Part, u32, Box<Expr>),
+}
+
+/// Where an item is, and among how many.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// The number of the item in the grid.
+    Linear,
+    /// Items of the grid in a dimension.
+    Grid(usize),
+    /// What follows is for group kernels only: an id within the group.
+    Local(usize),
+    /// The number of the item in its group.
+    Rank,
+    /// Items of a whole group in a dimension.
+    Group(usize),
+}
+
+/// Which part of a number, by a power of two.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part {
+    /// By a mask: what is less than the power.
+    Low,
+    /// By a mask: the rest.
+    Multiple,
+    /// By a shift.
+    High,
+    /// By a division without sign.
+    Quotient,
+    Remainder,
 }
 
 /// What is done with two numbers; floats know four of them.
@@ -80,12 +115,33 @@ pub(super) enum Operation {
     Lshr,
     Ashr,
     Least,
+    /// Without sign: the least, and a sum and a difference that don't wrap around. Floats take them for
+    /// the signed ones that wrap.
+    Lowest,
+    UpTo,
+    DownTo,
+}
+
+/// What is asked about two numbers. Floats, which have signs, know three of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Question {
+    Less,
+    Equal,
+    Differ,
+    /// What follows is of numbers without sign.
+    Below,
+    AtMost,
+    Above,
+    AtLeast,
+    /// Whether the sum wraps around.
+    SumOverflows,
+    ProductOverflows,
 }
 
 /// A question about numbers of one type.
 #[derive(Clone, Debug)]
 pub(super) struct Test {
-    pub(super) less: bool,
+    pub(super) question: Question,
     pub(super) of: usize,
     pub(super) left: Expr,
     pub(super) right: Expr,

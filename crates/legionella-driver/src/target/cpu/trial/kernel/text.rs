@@ -2,10 +2,13 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{ARRAYS, Expr, INPUTS, OUTPUTS, Operation, SHARED, SUMS, Step, Test, Type, VARIABLES};
+use super::{
+    ARRAYS, Expr, INPUTS, OUTPUTS, Operation, Part, Place, Question, SHARED, SUMS, Step, Test,
+    Type, VARIABLES,
+};
 
-/// Declarations and what comes before the steps. The block: inputs, outputs, sums, the two
-/// numbers, and a zero.
+/// Declarations and what comes before the steps. The block: inputs, outputs, sums, two of the
+/// numbers, a zero, and the bounds.
 const HEAD: &str = "
 %panic = type { ptr, i64, ptr, i64, i32, i32 }
 declare i64 @legionella.global_id(i32) nounwind willreturn nosync nofree speculatable memory(none)
@@ -49,7 +52,6 @@ const GROUP_START: &str = "
   %gs0 = call i64 @legionella.group_size(i32 0)
   %gs1 = call i64 @legionella.group_size(i32 1)
   %gs2 = call i64 @legionella.group_size(i32 2)
-  %size2 = call i64 @legionella.grid_size(i32 2)
   %base0 = sub i64 %id0, %local0
   %base1 = sub i64 %id1, %local1
   %base2 = sub i64 %id2, %local2
@@ -106,10 +108,18 @@ pub(in super::super) fn text(steps: &[Step], in_groups: bool) -> String {
     all.push_str(&writer.body);
     all.push_str("}\n");
     for width in [8, 16, 32, 64] {
-        let _ = writeln!(
-            all,
-            "declare i{width} @llvm.smin.i{width}(i{width}, i{width})"
-        );
+        for name in ["smin", "umin", "uadd.sat", "usub.sat"] {
+            let _ = writeln!(
+                all,
+                "declare i{width} @llvm.{name}.i{width}(i{width}, i{width})"
+            );
+        }
+        for name in ["uadd", "umul"] {
+            let _ = writeln!(
+                all,
+                "declare {{ i{width}, i1 }} @llvm.{name}.with.overflow.i{width}(i{width}, i{width})"
+            );
+        }
         for (float, short) in [("float", "f32"), ("double", "f64")] {
             let _ = writeln!(
                 all,
@@ -200,11 +210,16 @@ impl Writer {
   %arg1 = load double, ptr %arg1.at
   %nothing.at = getelementptr i8, ptr %block, i64 40
   %nothing = load i64, ptr %nothing.at
+  %arg2.at = getelementptr i8, ptr %block, i64 48
+  %arg2 = load i64, ptr %arg2.at
+  %arg3.at = getelementptr i8, ptr %block, i64 56
+  %arg3 = load i64, ptr %arg3.at
   %id0 = call i64 @legionella.global_id(i32 0)
   %id1 = call i64 @legionella.global_id(i32 1)
   %id2 = call i64 @legionella.global_id(i32 2)
   %size0 = call i64 @legionella.grid_size(i32 0)
   %size1 = call i64 @legionella.grid_size(i32 1)
+  %size2 = call i64 @legionella.grid_size(i32 2)
   %plane = mul i64 %id2, %size1
   %row = add i64 %plane, %id1
   %before = mul i64 %row, %size0
@@ -373,11 +388,28 @@ impl Writer {
         let ty = VARIABLES[test.of];
         let left = self.expr(&test.left, ty);
         let right = self.expr(&test.right, ty);
-        let operation = match (ty, test.less) {
-            (Type::Int(_), true) => "icmp slt",
-            (Type::Int(_), false) => "icmp eq",
-            (_, true) => "fcmp olt",
-            (_, false) => "fcmp oeq",
+        use Question::*;
+        let operation = match (ty, test.question) {
+            (Type::Int(_), Less) => "icmp slt",
+            (Type::Int(_), Equal) => "icmp eq",
+            (Type::Int(_), Differ) => "icmp ne",
+            (Type::Int(_), Below) => "icmp ult",
+            (Type::Int(_), AtMost) => "icmp ule",
+            (Type::Int(_), Above) => "icmp ugt",
+            (Type::Int(_), AtLeast) => "icmp uge",
+            (Type::Int(_), SumOverflows | ProductOverflows) => {
+                let name = match test.question {
+                    SumOverflows => "uadd",
+                    _ => "umul",
+                };
+                let both = self.value(format_args!(
+                    "call {{ {ty}, i1 }} @llvm.{name}.with.overflow.{ty}({ty} {left}, {ty} {right})"
+                ));
+                return self.value(format_args!("extractvalue {{ {ty}, i1 }} {both}, 1"));
+            }
+            (_, Equal) => "fcmp oeq",
+            (_, Differ) => "fcmp une",
+            _ => "fcmp olt",
         };
         self.value(format_args!("{operation} {ty} {left}, {right}"))
     }
@@ -392,7 +424,18 @@ impl Writer {
             }
             Expr::Id(dimension) => self.convert(format!("%id{dimension}"), Type::Int(64), ty),
             Expr::Argument(0) => self.convert("%arg0".to_owned(), Type::Int(64), ty),
-            Expr::Argument(_) => self.convert("%arg1".to_owned(), Type::F64, ty),
+            Expr::Argument(1) => self.convert("%arg1".to_owned(), Type::F64, ty),
+            Expr::Argument(bound) => self.convert(format!("%arg{bound}"), Type::Int(64), ty),
+            Expr::Place(place) => {
+                let name = match place {
+                    Place::Linear => "%linear".to_owned(),
+                    Place::Grid(dimension) => format!("%size{dimension}"),
+                    Place::Local(dimension) => format!("%local{dimension}"),
+                    Place::Rank => "%rank".to_owned(),
+                    Place::Group(dimension) => format!("%gs{dimension}"),
+                };
+                self.convert(name, Type::Int(64), ty)
+            }
             Expr::Input(index) => {
                 let at = self.element("%inputs", Type::Int(64), index, INPUTS as u64);
                 let value = self.value(format_args!("load i64, ptr {at}"));
@@ -431,6 +474,32 @@ impl Writer {
                 let value = self.expr(value, other);
                 self.convert(value, other, ty)
             }
+            Expr::Unsigned(other, value) => {
+                let other = VARIABLES[*other];
+                let value = self.expr(value, other);
+                match (other, ty) {
+                    (Type::Int(a), Type::Int(b)) if a < b => {
+                        self.value(format_args!("zext {other} {value} to {ty}"))
+                    }
+                    _ => self.convert(value, other, ty),
+                }
+            }
+            Expr::Part(part, by, value) => {
+                let value = self.expr(value, ty);
+                let Type::Int(bits) = ty else {
+                    return value;
+                };
+                let by = by % bits;
+                let low = (1u64 << by) - 1;
+                let (name, operand) = match part {
+                    Part::Low => ("and", low),
+                    Part::Multiple => ("and", !low & (u64::MAX >> (64 - bits))),
+                    Part::High => ("lshr", u64::from(by)),
+                    Part::Quotient => ("udiv", 1 << by),
+                    Part::Remainder => ("urem", 1 << by),
+                };
+                self.value(format_args!("{name} {ty} {value}, {operand}"))
+            }
         }
     }
 
@@ -438,11 +507,11 @@ impl Writer {
         use Operation::*;
         let Type::Int(bits) = ty else {
             let name = match operation {
-                Add | And | Shl => "fadd",
-                Sub | Or | Lshr => "fsub",
+                Add | And | Shl | UpTo => "fadd",
+                Sub | Or | Lshr | DownTo => "fsub",
                 Mul | Xor | Ashr => "fmul",
                 Div | Rem => "fdiv",
-                Least => {
+                Least | Lowest => {
                     let less = self.value(format_args!("fcmp olt {ty} {left}, {right}"));
                     return self.value(format_args!("select i1 {less}, {ty} {left}, {ty} {right}"));
                 }
@@ -470,9 +539,15 @@ impl Writer {
                 "ashr",
                 self.value(format_args!("and {ty} {right}, {}", bits - 1)),
             ),
-            Least => {
+            Least | Lowest | UpTo | DownTo => {
+                let name = match operation {
+                    Least => "smin",
+                    Lowest => "umin",
+                    UpTo => "uadd.sat",
+                    _ => "usub.sat",
+                };
                 return self.value(format_args!(
-                    "call {ty} @llvm.smin.{ty}({ty} {left}, {ty} {right})"
+                    "call {ty} @llvm.{name}.{ty}({ty} {left}, {ty} {right})"
                 ));
             }
         };
