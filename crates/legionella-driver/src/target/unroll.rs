@@ -1,20 +1,18 @@
 //! Short loops that count, several turns at once.
 //!
-//! Takes optimised code; has LLVM unroll the innermost loops that it has left because what a GPU is thought to
-//! gain by that is little, as the vendor's compiler does: their counters and addresses, of 64 bits each,
+//! Takes simplified code; asks LLVM to unroll the innermost loops that it would leave because what a GPU is thought
+//! to gain by that is little, as the vendor's compiler does: their counters and addresses, of 64 bits each,
 //! cost as much as a few operations of floats.
 
 use std::collections::BTreeSet;
 
 use inkwell::module::Module;
-use inkwell::targets::TargetMachine;
 use llvm_sys::LLVMOpcode;
 use llvm_sys::core as c;
 
-use crate::error::Error;
 use crate::ir::flow::{Blocks, Dominators, LoopId, Loops};
 use crate::ir::metadata::{describe_loop, node, property, text};
-use crate::ir::{self, Block, Function, Pipeline, Value, llvm};
+use crate::ir::{self, Block, Function, Value, llvm};
 
 /// Turns that become one.
 const TURNS: u64 = 4;
@@ -24,12 +22,11 @@ const LONGEST: usize = 128;
 
 /// Most turns of a loop that is unrolled as a whole, and most instructions that it then has.
 const MOST_TURNS: u64 = 32;
-const MOST_INSTRUCTIONS: u64 = 2048;
+const MOST_INSTRUCTIONS: u64 = 2560;
 
-/// Unrolls, and simplifies what that gives.
-pub(super) fn unroll(module: &Module<'_>, machine: &TargetMachine) -> Result<(), Error> {
+/// Asks for it in all functions.
+pub(super) fn mark(module: &Module<'_>) {
     let context = llvm!(c::LLVMGetModuleContext(module.as_mut_ptr()));
-    let mut any = false;
     for function in ir::functions(module) {
         function.blocks().into_iter().for_each(settle_advances);
         for (latch, whole) in latches(function) {
@@ -39,18 +36,8 @@ pub(super) fn unroll(module: &Module<'_>, machine: &TargetMachine) -> Result<(),
                 property(context, "llvm.loop.unroll.count", 32, TURNS)
             };
             describe_loop(context, latch, &[how]);
-            any = true;
         }
     }
-    if !any {
-        return Ok(());
-    }
-    Pipeline {
-        text: "function(loop-unroll<O3>,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg)",
-        unroll: true,
-        ..crate::lower::PLAIN
-    }
-    .run(module, machine)
 }
 
 /// Has what is carried round a loop not depend on whether the loop ends, which the branch behind it decides

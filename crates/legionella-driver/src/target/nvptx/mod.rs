@@ -111,6 +111,7 @@ fn optimise(
     atomics::mend(module)?;
     set_machine(module, machine);
     optimise_cold_code_too(module);
+    unroll::mark(module);
     Pipeline {
         text: "default<O3>",
         vectorise: true,
@@ -121,7 +122,6 @@ fn optimise(
     memory::split_copies(module);
     let promote = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>)";
     run(module, machine, promote)?;
-    unroll::unroll(module, machine)?;
     built.join_checks();
     narrow::narrow(module);
     let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";

@@ -31,8 +31,8 @@ const STREAMS: usize = 8;
 const PATIENCE: Duration = Duration::from_micros(100);
 
 /// How long launches are looked at without a pause; then for a share of the time they have taken.
-const EAGER: Duration = Duration::from_millis(1);
-const SHARE: u32 = 32;
+const EAGER: Duration = Duration::from_millis(5);
+const SHARE: u32 = 256;
 
 /// How long launches are not looked at if there are several.
 const BETWEEN: Duration = Duration::from_micros(5);
