@@ -127,6 +127,14 @@ pub(crate) const SIMPLIFY: Pipeline<'static> = Pipeline {
     inline_threshold: 275,
 };
 
+/// For work-items in lockstep, where a branch costs more than a few operations: has conditions that lead to one
+/// place, as those of `while i < n && x * x < y`, be computed together. LLVM does so only while nothing else
+/// uses what they are computed of, which is before common subexpressions are found.
+const JOIN_CONDITIONS: Pipeline<'static> = Pipeline {
+    text: "function(simplifycfg,sroa,simplifycfg<bonus-inst-threshold=4>)",
+    ..lower::PLAIN
+};
+
 /// Generates the code of one kernel.
 ///
 /// # Errors
@@ -194,6 +202,7 @@ pub fn generate_seen(
     let mut problems = validate::statics(&kernel);
     if target.lockstep {
         lower::formatting::keep_small(&kernel.module);
+        JOIN_CONDITIONS.run_for_any_machine(&kernel.module)?;
         SIMPLIFY.run_for_any_machine(&kernel.module)?;
     } else {
         SIMPLIFY.run(&kernel.module, &machine)?;

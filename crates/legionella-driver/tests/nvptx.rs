@@ -175,6 +175,37 @@ fn panics_are_out_of_the_kernels_way() {
     assert!(count(&lines, "st.shared") >= 2, "{panic}");
 }
 
+/// What an item does before it notes a panic.
+fn before_a_panic(lines: &[String]) -> &[String] {
+    let notes = |line: &String| line.starts_with("atom.");
+    &lines[..lines.iter().position(notes).unwrap()]
+}
+
+#[test]
+fn checks_in_a_row_are_one_branch() {
+    let lines = body(&text("checked_sum"), nvptx::LINE);
+    // Out of the grid, and either panic.
+    assert_eq!(count(before_a_panic(&lines), "@"), 2, "{lines:#?}");
+    // Which of the two it is is asked where it is noted.
+    assert!(count(&lines, "selp.b32") > 0, "{lines:#?}");
+}
+
+#[test]
+fn small_numbers_are_computed_with_32_bits() {
+    let lines = body(&text("checked_sum"), nvptx::LINE);
+    assert_eq!(count(before_a_panic(&lines), "add.s64"), 0, "{lines:#?}");
+    // The kernel for any launch has ids of 64 bits.
+    let any = body(&text("checked_sum"), nvptx::KERNEL);
+    assert!(count(before_a_panic(&any), "add.s64") > 0, "{any:#?}");
+}
+
+#[test]
+fn loops_that_count_are_unrolled_once() {
+    let lines = body(&text("checked_sum"), nvptx::LINE);
+    // Four turns at once, and one for what is left.
+    assert_eq!(count(&lines, "add.rn.f32"), 5, "{lines:#?}");
+}
+
 #[test]
 fn an_abort_is_a_panic() {
     let all = texts("abort", "sm_90").concat();

@@ -161,6 +161,10 @@ impl<'m> Value<'m> {
         llvm!(c::LLVMIsConstant(self.0)) != 0
     }
 
+    pub(crate) fn is_poison(self) -> bool {
+        llvm!(c::LLVMIsPoison(self.0)) != 0
+    }
+
     pub(crate) fn is_argument(self) -> bool {
         !llvm!(c::LLVMIsAArgument(self.0)).is_null()
     }
@@ -243,6 +247,17 @@ impl<'m> Value<'m> {
             LLVMAttributeFunctionIndex,
             attribute
         ));
+    }
+
+    /// The number that an attribute says of a call's argument.
+    pub(crate) fn argument_attribute(self, argument: u32, name: &str) -> Option<u64> {
+        let kind = llvm!(c::LLVMGetEnumAttributeKindForName(
+            name.as_ptr().cast(),
+            name.len()
+        ));
+        // Arguments are counted from 1.
+        let attribute = llvm!(c::LLVMGetCallSiteEnumAttribute(self.0, 1 + argument, kind));
+        (!attribute.is_null()).then(|| llvm!(c::LLVMGetEnumAttributeValue(attribute)))
     }
 
     /// Notes something on a call that LLVM knows nothing of, and keeps.

@@ -12,6 +12,7 @@ use legionella_abi::{gpu, intrinsic};
 use llvm_sys::core as c;
 use llvm_sys::{LLVMAtomicOrdering, LLVMIntPredicate, LLVMLinkage, LLVMOpcode, LLVMTypeKind};
 
+use super::checks;
 use super::cold::{self, Deferred};
 use super::wide::{self, Wide};
 use crate::error::Error;
@@ -161,6 +162,13 @@ impl<'m> Kernels<'m> {
                 }
                 kernel.form != Form::Wide
             });
+        }
+    }
+
+    /// Has each kernel test several checks in a row at once, if their panics are deferred.
+    pub(super) fn join_checks(&self) {
+        for kernel in &self.all {
+            checks::join(kernel.function, kernel.state);
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod amdgpu;
 mod barriers;
+mod checks;
 mod cold;
 pub(crate) mod cpu;
 mod guards;
@@ -10,11 +11,13 @@ mod kernels;
 mod linker;
 mod machine;
 mod meetings;
+mod narrow;
 pub(crate) mod nvptx;
 mod reaching;
 mod scopes;
 mod shared_memory;
 mod uniform;
+mod unroll;
 mod wide;
 
 use inkwell::module::Module;

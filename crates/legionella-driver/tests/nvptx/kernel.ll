@@ -330,3 +330,49 @@ define void @allocates(ptr noundef nonnull readonly align 8 dereferenceable(8) %
   store i64 %address, ptr %p, align 8
   ret void
 }
+
+; y[i] = the sum of the n numbers of x, where i + 1 is neither n nor beyond m: two panics in a row, and a loop
+; whose counter is as an iterator's.
+define void @checked_sum(ptr noundef nonnull readonly align 8 dereferenceable(32) %block) {
+start:
+  %xp = load ptr, ptr %block, align 8
+  %x = call ptr @legionella.immutable(ptr %xp)
+  %yp = getelementptr i8, ptr %block, i64 8
+  %y = load ptr, ptr %yp, align 8
+  %np = getelementptr i8, ptr %block, i64 16
+  %n = load i64, ptr %np, align 8
+  %mp = getelementptr i8, ptr %block, i64 24
+  %m = load i64, ptr %mp, align 8
+  %i = call i64 @legionella.global_id(i32 0)
+  %next = add i64 %i, 1
+  %differs = icmp ne i64 %next, %n
+  br i1 %differs, label %also, label %first
+also:
+  %in = icmp ult i64 %next, %m
+  br i1 %in, label %fine, label %second
+fine:
+  %some = icmp ne i64 %n, 0
+  br i1 %some, label %loop, label %done
+loop:
+  %k = phi i64 [ 0, %fine ], [ %ahead, %loop ]
+  %ahead = phi i64 [ 1, %fine ], [ %advanced, %loop ]
+  %sum = phi float [ 0.0, %fine ], [ %more, %loop ]
+  %xk = getelementptr float, ptr %x, i64 %k
+  %a = load float, ptr %xk, align 4
+  %more = fadd float %sum, %a
+  %left = icmp ult i64 %ahead, %n
+  %one = zext i1 %left to i64
+  %advanced = add i64 %ahead, %one
+  br i1 %left, label %loop, label %done
+done:
+  %all = phi float [ 0.0, %fine ], [ %more, %loop ]
+  %yi = getelementptr float, ptr %y, i64 %i
+  store float %all, ptr %yi, align 4
+  ret void
+first:
+  call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
+  unreachable
+second:
+  call void @legionella.panic_handler(ptr inttoptr (i64 32 to ptr))
+  unreachable
+}

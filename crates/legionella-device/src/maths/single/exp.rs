@@ -1,5 +1,5 @@
-//! Exponential functions: the argument is split into `n ln 2 + r`, and `e^r` is a polynomial whose
-//! leading terms are added exactly.
+//! Exponential functions: the argument is split into `n ln 2 + r`, and `e^r` is a polynomial. Where more is
+//! made of it than one `f32`, its leading terms are added exactly.
 
 use crate::maths::two::{Two, polynomial};
 
@@ -71,7 +71,12 @@ pub(super) fn clamp(x: f32, low: f32, high: f32) -> f32 {
 
 /// `e` to the power of `x`.
 pub fn exp(x: f32) -> f32 {
-    exp_of_sum(Two::from(clamp(x, -104.0, 89.0)))
+    let x = clamp(x, -104.0, 89.0);
+    let (n, integer) = nearest(x * core::f32::consts::LOG2_E);
+    let r = (-n).mul_add(LN_2_REST, (-n).mul_add(LN_2_SHORT, x));
+    // Of least relative error for `r` at most `ln 2 / 2`; the last step rounds what is near one.
+    let power = polynomial!(r; 0.001_381_835_9, 0.008_368_716, 0.041_668_296, 0.166_665_21, 0.499_999_94, 1.0, 1.0);
+    scale(power, integer)
 }
 
 /// 2 to the power of `x`.

@@ -1,7 +1,7 @@
 //! Powers: `e^(y ln x)` with the logarithm to some 36 bits.
 
 use super::exp::{LN_2_REST, LN_2_SHORT, exp_of_sum};
-use super::log::{ratio, split};
+use super::log::{ROOT_HALF, ratio, split};
 use crate::maths::two::{Two, polynomial};
 
 const TWO_THIRDS: Two = Two {
@@ -11,7 +11,7 @@ const TWO_THIRDS: Two = Two {
 
 /// `ln x` for a positive finite `x`.
 fn ln_precise(x: f32) -> Two {
-    let (n, k) = split(x);
+    let (n, k) = split(x, ROOT_HALF);
     let s = ratio(Two::from(n));
     let z = s.times(s);
     let tail = z.h * polynomial!(z.h; 0.195_282_52, 0.221_810_5, 0.285_719_57, 0.4);

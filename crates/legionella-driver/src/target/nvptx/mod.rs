@@ -26,7 +26,7 @@ use legionella_abi::protocol::{Code, TargetSpec};
 use legionella_abi::{intrinsic, nvptx};
 
 use super::machine::{optimise_cold_code_too, run, set_machine};
-use super::{Target, Toolbox, barriers, immutable, kernels, scopes};
+use super::{Target, Toolbox, barriers, immutable, kernels, narrow, scopes, unroll};
 use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::debug::Lines;
@@ -111,6 +111,7 @@ fn optimise(
     atomics::mend(module)?;
     set_machine(module, machine);
     optimise_cold_code_too(module);
+    unroll::mark(module);
     Pipeline {
         text: "default<O3>",
         vectorise: true,
@@ -118,6 +119,13 @@ fn optimise(
         inline_threshold: 275,
     }
     .run(module, machine)?;
+    memory::split_copies(module);
+    let promote = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>)";
+    run(module, machine, promote)?;
+    built.join_checks();
+    narrow::narrow(module);
+    let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";
+    run(module, machine, simplify)?;
     runtime::link(module, &built)?;
     memory::expand(module);
     set_machine(module, machine);

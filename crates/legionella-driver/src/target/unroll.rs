@@ -1,0 +1,184 @@
+//! Short loops that count, several turns at once.
+//!
+//! Takes simplified code; asks LLVM to unroll the innermost loops that it would leave because what a GPU is thought
+//! to gain by that is little, as the vendor's compiler does: their counters and addresses, of 64 bits each,
+//! cost as much as a few operations of floats.
+
+use std::collections::BTreeSet;
+
+use inkwell::module::Module;
+use llvm_sys::LLVMOpcode;
+use llvm_sys::core as c;
+
+use crate::ir::flow::{Blocks, Dominators, LoopId, Loops};
+use crate::ir::metadata::{describe_loop, node, property, text};
+use crate::ir::{self, Block, Function, Value, llvm};
+
+/// Turns that become one.
+const TURNS: u64 = 4;
+
+/// Most instructions of such a loop.
+const LONGEST: usize = 128;
+
+/// Most turns of a loop that is unrolled as a whole, and most instructions that it then has.
+const MOST_TURNS: u64 = 32;
+const MOST_INSTRUCTIONS: u64 = 2560;
+
+/// Asks for it in all functions.
+pub(super) fn mark(module: &Module<'_>) {
+    let context = llvm!(c::LLVMGetModuleContext(module.as_mut_ptr()));
+    for function in ir::functions(module) {
+        function.blocks().into_iter().for_each(settle_advances);
+        for (latch, whole) in latches(function) {
+            let how = if whole {
+                node(context, &mut [text(context, "llvm.loop.unroll.full")])
+            } else {
+                property(context, "llvm.loop.unroll.count", 32, TURNS)
+            };
+            describe_loop(context, latch, &[how]);
+        }
+    }
+}
+
+/// Has what is carried round a loop not depend on whether the loop ends, which the branch behind it decides
+/// by the same condition: a slice's iterator goes on to the next element only if there is one, and LLVM
+/// doesn't see that it is a counter.
+fn settle_advances(block: Block<'_>) {
+    let terminator = block.terminator();
+    let successors = block.successors();
+    if !terminator.is(LLVMOpcode::LLVMBr) || successors.len() != 2 || successors[0] == successors[1]
+    {
+        return;
+    }
+    let condition = terminator.operand(0);
+    for value in block.instructions() {
+        let choices = if value.is(LLVMOpcode::LLVMSelect) && value.operand(0) == condition {
+            [value.operand(1), value.operand(2)]
+        } else if value.is(LLVMOpcode::LLVMZExt) && value.operand(0) == condition {
+            [value.ty().constant(1), value.ty().zero()]
+        } else {
+            continue;
+        };
+        for (choice, successor) in choices.into_iter().zip(&successors) {
+            if is_for(value, block, *successor) {
+                value.replace_all_uses_with(choice);
+                break;
+            }
+        }
+    }
+}
+
+/// Whether a value matters on one of the ways out of its block only: directly, or through an address that
+/// is computed of it.
+fn is_for<'m>(value: Value<'m>, block: Block<'m>, successor: Block<'m>) -> bool {
+    value.users().into_iter().all(|user| {
+        if user.is(LLVMOpcode::LLVMPHI) {
+            let incoming = user.incoming();
+            let mut places = incoming.iter().filter(|(incoming, _)| *incoming == value);
+            return user.block() == successor && places.all(|(_, from)| *from == block);
+        }
+        let computes = user.is(LLVMOpcode::LLVMGetElementPtr) || user.is(LLVMOpcode::LLVMAdd);
+        computes && user.block() == block && is_for(user, block, successor)
+    })
+}
+
+/// The branches that go round of the loops of a function that are to be unrolled, and whether as a whole.
+fn latches<'m>(function: Function<'m>) -> Vec<(Value<'m>, bool)> {
+    if function.is_declaration() || function.has_attribute("optsize") {
+        return Vec::new();
+    }
+    let Some(blocks) = Blocks::of(function) else {
+        return Vec::new();
+    };
+    let flow = blocks.flow();
+    let Ok(loops) = Loops::of(flow, &Dominators::of(flow)) else {
+        return Vec::new();
+    };
+    let counted = |id: LoopId| {
+        let nodes: Vec<_> = (0..flow.len())
+            .filter(|node| loops.contains(id, *node))
+            .collect();
+        let innermost = nodes.iter().all(|node| loops.innermost(*node) == Some(id));
+        let [latch] = *loops.latches(id) else {
+            return None;
+        };
+        let inside: BTreeSet<_> = nodes.iter().map(|node| blocks.block(*node)).collect();
+        let latch = blocks.block(latch).terminator();
+        let header = blocks.block(loops.header(id));
+        let length = inside.iter().map(|block| {
+            let instructions = block.instructions().into_iter();
+            instructions
+                .filter(|one| !one.is(LLVMOpcode::LLVMPHI))
+                .count()
+        });
+        let length = length.sum::<usize>();
+        if !innermost || length > LONGEST || latch.has_metadata("llvm.loop") || !is_plain(&inside) {
+            return None;
+        }
+        let turns = turns(header, &inside)?;
+        let whole = turns
+            .is_some_and(|turns| turns <= MOST_TURNS && turns * length as u64 <= MOST_INSTRUCTIONS);
+        Some((latch, whole))
+    };
+    loops.all().filter_map(counted).collect()
+}
+
+/// Whether a loop does nothing that threads do together or in an order.
+fn is_plain(inside: &BTreeSet<Block<'_>>) -> bool {
+    let plain = |called: Function<'_>| {
+        called.name().starts_with("llvm.assume")
+            || called.name().starts_with("llvm.") && called.has_attribute("speculatable")
+    };
+    let mut instructions = inside.iter().flat_map(|block| block.instructions());
+    instructions.all(|instruction| {
+        llvm!(c::LLVMIsAtomic(instruction.raw())) == 0
+            && (!instruction.is_call() || instruction.called_function().is_some_and(plain))
+    })
+}
+
+/// How often a loop turns, if that is known, where one comparison of what grows by a constant with what
+/// stays is all that ends it.
+fn turns<'m>(header: Block<'m>, inside: &BTreeSet<Block<'m>>) -> Option<Option<u64>> {
+    let leaves = |block: &&Block<'m>| block.successors().iter().any(|next| !inside.contains(next));
+    let exits: Vec<_> = inside.iter().filter(leaves).collect();
+    let [exit] = exits[..] else { return None };
+    let terminator = exit.terminator();
+    if !terminator.is(LLVMOpcode::LLVMBr) || exit.successors().len() != 2 {
+        return None;
+    }
+    let test = terminator.operand(0);
+    if !test.is_instruction() || !test.is(LLVMOpcode::LLVMICmp) {
+        return None;
+    }
+    let stays = |value: Value<'m>| !value.is_instruction() || !inside.contains(&value.block());
+    let is_counter = |value: Value<'m>| {
+        value.is_instruction() && value.is(LLVMOpcode::LLVMPHI) && value.block() == header
+    };
+    let step = |value: Value<'m>| {
+        let by_constant = value.is_instruction()
+            && (value.is(LLVMOpcode::LLVMAdd) || value.is(LLVMOpcode::LLVMGetElementPtr))
+            && value.operands().len() == 2
+            && value.operand(1).is_constant();
+        by_constant.then(|| (value.operand(0), value.operand(1)))
+    };
+    let counter = |value: Value<'m>| match step(value) {
+        Some((before, _)) if is_counter(before) => Some(before),
+        _ => is_counter(value).then_some(value),
+    };
+    let [a, b] = [test.operand(0), test.operand(1)];
+    let (counter, end) = match (counter(a), counter(b)) {
+        (Some(counter), _) if stays(b) => (counter, b),
+        (_, Some(counter)) if stays(a) => (counter, a),
+        _ => return None,
+    };
+    let (within, before): (Vec<_>, Vec<_>) =
+        (counter.incoming().into_iter()).partition(|(_, from)| inside.contains(from));
+    let [(next, _)] = within[..] else { return None };
+    let (_, step) = step(next).filter(|(from, _)| *from == counter)?;
+    let known = || {
+        let first = before.first()?.0.constant_integer()?;
+        let (step, end) = (step.constant_integer()?, end.constant_integer()?);
+        Some(end.checked_sub(first)?.div_ceil(step))
+    };
+    Some(known())
+}
