@@ -6,6 +6,7 @@ mod atomics;
 mod channels;
 mod control;
 mod crates;
+mod faults;
 mod floats;
 mod grids;
 mod groups;
@@ -42,6 +43,7 @@ pub fn all() -> Suite {
         control::add,
         grids::add,
         launches::add,
+        faults::add,
         groups::add,
         par::add,
         outputs::add,
