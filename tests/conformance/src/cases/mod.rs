@@ -6,6 +6,7 @@ mod atomics;
 mod channels;
 mod control;
 mod crates;
+mod faults;
 mod floats;
 mod graphs;
 mod grids;
@@ -46,6 +47,7 @@ pub fn all() -> Suite {
         launches::add,
         graphs::add,
         host_memory::add,
+        faults::add,
         groups::add,
         par::add,
         outputs::add,

@@ -56,6 +56,13 @@ pub(super) fn is_known(cpu: &str) -> bool {
     cpu == NEWEST || ALL.iter().any(|(name, _)| *name == cpu)
 }
 
+/// Features of a processor that code does without, as LLVM writes it: with registers of 16 bits LLVM 22 loses
+/// values that all lanes share (`SIFixSGPRCopies`, where such a value is copied from half a register).
+pub(super) fn features(cpu: &str) -> &'static str {
+    let has_halves = cpu.starts_with("gfx11") || cpu.starts_with("gfx12");
+    if has_halves { "-real-true16" } else { "" }
+}
+
 /// Version of code objects that a processor needs, as LLVM writes it: code for generic ones came with
 /// the sixth.
 pub(super) fn code_object(cpu: &str) -> u64 {

@@ -110,7 +110,7 @@ fn machine(spec: &TargetSpec) -> Result<TargetMachine, Error> {
         .create_target_machine(
             &triple,
             &spec.cpu,
-            "",
+            architectures::features(&spec.cpu),
             OptimizationLevel::Aggressive,
             RelocMode::PIC,
             CodeModel::Default,
