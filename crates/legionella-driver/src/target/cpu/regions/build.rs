@@ -25,9 +25,10 @@ use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 use super::super::items::Ids;
 use super::super::loops::{self, Counter, Parallel};
 use super::crossings::{Copy, returned};
+use super::rows::{Parked, Rows, Side};
 use super::sharing::{Sharing, is_lane_id};
 use super::split::{Exit, Target};
-use super::together::{self, Together};
+use super::together;
 use super::{Plan, vectors};
 use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
 
@@ -45,6 +46,10 @@ pub(in super::super) struct Site<'a, 'c, 'm> {
     pub(in super::super) results: Vec<Value<'m>>,
     /// What is done if any lane has panicked: its result's first field isn't 0.
     pub(in super::super) told: &'a Told<'a, 'm>,
+    /// Where there is a place that all rows come by, what is the same for them is computed.
+    pub(in super::super) once: Option<&'a Builder<'m>>,
+    /// Where code for rows side by side goes, if there is such code ([`Plan::has_side`]).
+    pub(in super::super) side: Option<Side<'a, 'm>>,
 }
 
 /// Builds what is done at a place about the results of items: so many from an index in the strip on.
@@ -52,7 +57,7 @@ pub(in super::super) type Told<'a, 'm> =
     dyn Fn(Builder<'m>, Value<'m>, Value<'m>) -> Builder<'m> + 'a;
 
 /// Bytes that slots are aligned to: a vector register.
-const ALIGNMENT: u32 = 64;
+pub(super) const ALIGNMENT: u32 = 64;
 
 /// A slot's memory.
 #[derive(Clone, Copy)]
@@ -133,7 +138,7 @@ impl<'m> Plan<'m> {
         let function = site.function;
         let zero = types.i64.zero();
         self.forget_lifetimes();
-        let outside = self.move_strip_values(&site, &at);
+        let (outside, row_values) = self.move_strip_values(&site, &at);
         let gone = self.stood_in_for();
         let copies = self.copies();
         let strips = Counter::begin(
@@ -159,10 +164,11 @@ impl<'m> Plan<'m> {
         let over = function.append_block("strip.over");
         let apart = function.append_block("strip.apart");
         machine.clear_panics(&body);
+        let body = machine.side(body, &row_values);
         match &self.together {
             Some(together) => {
                 let begin = together::build(&machine, together, over);
-                let full = machine.may_run_together(&body, left, together);
+                let full = self.may_run_together(&body, left, machine.site.ids);
                 body.branch_if(full, begin, apart)
                     .set_weights(together::MOSTLY);
                 function.trust_weights();
@@ -202,14 +208,45 @@ impl<'m> Plan<'m> {
         }
     }
 
-    /// Moves what is the same for all items of a strip to where it is computed once; gives what
-    /// stands for the values that there are already.
+    /// Whether there is code for rows side by side.
+    pub(in super::super) fn has_side(&self) -> bool {
+        self.together.as_ref().is_some_and(|all| all.rows.is_some())
+    }
+
+    /// Whether all lanes are there, and sizes are what the code of those that stay together rests on.
+    pub(in super::super) fn may_run_together(
+        &self,
+        at: &Builder<'m>,
+        left: Value<'m>,
+        ids: &Ids<'m>,
+    ) -> Value<'m> {
+        let number = |value| left.ty().constant(value);
+        let full = at.compare(LLVMIntUGE, left, number(self.lanes));
+        if !(self.together.as_ref()).is_some_and(|together| together.forms.on_sizes) {
+            return full;
+        }
+        let both = at.binary(LLVMOpcode::LLVMOr, ids.group_size[0], ids.grid[0]);
+        let rest = at.binary(LLVMOpcode::LLVMAnd, both, number(self.lanes - 1));
+        let even = at.compare(LLVMIntEQ, rest, number(0));
+        at.binary(LLVMOpcode::LLVMAnd, full, even)
+    }
+
+    /// How many items a vector has.
+    pub(in super::super) fn lanes(&self) -> u64 {
+        self.lanes
+    }
+
+    /// Moves what is the same for all items of a strip to where it is computed once, a strip or for all
+    /// rows; gives what stands for the values that there are already, and what was computed once a
+    /// strip only.
     fn move_strip_values(
         &self,
         site: &Site<'_, '_, 'm>,
         at: &Builder<'m>,
-    ) -> HashMap<Value<'m>, Value<'m>> {
+    ) -> (HashMap<Value<'m>, Value<'m>>, Vec<Value<'m>>) {
         let mut outside = HashMap::new();
+        let mut of_rows = Vec::new();
+        let rows = Rows::of(&self.function.blocks());
         for (parameter, argument) in self.function.parameters().into_iter().zip(site.arguments) {
             parameter.replace_all_uses_with(*argument);
             outside.insert(parameter, *argument);
@@ -230,11 +267,17 @@ impl<'m> Plan<'m> {
                 } else {
                     instruction.detach();
                     instruction.forget_promises();
-                    at.insert(instruction);
+                    match site.once.filter(|_| !rows.vary(instruction)) {
+                        Some(once) => once.insert(instruction),
+                        None => {
+                            at.insert(instruction);
+                            of_rows.push(instruction);
+                        }
+                    }
                 }
             }
         }
-        outside
+        (outside, of_rows)
     }
 
     /// For each region copies of what it computes again, before anything is changed.
@@ -402,23 +445,47 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
         at.switch(least, finish, &cases);
     }
 
-    /// Whether all lanes are there, and sizes are what the code of those that stay together rests on.
-    fn may_run_together(
-        &self,
-        at: &Builder<'m>,
-        left: Value<'m>,
-        together: &Together<'m>,
-    ) -> Value<'m> {
-        let number = |value| self.types.i64.constant(value);
-        let full = at.compare(LLVMIntUGE, left, number(self.lanes));
-        if !together.forms.on_sizes {
-            return full;
+    /// Has all lanes be at a region.
+    pub(super) fn begin_at(&self, at: &Builder<'m>, region: Value<'m>) {
+        self.store_all(at, self.next, at.splat(region, self.lanes));
+    }
+
+    /// Builds the code for rows side by side, and where a row resumes; gives where one begins that
+    /// doesn't.
+    fn side(&self, at: Builder<'m>, row_values: &[Value<'m>]) -> Builder<'m> {
+        let Some((side, together)) = self.site.side.as_ref().zip(self.plan.together.as_ref())
+        else {
+            return at;
+        };
+        let Some(rows) = &together.rows else {
+            return at;
+        };
+        let function = self.site.function;
+        let slots = self.plan.crossings.slots.iter().zip(&self.slots);
+        let slots: Vec<_> = slots.map(|(slot, place)| (*place, slot.shared)).collect();
+        let parked = {
+            let start = Builder::before(function.blocks()[0].terminator());
+            let types = Types::of(self.site.module);
+            Parked::new(&start, types, self.lanes, slots.iter().copied())
+        };
+        let [resume, fresh] = ["row.resume", "row.begin"].map(|name| function.append_block(name));
+        at.branch_if(side.resumes, resume, fresh)
+            .set_weights([together::MOSTLY[1], together::MOSTLY[0]]);
+        let at = Builder::at_end(resume);
+        for (number, (place, shared)) in slots.into_iter().enumerate() {
+            let from = parked.slot(&at, number, side.row);
+            if shared {
+                at.store(at.load(place.storage, from), place.memory);
+            } else {
+                let all = at.load(place.storage.vector(self.lanes), from);
+                all.set_alignment(1);
+                self.store_all(&at, place, all);
+            }
         }
-        let ids = self.site.ids;
-        let both = at.binary(LLVMOpcode::LLVMOr, ids.group_size[0], ids.grid[0]);
-        let rest = at.binary(LLVMOpcode::LLVMAnd, both, number(self.lanes - 1));
-        let even = at.compare(LLVMIntEQ, rest, number(0));
-        at.binary(LLVMOpcode::LLVMAnd, full, even)
+        self.begin_at(&at, parked.region(&at));
+        at.branch(self.dispatch);
+        together::build_side(self, together, rows, side, parked, row_values);
+        Builder::at_end(fresh)
     }
 
     /// No lane has panicked, also those that aren't there.
