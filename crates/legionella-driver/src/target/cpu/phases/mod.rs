@@ -305,7 +305,7 @@ impl<'m> Phases<'m> {
     ) -> Result<Self, Error> {
         // Visible from outside, so that it stays until it is used.
         let places = places(module, &cuts);
-        let has_rows = has_rows(kernel);
+        let has_rows = !policy.asks_for_gain() || has_rows(kernel);
         set_linkage(places, LLVMLinkage::LLVMExternalLinkage);
         let step = Step::of(module, kernel, &mut cuts, machine);
         let functions: Vec<_> = (0..cuts.phases.len())

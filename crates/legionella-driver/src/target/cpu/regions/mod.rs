@@ -107,7 +107,7 @@ pub(super) enum Policy {
 }
 
 impl Policy {
-    fn asks_for_gain(self) -> bool {
+    pub(super) fn asks_for_gain(self) -> bool {
         matches!(self, Policy::Worthwhile | Policy::Phases)
     }
 
