@@ -14,6 +14,8 @@
 
 mod build;
 mod crossings;
+#[cfg(test)]
+mod form_tests;
 mod forms;
 mod listing;
 mod rows;
