@@ -179,6 +179,7 @@ pub fn generate_seen(
         native,
         target.has_allocator,
         target.peers,
+        &(target.matrices)(&machine),
         target.support,
     )?;
     kernel.module.set_triple(&machine.get_triple());

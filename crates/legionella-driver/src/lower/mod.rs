@@ -132,7 +132,7 @@ fn hide_all_but(module: &Module<'_>, entry: &str) {
 
 /// Lowers a kernel. `lacking` are operations of floats that most machines have and this one has not;
 /// `native` are sums of floats that it adds atomically; where it `has_allocator`, that is bound later, and
-/// likewise what work-items do with their `peers`; `support` are functions of the device library that stay
+/// likewise what work-items do with their `peers`; of the operations on `matrices` it binds these; `support` are functions of the device library that stay
 /// if the kernel's items work together.
 pub(crate) fn lower<'ctx>(
     kernel: Lowered<'ctx>,
@@ -141,6 +141,7 @@ pub(crate) fn lower<'ctx>(
     native: &[&str],
     has_allocator: bool,
     peers: bool,
+    matrices: &[&str],
     support: &[&str],
 ) -> Result<Lowered<'ctx>, Error> {
     let Lowered { module, entry } = kernel;
@@ -152,7 +153,7 @@ pub(crate) fn lower<'ctx>(
     attributes::strip(&module);
     let relaxed = Relaxed::take(&module);
     relaxed.mark(&module);
-    intrinsics::declare(&module, peers);
+    intrinsics::declare(&module, peers, matrices);
     atomics::declare(&module, native);
     collective::mark(&module, &entry);
     let in_groups = intrinsics::work_in_groups(&module);

@@ -78,6 +78,9 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// The size of work-groups for a grid that doesn't say.
     fn group_size(&self, grid: Index) -> Index;
 
+    /// Work-items of a whole subgroup.
+    fn subgroup_size(&self) -> usize;
+
     /// Memory on the device, of unspecified content unless `zeroed`. Layouts have a size.
     fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>>;
 

@@ -20,7 +20,7 @@ mod argument;
 mod slice;
 mod zeroable;
 
-pub use argument::{AtomicArgument, DevicePtr, RowsArgument, TilesArgument};
+pub use argument::{AtomicArgument, BlocksArgument, DevicePtr, RowsArgument, TilesArgument};
 pub use slice::{Slice, SliceMut};
 pub use zeroable::Zeroable;
 

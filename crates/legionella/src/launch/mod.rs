@@ -262,6 +262,7 @@ unsafe fn schedule(
         binding,
         shared,
     } = binder;
+    let grid = grid.in_items(accelerator.backend().subgroup_size());
     let mut space = grid.index_space(|extent| accelerator.backend().group_size(extent))?;
     space.shared = shared as u64;
     if let Some(reason) = program.refuses(&space) {

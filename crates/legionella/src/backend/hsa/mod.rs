@@ -214,6 +214,15 @@ impl Backend for Hsa {
         groups::in_rows(grid, 64, LARGEST_GROUP as usize)
     }
 
+    fn subgroup_size(&self) -> usize {
+        // As code is generated: CDNA has wavefronts of 64, RDNA is used in its mode of 32.
+        if self.found.processor.starts_with("gfx9") {
+            64
+        } else {
+            32
+        }
+    }
+
     fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>> {
         let opened = self.opened()?;
         opened.memory.allocate(&opened.device, layout, zeroed)
