@@ -242,6 +242,8 @@ pub enum Relaxation {
     Reciprocal = 2,
     /// Mathematical functions may be approximations.
     Approximate = 4,
+    /// Mathematical functions may be those of the device's vendor.
+    Vendor = 8,
 }
 
 /// Prefix of functions in `legionella-device` that stand for those of the C library which `std`

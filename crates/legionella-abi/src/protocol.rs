@@ -46,6 +46,18 @@ pub struct TargetSpec {
 pub struct Options {
     /// Folder for the IR of every stage, one file each.
     pub dump: Option<String>,
+    /// The mathematical functions of the device's vendor, for kernels that may have them.
+    pub maths: Option<MathsLibrary>,
+}
+
+/// A library of mathematical functions, as LLVM bitcode in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MathsLibrary {
+    /// Where it is.
+    pub path: String,
+    /// Its length in bytes, and when it was last changed, in nanoseconds since 1970: code that was
+    /// generated with another is not this one's.
+    pub version: (u64, u64),
 }
 
 /// From the application to the driver.

@@ -148,7 +148,11 @@ pub fn generate(
     } else {
         Stages::unseen()
     };
-    generate_seen(bitcode, entry, spec, toolbox, &mut stages)
+    let toolbox = Toolbox {
+        maths: options.maths.as_ref().map(|maths| (&maths.path).into()),
+        ..toolbox.clone()
+    };
+    generate_seen(bitcode, entry, spec, &toolbox, &mut stages)
 }
 
 /// The same, with each stage shown.
@@ -171,17 +175,16 @@ pub fn generate_seen(
     let kernel = lower::kernel(&context, bitcode, entry, &machine)?;
     stages.show("ir", &kernel.module)?;
     let lacking = (target.lacking)(&machine);
-    let native = target.atomics.native;
-    let kernel = lower::lower(
-        kernel,
-        &machine,
-        &lacking,
-        native,
-        target.has_allocator,
-        target.peers,
-        &(target.matrices)(&machine),
-        target.support,
-    )?;
+    let abilities = lower::Abilities {
+        lacking: &lacking,
+        atomic_sums: target.atomics.native,
+        has_allocator: target.has_allocator,
+        peers: target.peers,
+        matrices: &(target.matrices)(&machine),
+        support: target.support,
+        vendor: target.vendor.as_ref().zip(toolbox.maths.as_deref()),
+    };
+    let kernel = lower::lower(kernel, &machine, &abilities)?;
     kernel.module.set_triple(&machine.get_triple());
     kernel
         .module

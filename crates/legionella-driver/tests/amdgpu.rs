@@ -57,6 +57,7 @@ fn assembly(entry: &str, cpu: &str) -> String {
     let bitcode = bitcode(KERNELS);
     let toolbox = Toolbox {
         sysroot: llvm::sysroot_of("rustc".as_ref()),
+        ..Toolbox::default()
     };
     let seen = show(&bitcode, entry, &spec(cpu), Stage::Assembly, &toolbox);
     seen.outcome.unwrap();
@@ -90,6 +91,7 @@ fn code_is_two_code_objects_that_need_nothing() {
     let bitcode = bitcode(KERNELS);
     let toolbox = Toolbox {
         sysroot: llvm::sysroot_of("rustc".as_ref()),
+        ..Toolbox::default()
     };
     let spec = spec("gfx90a");
     let code = generate(&bitcode, "bounds", &spec, &Options::default(), &toolbox).unwrap();

@@ -55,6 +55,7 @@ fn stages(kernel: &str) -> Result<Vec<(String, String)>, Failure> {
     };
     let toolbox = Toolbox {
         sysroot: llvm::sysroot_of("rustc".as_ref()),
+        ..Toolbox::default()
     };
     let spec = TargetSpec {
         kind: "cpu".to_owned(),

@@ -353,6 +353,7 @@ fn plan(program: &Program, kernels: &[&str], kept: Option<PathBuf>) -> link::Pla
         },
         driver: "/driver".to_owned(),
         prebuild: Vec::new(),
+        maths: Default::default(),
         kept,
     }
 }

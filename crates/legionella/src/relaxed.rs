@@ -13,7 +13,13 @@ use crate::launch::{Binder, Kernel, Launch};
 
 /// A kernel whose arithmetic may take liberties: see [`relaxed`].
 #[derive(Clone, Copy, Debug)]
-pub struct Relaxed<K, const CONTRACT: bool, const RECIPROCAL: bool, const APPROXIMATE: bool>(K);
+pub struct Relaxed<
+    K,
+    const CONTRACT: bool,
+    const RECIPROCAL: bool,
+    const APPROXIMATE: bool,
+    const VENDOR: bool,
+>(K);
 
 /// A kernel to be launched with less than strict arithmetic of floats, as far as what follows allows.
 ///
@@ -39,26 +45,34 @@ pub struct Relaxed<K, const CONTRACT: bool, const RECIPROCAL: bool, const APPROX
 /// # Ok(())
 /// # }
 /// ```
-pub fn relaxed<K>(kernel: K) -> Relaxed<K, false, false, false> {
+pub fn relaxed<K>(kernel: K) -> Relaxed<K, false, false, false, false> {
     Relaxed(kernel)
 }
 
-impl<K, const CONTRACT: bool, const RECIPROCAL: bool, const APPROXIMATE: bool>
-    Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE>
+impl<K, const CONTRACT: bool, const RECIPROCAL: bool, const APPROXIMATE: bool, const VENDOR: bool>
+    Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE, VENDOR>
 {
     /// Products and sums may be fused, and rounded once.
-    pub fn contract(self) -> Relaxed<K, true, RECIPROCAL, APPROXIMATE> {
+    pub fn contract(self) -> Relaxed<K, true, RECIPROCAL, APPROXIMATE, VENDOR> {
         Relaxed(self.0)
     }
 
     /// Division may be multiplication by a reciprocal.
-    pub fn reciprocal(self) -> Relaxed<K, CONTRACT, true, APPROXIMATE> {
+    pub fn reciprocal(self) -> Relaxed<K, CONTRACT, true, APPROXIMATE, VENDOR> {
         Relaxed(self.0)
     }
 
     /// `exp`, `ln`, `sin` and their like of `f32` may be those of [`fast`](crate::fast), and square
     /// roots and quotients approximations.
-    pub fn approximate(self) -> Relaxed<K, CONTRACT, RECIPROCAL, true> {
+    pub fn approximate(self) -> Relaxed<K, CONTRACT, RECIPROCAL, true, VENDOR> {
+        Relaxed(self.0)
+    }
+
+    /// `exp`, `ln`, `sin` and their like of `f32` and `f64` may be those of the library that the device's
+    /// vendor has for its own compilers, if it is installed: NVIDIA's libdevice, which comes with CUDA, or
+    /// AMD's ocml, which comes with ROCm. Accuracy is then what the vendor says it is. On the CPU nothing
+    /// changes.
+    pub fn vendor(self) -> Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE, true> {
         Relaxed(self.0)
     }
 }
@@ -66,13 +80,24 @@ impl<K, const CONTRACT: bool, const RECIPROCAL: bool, const APPROXIMATE: bool>
 /// The argument block of such a kernel: that of the kernel itself.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
-pub struct RelaxedBlock<B, const CONTRACT: bool, const RECIPROCAL: bool, const APPROXIMATE: bool>(
+pub struct RelaxedBlock<
     B,
-);
+    const CONTRACT: bool,
+    const RECIPROCAL: bool,
+    const APPROXIMATE: bool,
+    const VENDOR: bool,
+>(B);
 
-impl<K, P, B, const CONTRACT: bool, const RECIPROCAL: bool, const APPROXIMATE: bool>
-    Enter<Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE>, P>
-    for RelaxedBlock<B, CONTRACT, RECIPROCAL, APPROXIMATE>
+impl<
+    K,
+    P,
+    B,
+    const CONTRACT: bool,
+    const RECIPROCAL: bool,
+    const APPROXIMATE: bool,
+    const VENDOR: bool,
+> Enter<Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE, VENDOR>, P>
+    for RelaxedBlock<B, CONTRACT, RECIPROCAL, APPROXIMATE, VENDOR>
 where
     B: Enter<K, P>,
 {
@@ -89,6 +114,7 @@ where
                 bit(CONTRACT, Relaxation::Contract)
                     | bit(RECIPROCAL, Relaxation::Reciprocal)
                     | bit(APPROXIMATE, Relaxation::Approximate)
+                    | bit(VENDOR, Relaxation::Vendor)
             },
             &raw const maths::fast::TABLE,
         );
@@ -98,12 +124,19 @@ where
 }
 
 #[diagnostic::do_not_recommend]
-impl<K, A, P, const CONTRACT: bool, const RECIPROCAL: bool, const APPROXIMATE: bool> Kernel<A, P>
-    for Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE>
+impl<
+    K,
+    A,
+    P,
+    const CONTRACT: bool,
+    const RECIPROCAL: bool,
+    const APPROXIMATE: bool,
+    const VENDOR: bool,
+> Kernel<A, P> for Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE, VENDOR>
 where
     K: Kernel<A, P>,
 {
-    type Block = RelaxedBlock<K::Block, CONTRACT, RECIPROCAL, APPROXIMATE>;
+    type Block = RelaxedBlock<K::Block, CONTRACT, RECIPROCAL, APPROXIMATE, VENDOR>;
 
     fn block(arguments: A, binder: &mut Binder<'_>) -> Result<Self::Block> {
         K::block(arguments, binder).map(RelaxedBlock)
@@ -111,16 +144,31 @@ where
 }
 
 #[diagnostic::do_not_recommend]
-impl<K, A, P, const CONTRACT: bool, const RECIPROCAL: bool, const APPROXIMATE: bool> Launch<A, P>
-    for Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE>
+impl<
+    K,
+    A,
+    P,
+    const CONTRACT: bool,
+    const RECIPROCAL: bool,
+    const APPROXIMATE: bool,
+    const VENDOR: bool,
+> Launch<A, P> for Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE, VENDOR>
 where
     K: Launch<A, P>,
 {
 }
 
 #[diagnostic::do_not_recommend]
-impl<K, A, P, How, const CONTRACT: bool, const RECIPROCAL: bool, const APPROXIMATE: bool>
-    host::Call<A, P, How> for Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE>
+impl<
+    K,
+    A,
+    P,
+    How,
+    const CONTRACT: bool,
+    const RECIPROCAL: bool,
+    const APPROXIMATE: bool,
+    const VENDOR: bool,
+> host::Call<A, P, How> for Relaxed<K, CONTRACT, RECIPROCAL, APPROXIMATE, VENDOR>
 where
     K: host::Call<A, P, How>,
 {

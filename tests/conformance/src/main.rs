@@ -80,6 +80,14 @@ fn main() -> ExitCode {
         eprintln!("two cases are called {name}");
         return ExitCode::from(2);
     }
+    if suite
+        .matching(&options.filter, options.exact)
+        .next()
+        .is_none()
+    {
+        eprintln!("no case is called so: {}", options.filter);
+        return ExitCode::from(2);
+    }
     if options.list {
         for case in suite.matching(&options.filter, options.exact) {
             println!("{}", case.name);

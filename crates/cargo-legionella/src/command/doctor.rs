@@ -58,6 +58,7 @@ fn examine() -> Report {
     toolchain::drivers(&mut report, sysroot.as_deref());
     machine::accelerators(&mut report);
     machine::vendor_libraries(&mut report);
+    machine::maths(&mut report);
     machine::cache(&mut report);
     project::wrapper(&mut report);
     report.conclude();

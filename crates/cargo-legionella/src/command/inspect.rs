@@ -3,13 +3,14 @@
 //! Takes a file; lists what its bundle says, or prints a stage of one kernel by the driver's own
 //! compiler. Lists without LLVM.
 
+use std::env;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use legionella::code;
+use legionella::code::{self, maths};
 use legionella_abi::bundle::{Bundle, Kernel};
 use legionella_abi::protocol::TargetSpec;
 use legionella_driver::generate::Failure;
@@ -180,6 +181,9 @@ fn show(
     llvm::load(&llvm::find(Some(&sysroot))?)?;
     let toolbox = Toolbox {
         sysroot: Some(sysroot),
+        maths: maths::libraries(env::var_os)?
+            .get(&target.kind)
+            .map(|library| (&library.path).into()),
     };
     let bitcode = inspect::bitcode(bundle)?;
     let seen = inspect::show(&bitcode, &kernel.entry, target, stage, &toolbox);

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use legionella::code::maths;
 use legionella_abi::bundle::Toolchain;
 use legionella_abi::protocol::TargetSpec;
 use legionella_driver::bitcode::Index;
@@ -50,6 +51,7 @@ pub(super) fn make(
         toolchain,
         driver: driver()?,
         prebuild: targets(env::var(PREBUILD).ok().as_deref().unwrap_or_default())?,
+        maths: maths::libraries(env::var_os)?,
     };
     Ok(link::bundle(&plan)?)
 }

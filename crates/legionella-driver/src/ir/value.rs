@@ -245,6 +245,35 @@ impl<'m> Value<'m> {
         ));
     }
 
+    /// Notes something on a call that LLVM knows nothing of, and keeps.
+    pub(crate) fn note_on_call(self, note: &str) {
+        let context = llvm!(c::LLVMGetTypeContext(self.ty().raw()));
+        let attribute = llvm!(c::LLVMCreateStringAttribute(
+            context,
+            note.as_ptr().cast(),
+            note.len() as u32,
+            std::ptr::null(),
+            0
+        ));
+        llvm!(c::LLVMAddCallSiteAttribute(
+            self.0,
+            LLVMAttributeFunctionIndex,
+            attribute
+        ));
+    }
+
+    /// Whether this is a call on which that was noted.
+    pub(crate) fn is_call_with_note(self, note: &str) -> bool {
+        self.is_call()
+            && !llvm!(c::LLVMGetCallSiteStringAttribute(
+                self.0,
+                LLVMAttributeFunctionIndex,
+                note.as_ptr().cast(),
+                note.len() as u32
+            ))
+            .is_null()
+    }
+
     /// Removes an attribute without a value from a call.
     pub(crate) fn remove_call_attribute(self, name: &str) {
         let kind = llvm!(c::LLVMGetEnumAttributeKindForName(

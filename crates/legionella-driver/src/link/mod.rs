@@ -4,11 +4,12 @@
 //! [`legionella_abi::bundle`]: the closure of all kernels, what is known of each of them, and the
 //! code that was asked for ahead of time.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use legionella_abi::bundle::{Header, Kernel, Manifest, Prebuilt, Toolchain};
 use legionella_abi::frame;
-use legionella_abi::protocol::{Diagnostic, Options, TargetSpec};
+use legionella_abi::protocol::{Diagnostic, MathsLibrary, Options, TargetSpec};
 use legionella_abi::record::ArgumentLayout;
 
 use crate::error::Error;
@@ -53,6 +54,8 @@ pub struct Plan {
     pub driver: String,
     /// What to generate code for ahead of time.
     pub prebuild: Vec<TargetSpec>,
+    /// Libraries of mathematical functions for that, by the names of targets.
+    pub maths: BTreeMap<String, MathsLibrary>,
     /// File in which the closure is kept for the next link of the image, which often has the same.
     /// What the closure has of other crates is kept beside it, with the extension `foundation`.
     pub kept: Option<PathBuf>,
@@ -120,14 +123,18 @@ fn prebuild(plan: &Plan, module: &Packed) -> Result<Ahead, Error> {
     let bitcode = module.bitcode()?;
     let toolbox = Toolbox {
         sysroot: Some(PathBuf::from(&plan.toolchain.sysroot)),
+        ..Toolbox::default()
     };
-    let options = Options::default();
     let kernels = 0..plan.records.len();
     let jobs: Vec<(usize, &TargetSpec)> = kernels
         .flat_map(|kernel| plan.prebuild.iter().map(move |target| (kernel, target)))
         .collect();
     let results = parallel::map(&jobs, |&(kernel, target)| {
         let entry = &plan.records[kernel].entry;
+        let options = Options {
+            maths: plan.maths.get(&target.kind).cloned(),
+            ..Options::default()
+        };
         generate(&bitcode, entry, target, &options, &toolbox)
     });
 

@@ -17,6 +17,9 @@ mod maths;
 mod panics;
 mod rare;
 mod relax;
+pub(crate) mod vendor;
+
+use std::path::Path;
 
 use inkwell::context::{AsContextRef, Context};
 use inkwell::module::Module;
@@ -25,8 +28,10 @@ use legionella_abi::intrinsic::{self, Relaxation};
 use llvm_sys::LLVMLinkage;
 use llvm_sys::bit_reader::LLVMGetBitcodeModuleInContext2;
 use llvm_sys::core as c;
+use llvm_sys::prelude::LLVMContextRef;
 
 use relax::Relaxed;
+use vendor::Vendor;
 
 pub(crate) use intrinsics::{HOST_CALLS, IDS, forget_immutable, work_in_groups};
 
@@ -55,8 +60,8 @@ pub(crate) fn kernel<'ctx>(
         origin: "the program's bundle".to_owned(),
         reason,
     };
-    let image =
-        read_lazily(context, bitcode).ok_or_else(|| failed(String::from("LLVM can't read it")))?;
+    let image = read_lazily(context.as_ctx_ref(), bitcode)
+        .ok_or_else(|| failed(String::from("LLVM can't read it")))?;
     if ir::function(&image, entry).is_none_or(Function::is_declaration) {
         return Err(Error::MissingKernel {
             kernel: crate::extract::kernel_name(entry),
@@ -80,7 +85,7 @@ pub(crate) fn kernel<'ctx>(
 
 /// A module whose function bodies are read from `bitcode` when they are needed, so that it must not
 /// outlive that; `None` if that is no bitcode.
-fn read_lazily<'ctx>(context: &'ctx Context, bitcode: &[u8]) -> Option<Module<'ctx>> {
+fn read_lazily<'ctx>(context: LLVMContextRef, bitcode: &[u8]) -> Option<Module<'ctx>> {
     let mut module = std::ptr::null_mut();
     // SAFETY: the buffer refers to `bitcode` and is taken over; the module, of `context`, is new.
     unsafe {
@@ -90,7 +95,7 @@ fn read_lazily<'ctx>(context: &'ctx Context, bitcode: &[u8]) -> Option<Module<'c
             c"bundle".as_ptr(),
             0,
         );
-        let failed = LLVMGetBitcodeModuleInContext2(context.as_ctx_ref(), buffer, &mut module);
+        let failed = LLVMGetBitcodeModuleInContext2(context, buffer, &mut module);
         (failed == 0).then(|| Module::new(module))
     }
 }
@@ -130,19 +135,24 @@ fn hide_all_but(module: &Module<'_>, entry: &str) {
     }
 }
 
-/// Lowers a kernel. `lacking` are operations of floats that most machines have and this one has not;
-/// `native` are sums of floats that it adds atomically; where it `has_allocator`, that is bound later, and
-/// likewise what work-items do with their `peers`; of the operations on `matrices` it binds these; `support` are functions of the device library that stay
-/// if the kernel's items work together.
+/// What lowering must know of a target, which says what each means ([`crate::target::Target`]).
+pub(crate) struct Abilities<'a> {
+    pub(crate) lacking: &'a [&'static str],
+    /// Sums of floats that the target adds atomically.
+    pub(crate) atomic_sums: &'a [&'static str],
+    pub(crate) has_allocator: bool,
+    pub(crate) peers: bool,
+    pub(crate) matrices: &'a [&'static str],
+    pub(crate) support: &'a [&'static str],
+    /// The library of mathematical functions for kernels that may have them, if there is one.
+    pub(crate) vendor: Option<(&'a Vendor, &'a Path)>,
+}
+
+/// Lowers a kernel.
 pub(crate) fn lower<'ctx>(
     kernel: Lowered<'ctx>,
     machine: &TargetMachine,
-    lacking: &[&str],
-    native: &[&str],
-    has_allocator: bool,
-    peers: bool,
-    matrices: &[&str],
-    support: &[&str],
+    target: &Abilities<'_>,
 ) -> Result<Lowered<'ctx>, Error> {
     let Lowered { module, entry } = kernel;
     let detects = detection::occurs(&module);
@@ -150,11 +160,14 @@ pub(crate) fn lower<'ctx>(
         denied::panic_instead(&module, &entry);
     }
     division::bind(&module);
-    attributes::strip(&module);
     let relaxed = Relaxed::take(&module);
     relaxed.mark(&module);
-    intrinsics::declare(&module, peers, matrices);
-    atomics::declare(&module, native);
+    if let Some((vendor, library)) = target.vendor.filter(|_| relaxed.allows(Relaxation::Vendor)) {
+        vendor::bind(&module, library, vendor, machine)?;
+    }
+    attributes::strip(&module);
+    intrinsics::declare(&module, target.peers, target.matrices);
+    atomics::declare(&module, target.atomic_sums);
     collective::mark(&module, &entry);
     let in_groups = intrinsics::work_in_groups(&module);
     Pipeline {
@@ -166,7 +179,7 @@ pub(crate) fn lower<'ctx>(
         function.remove_personality();
     }
     panics::redirect(&module);
-    if !has_allocator {
+    if !target.has_allocator {
         heap::redirect(&module);
     }
     if detects {
@@ -178,11 +191,15 @@ pub(crate) fn lower<'ctx>(
         .run(&module, machine)?;
         detection::never(&module);
     }
-    maths::bind(&module, lacking, relaxed.allows(Relaxation::Approximate));
+    maths::bind(
+        &module,
+        target.lacking,
+        relaxed.allows(Relaxation::Approximate),
+    );
     // What only the redirected calls and the bound operations needed is now unreachable or reached.
     for function in ir::functions(&module) {
         let name = function.name();
-        let kept = name == entry || (in_groups && support.contains(&name.as_str()));
+        let kept = name == entry || (in_groups && target.support.contains(&name.as_str()));
         if !function.is_declaration() && !kept {
             function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
         }
@@ -192,6 +209,6 @@ pub(crate) fn lower<'ctx>(
         ..PLAIN
     }
     .run(&module, machine)?;
-    rare::mark(&module, &[&[entry.as_str()], support].concat());
+    rare::mark(&module, &[&[entry.as_str()], target.support].concat());
     Ok(Lowered { module, entry })
 }

@@ -25,6 +25,7 @@ use crate::generate::Stages;
 use crate::ir::debug::Lines;
 use crate::lower::Lowered;
 use crate::lower::atomics::Atomics;
+use crate::lower::vendor::Vendor;
 
 /// What every target module offers, in the order in which it is used.
 pub(crate) struct Target {
@@ -39,6 +40,8 @@ pub(crate) struct Target {
     /// LLVM's names, `fma`, `floor`, `ceil`, `trunc`, `round`, `rint`; and of
     /// [`legionella_abi::intrinsic`] those that the target doesn't bind.
     pub(crate) lacking: fn(&TargetMachine) -> Vec<&'static str>,
+    /// What is known of the library of mathematical functions that the vendor has.
+    pub(crate) vendor: Option<Vendor>,
     /// Scopes of atomic operations, and those that it has.
     pub(crate) atomics: Atomics,
     /// Gives a lowered kernel, whose data layout has just become the target's, the address spaces that
@@ -73,6 +76,8 @@ pub(crate) struct Target {
 pub struct Toolbox {
     /// Sysroot of the toolchain that built the program.
     pub sysroot: Option<std::path::PathBuf>,
+    /// The mathematical functions of the device's vendor, as LLVM bitcode.
+    pub maths: Option<std::path::PathBuf>,
 }
 
 /// All targets.

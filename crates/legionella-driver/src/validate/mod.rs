@@ -15,7 +15,7 @@ use llvm_sys::core as c;
 use crate::extract::cuts::{Cut, cut};
 use crate::extract::demangle;
 use crate::ir::{self, Function, Value, debug, llvm};
-use crate::lower::Lowered;
+use crate::lower::{Lowered, vendor};
 use chain::Chains;
 
 /// Statics that are mutable, have interior mutability, or are thread-local.
@@ -156,8 +156,9 @@ struct Culprit {
 }
 
 fn culprit_of(instruction: Value<'_>, native: &[&str], lacking: &[&str]) -> Option<Culprit> {
+    let theirs = instruction.is_call_with_note(vendor::ASSEMBLY);
     for operand in instruction.operands() {
-        if let Some((text, _)) = operand.inline_assembly() {
+        if let Some((text, _)) = operand.inline_assembly().filter(|_| !theirs) {
             let text = text.replace('\n', "; ");
             // An empty text, or one that is only a comment, is an optimisation barrier
             // (`core::hint::black_box` and its like), which every target has.

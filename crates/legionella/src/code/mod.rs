@@ -27,6 +27,7 @@ mod kernel;
 pub mod load;
 mod log;
 mod machine;
+pub mod maths;
 mod obtain;
 mod progress;
 mod render;

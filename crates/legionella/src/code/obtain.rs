@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use legionella_abi::frame;
-use legionella_abi::protocol::{Code, Options, TargetSpec};
+use legionella_abi::protocol::{Code, MathsLibrary, Options, TargetSpec};
 use tracing::{debug, info};
 
 use super::cache::{Cache, Key};
@@ -71,7 +71,8 @@ impl Client {
             return Ok(code);
         }
         let driver = driver::find(&self.settings, &kernel.bundle().manifest.driver);
-        let key = key(kernel, target, machine, driver.as_ref().ok());
+        let maths = self.settings.maths.get(&target.kind);
+        let key = key(kernel, target, machine, driver.as_ref().ok(), maths);
         let interrupted = Error::Failed {
             kernel: kernel.name().to_owned(),
             target: target.clone(),
@@ -119,6 +120,7 @@ impl Client {
         }
         let options = Options {
             dump: self.settings.dump.clone(),
+            maths: self.settings.maths.get(&target.kind).cloned(),
         };
         let code = self.drivers.generate(
             &driver,
@@ -191,10 +193,19 @@ fn fitting(
 }
 
 /// Hash of everything that the code depends on.
-fn key(kernel: &Kernel, target: &TargetSpec, machine: &Machine, driver: Option<&Found>) -> Key {
+fn key(
+    kernel: &Kernel,
+    target: &TargetSpec,
+    machine: &Machine,
+    driver: Option<&Found>,
+    maths: Option<&MathsLibrary>,
+) -> Key {
     let bundle = kernel.bundle();
-    // Where a dump goes has no part in the code; other options will.
-    let options = Options { dump: None };
+    // Where a dump goes has no part in the code.
+    let options = Options {
+        dump: None,
+        maths: maths.cloned(),
+    };
     // Without a driver, its path stands for it: code that such a program cached is still its own.
     let driver = driver.map_or_else(
         || bundle.manifest.driver.clone().into_bytes(),

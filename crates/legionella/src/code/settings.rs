@@ -8,6 +8,7 @@
 //! | `LEGIONELLA_TIMEOUT` | seconds that the driver may take for one request | `120` |
 //! | `LEGIONELLA_DUMP` | folder for the IR of every stage; code is then always generated anew | no dump |
 //! | `LEGIONELLA_HEAP` | bytes of the heap that kernels allocate from, likewise | CPU: the program's allocator; NVIDIA: 1/16 of the memory, at most `1G` |
+//! | `LEGIONELLA_LIBDEVICE`, `LEGIONELLA_OCML` | paths of NVIDIA's `libdevice.10.bc` and AMD's `ocml.bc` ([`crate::Relaxed::vendor`]) | where CUDA and ROCm have them |
 //! | `LEGIONELLA_LOG` | what to log to standard error ([`super::initialise_log`]) | nothing |
 //!
 //! The environment is read once, when the process first needs code.
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Error;
+use super::maths::{self, Libraries};
 
 /// Where code is cached and how it is generated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Folder for the IR of every stage.
     pub dump: Option<String>,
+    /// Libraries of mathematical functions.
+    pub maths: Libraries,
 }
 
 impl Settings {
@@ -54,7 +58,8 @@ impl Settings {
     pub fn from_variables(
         variable: impl Fn(&'static str) -> Option<OsString>,
     ) -> Result<Settings, Error> {
-        let variable = |name| variable(name).filter(|value| !value.is_empty());
+        let variable = |name| variable(name).filter(|value: &OsString| !value.is_empty());
+        let maths = maths::libraries(variable)?;
         let folder = |value: &OsStr| std::path::absolute(value).unwrap_or_else(|_| value.into());
         let cache = match variable("LEGIONELLA_CACHE") {
             Some(value) if value == "off" => None,
@@ -108,6 +113,7 @@ impl Settings {
                     })
                 })
                 .transpose()?,
+            maths,
         })
     }
 }

@@ -253,6 +253,7 @@ impl World {
             path: None,
             timeout: Duration::from_secs(20),
             dump: None,
+            maths: Default::default(),
         }
     }
 

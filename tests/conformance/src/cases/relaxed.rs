@@ -121,6 +121,9 @@ pub fn add(suite: &mut Suite) {
     suite.case("relaxed/approximate", |t| {
         near(&t.results(relaxed(functions).approximate())?, exact, 1e-4)
     });
+    suite.case("relaxed/vendor", |t| {
+        near(&t.results(relaxed(functions).vendor())?, exact, 1e-5)
+    });
     suite.case("relaxed/everything", |t| {
         let kernel = relaxed(functions).contract().reciprocal().approximate();
         near(&t.results(kernel)?, exact, 1e-4)

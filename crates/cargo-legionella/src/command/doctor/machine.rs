@@ -6,7 +6,7 @@ use std::path::Path;
 
 use legionella::Accelerator;
 use legionella::backend::Runtime;
-use legionella::code::Settings;
+use legionella::code::{Settings, maths};
 
 use super::findings::{Report, State};
 
@@ -81,10 +81,7 @@ pub(super) fn vendor_libraries(report: &mut Report) {
             finding.advise("programs run on the CPU; install the vendor's current driver");
         }
     }
-    let libraries = [
-        ("amdgpu (AMD)", "libhsa-runtime64.so.1"),
-        ("spirv (Vulkan)", "libvulkan.so.1"),
-    ];
+    let libraries = [("spirv (Vulkan)", "libvulkan.so.1")];
     for (target, library) in libraries {
         // SAFETY: vendors' libraries have initialisers that are made to run in any process.
         let found = match unsafe { libloading::Library::new(library) } {
@@ -104,6 +101,32 @@ pub(super) fn vendor_libraries(report: &mut Report) {
             State::Note,
             "target not supported yet",
         );
+    }
+}
+
+/// Vendors' libraries of mathematical functions, for kernels that ask for them.
+pub(super) fn maths(report: &mut Report) {
+    match maths::libraries(std::env::var_os) {
+        Ok(libraries) => {
+            for target in ["nvptx", "amdgpu"] {
+                let found = match libraries.get(target) {
+                    Some(library) => library.path.clone(),
+                    None => "none, so the device library's are used everywhere".to_owned(),
+                };
+                let what = format!("{target}, mathematical functions");
+                report.add(ACCELERATORS, what, State::Note, found);
+            }
+        }
+        Err(error) => {
+            report
+                .add(
+                    ACCELERATORS,
+                    "mathematical functions",
+                    State::Missing,
+                    error.to_string(),
+                )
+                .advise("unset the variable: no program can launch kernels like this");
+        }
     }
 }
 

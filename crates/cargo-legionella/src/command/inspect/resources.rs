@@ -1,9 +1,11 @@
 //! What kernels need of NVIDIA's devices, by their assembler: registers, memory, and how many warps can
 //! be resident.
 
+use std::env;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use legionella::code::maths;
 use legionella_abi::bundle::{Bundle, Kernel};
 use legionella_abi::protocol::{Options, TargetSpec};
 use legionella_driver::generate::{Failure, generate};
@@ -37,11 +39,16 @@ impl Resources {
         llvm::load(&llvm::find(Some(&sysroot))?)?;
         let toolbox = Toolbox {
             sysroot: Some(sysroot),
+            ..Toolbox::default()
         };
         let bitcode = inspect::bitcode(bundle)?;
+        let maths = maths::libraries(env::var_os)?.remove(&target.kind);
         let mut all = Vec::new();
         for kernel in kernels {
-            let options = Options::default();
+            let options = Options {
+                maths: maths.clone(),
+                ..Options::default()
+            };
             let code = match generate(&bitcode, &kernel.entry, target, &options, &toolbox) {
                 Ok(code) => code,
                 Err(Failure::Refused(_)) => continue,

@@ -1,9 +1,11 @@
 //! How long kernels' code takes to be generated.
 
+use std::env;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use legionella::code::maths;
 use legionella_abi::bundle::{Bundle, Kernel};
 use legionella_abi::protocol::{Options, TargetSpec};
 use legionella_driver::generate::{Failure, generate};
@@ -29,15 +31,20 @@ impl Times {
         llvm::load(&llvm::find(Some(&sysroot))?)?;
         let toolbox = Toolbox {
             sysroot: Some(sysroot),
+            ..Toolbox::default()
         };
         let bitcode = inspect::bitcode(bundle)?;
+        let maths = maths::libraries(env::var_os)?.remove(&target.kind);
         let mut times = Times {
             took: Vec::new(),
             refused: 0,
         };
         for kernel in kernels {
             let start = Instant::now();
-            let options = Options::default();
+            let options = Options {
+                maths: maths.clone(),
+                ..Options::default()
+            };
             match generate(&bitcode, &kernel.entry, target, &options, &toolbox) {
                 Ok(_) => times.took.push((kernel.name.clone(), start.elapsed())),
                 Err(Failure::Refused(_)) => times.refused += 1,

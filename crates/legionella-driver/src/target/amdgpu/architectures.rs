@@ -67,6 +67,25 @@ pub(super) fn code_object(cpu: &str) -> u64 {
     if cpu.ends_with("-generic") { 600 } else { 500 }
 }
 
+/// The number that AMD's libraries know a processor by: thousands of the major version, hundreds of the
+/// minor one, and the stepping, of which the last two are a hexadecimal digit each in its name.
+pub(super) fn version(cpu: &str) -> u32 {
+    let name = cpu.trim_start_matches("gfx");
+    let (major, minor, stepping) = match name.strip_suffix("-generic") {
+        Some(family) => {
+            let (major, minor) = family.split_once('-').unwrap_or((family, "0"));
+            (major, minor, "0")
+        }
+        None => {
+            let (name, stepping) = name.split_at(name.len().saturating_sub(1));
+            let (major, minor) = name.split_at(name.len().saturating_sub(1));
+            (major, minor, stepping)
+        }
+    };
+    let digit = |digit| u32::from_str_radix(digit, 16).unwrap_or_default();
+    major.parse().unwrap_or(0) * 1000 + digit(minor) * 100 + digit(stepping)
+}
+
 /// What a device must offer to run code for a processor: its own name, and that of the generic one, so
 /// that of several codes the one for a single processor asks for most.
 pub(super) fn required(cpu: &str) -> Vec<String> {
@@ -89,6 +108,19 @@ mod tests {
         assert_eq!(required("gfx90a"), ["gfx90a"]);
         assert_eq!(required("gfx11-generic"), ["gfx11-generic"]);
         assert_eq!(required("gfx12-generic"), ["gfx12-generic"]);
+    }
+
+    #[test]
+    fn versions_are_those_of_the_names() {
+        let versions = [
+            "gfx90a",
+            "gfx942",
+            "gfx1100",
+            "gfx9-4-generic",
+            "gfx12-generic",
+        ]
+        .map(version);
+        assert_eq!(versions, [9010, 9402, 11000, 9400, 12000]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod architectures;
 mod groups;
+mod ocml;
 mod reach;
 mod registers;
 mod runtime;
@@ -37,7 +38,8 @@ use crate::lower::atomics::Atomics;
 pub(super) const TARGET: Target = Target {
     name: "amdgpu",
     machine,
-    native: &[],
+    native: &["llvm.amdgcn."],
+    vendor: Some(ocml::VENDOR),
     lacking: |_| {
         vec![
             intrinsic::PAUSE,

@@ -44,6 +44,7 @@ pub(super) const TARGET: Target = Target {
     name: "cpu",
     machine,
     native: levels::NATIVE_INTRINSICS,
+    vendor: None,
     lacking,
     // The work-items of a group are one thread.
     atomics: Atomics {

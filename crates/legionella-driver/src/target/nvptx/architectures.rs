@@ -88,7 +88,7 @@ pub(super) fn has_deep_matrices(cpu: &str) -> bool {
 }
 
 /// The number in the name of a machine that is known.
-fn number(cpu: &str) -> u32 {
+pub(super) fn number(cpu: &str) -> u32 {
     let digits = cpu.trim_start_matches("sm_").trim_end_matches('a');
     digits.parse().unwrap_or_default()
 }

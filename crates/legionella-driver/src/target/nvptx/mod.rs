@@ -9,6 +9,7 @@
 mod architectures;
 mod atomics;
 mod groups;
+mod libdevice;
 mod matrices;
 mod memory;
 mod peers;
@@ -38,7 +39,8 @@ use crate::lower::atomics::Atomics;
 pub(super) const TARGET: Target = Target {
     name: "nvptx",
     machine,
-    native: &[],
+    native: &["llvm.nvvm."],
+    vendor: Some(libdevice::VENDOR),
     lacking,
     // `atom.global.add.f32` takes subnormal numbers for zeros (PTX ISA, "atom").
     atomics: Atomics {
