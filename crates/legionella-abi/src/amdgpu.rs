@@ -44,6 +44,15 @@ impl Header {
     }
 }
 
+/// Lanes of a wavefront in code for a processor.
+pub fn lanes(processor: &str) -> u64 {
+    if processor.starts_with("gfx9") {
+        64
+    } else {
+        32
+    }
+}
+
 /// The index space of a launch, or of a part of one that has less than 2^32 work-items in each
 /// dimension.
 #[repr(C)]

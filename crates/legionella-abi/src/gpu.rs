@@ -42,6 +42,11 @@ pub const PANIC: &str = "legionella_panic";
 /// Symbol of a [`Needs`] in global memory, beside [`KERNEL`].
 pub const NEEDS: &str = "legionella_needs";
 
+/// Symbol of a variable that the application sets before the first launch, in constant or global memory: where
+/// the kernel sends what it prints ([`PRINT_PORT`](crate::intrinsic::PRINT_PORT)). There is none in a kernel
+/// that doesn't print.
+pub const PORT: &str = "legionella_port";
+
 /// Symbol of a variable that the application sets before the first launch, in constant or global memory: the
 /// address of the region of the heap that the kernel allocates from
 /// ([`HEAP_REGION`](crate::intrinsic::HEAP_REGION)). There is none in a kernel that doesn't allocate.

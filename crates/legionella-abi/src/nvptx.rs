@@ -5,14 +5,9 @@
 //! it has more than [`LARGEST_BLOCK`] bytes, by its address.
 //!
 //! What a kernel needs of the application is in variables that exist if it does: [`PORT`] and
-//! [`HEAP`].
+//! [`HEAP`], in either text.
 
 pub use crate::gpu::*;
-
-/// Symbol of a variable in constant memory, in either text: where the kernel sends what it prints
-/// ([`PRINT_PORT`](crate::intrinsic::PRINT_PORT)). The application sets it before the first launch. There
-/// is none in a kernel that doesn't print.
-pub const PORT: &str = "legionella_port";
 
 /// Largest argument block that is passed by value, in bytes. All parameters together may take
 /// 4,096 (PTX ISA, "Kernel Function Parameters").

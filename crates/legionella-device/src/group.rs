@@ -52,6 +52,9 @@ pub struct Group<'g> {
 /// happens before what any does behind.
 #[doc(hidden)]
 pub unsafe trait HostGroup: core::fmt::Debug {
+    /// Lanes of a whole subgroup: a power of two of at most 64.
+    fn subgroup_size(&self) -> u32;
+
     /// Waits for all items of the group.
     fn barrier(&self, rank: usize, label: u32, place: &'static Location<'static>);
 

@@ -120,14 +120,38 @@ impl Message<'_> {
             flags,
         };
         self.flags &= !FIRST;
-        let count = head.cells();
-        let Some(first) = (!self.lost).then(|| self.claim(count)).flatten() else {
-            if !self.lost {
-                self.lost = true;
-                self.port.lost.fetch_add(1, Relaxed);
+        if !self.lost && !self.deliver(head) {
+            self.lost = true;
+            self.port.lost.fetch_add(1, Relaxed);
+        }
+        self.len = 0;
+    }
+
+    /// Puts the text behind its head into the ring, and waits for a while if the host takes out what is
+    /// there. Where messages have been lost already, nobody waits.
+    fn deliver(&self, head: Head) -> bool {
+        for _ in 0..PATIENCE {
+            if self.put(head) {
+                return true;
             }
-            self.len = 0;
-            return;
+            // SAFETY: a port's ring is valid.
+            if !unsafe { self.port.ring.door().is_live() } || self.port.untold() != 0 {
+                return false;
+            }
+            intrinsic::pause();
+        }
+        false
+    }
+
+    /// Puts the text behind its head into the ring if there is room. A function of its own: where lanes
+    /// run in lockstep, those that have claimed their place would otherwise write it behind the loop that
+    /// others wait in, and the host never get to it.
+    #[inline(never)]
+    fn put(&self, head: Head) -> bool {
+        let count = head.cells();
+        // SAFETY: a port's ring is valid.
+        let Some(first) = (unsafe { self.port.ring.claim(count) }) else {
+            return false;
         };
         let head = head.to_bytes();
         let mut at = 0;
@@ -149,22 +173,7 @@ impl Message<'_> {
             // SAFETY: claimed and written above.
             unsafe { self.port.ring.publish(position) };
         }
-        self.len = 0;
-    }
-
-    /// Claims cells, and waits for a while if the host takes out what is there. Where messages have
-    /// been lost already, nobody waits.
-    fn claim(&self, count: u64) -> Option<u64> {
-        for _ in 0..PATIENCE {
-            // SAFETY: a port's ring is valid.
-            let (claimed, live) =
-                unsafe { (self.port.ring.claim(count), self.port.ring.door().is_live()) };
-            if claimed.is_some() || !live || self.port.untold() != 0 {
-                return claimed;
-            }
-            intrinsic::pause();
-        }
-        None
+        true
     }
 }
 

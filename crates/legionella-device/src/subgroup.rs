@@ -35,16 +35,13 @@ use crate::{DeviceData, Group, Item, intrinsic};
 ///
 /// [`reduce`](Subgroup::reduce) and the scans combine values in an order that the number of lanes
 /// alone determines, so that sums of floats have the same bits on all targets with subgroups of one
-/// size: 32 on the CPU and on NVIDIA's devices.
+/// size: 32 on the CPU, on NVIDIA's devices and on AMD's from RDNA on, and 64 on AMD's others.
 #[derive(Debug)]
 pub struct Subgroup<'g> {
     group: &'g Group<'g>,
     lane: u32,
     lanes: u64,
 }
-
-/// Lanes of a subgroup on the host.
-const ON_HOST: u32 = legionella_abi::cpu::SUBGROUP_SIZE;
 
 impl<'g> Subgroup<'g> {
     #[inline(always)]
@@ -54,7 +51,8 @@ impl<'g> Subgroup<'g> {
             intrinsic::subgroup_lane()
         } else {
             let ([x, y, z], [width, height, _]) = (group.local(), group.size());
-            ((x + width * (y + height * z)) % ON_HOST as usize) as u32
+            let size = group.host().subgroup_size() as usize;
+            ((x + width * (y + height * z)) % size) as u32
         };
         let mut subgroup = Subgroup {
             group,
@@ -71,7 +69,7 @@ impl<'g> Subgroup<'g> {
         if intrinsic::on_device() {
             intrinsic::subgroup_size() as usize
         } else {
-            ON_HOST as usize
+            self.group.host().subgroup_size() as usize
         }
     }
 
@@ -111,10 +109,12 @@ impl<'g> Subgroup<'g> {
     }
 
     /// The subgroup's matrix unit, or what stands for it where a machine has none; `None` if the subgroup isn't
-    /// whole, because the edge of the grid cuts it off or the group is no multiple of subgroups.
+    /// whole, because the edge of the grid cuts it off or the group is no multiple of subgroups, or if it has fewer
+    /// than 32 lanes even so, which only the host can have.
     #[inline(always)]
     pub fn matrix_unit(&self) -> Option<Unit<'_>> {
-        (self.len() == self.size()).then(|| Unit::new(self))
+        let whole = self.len() == self.size() && self.size() >= 32;
+        whole.then(|| Unit::new(self))
     }
 
     /// The work-item that asks.

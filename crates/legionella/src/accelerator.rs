@@ -218,6 +218,11 @@ impl Accelerator {
         }
     }
 
+    /// Lanes of a whole [`Subgroup`](crate::Subgroup) on this accelerator.
+    pub fn subgroup_size(&self) -> usize {
+        self.backend().subgroup_size()
+    }
+
     /// The same device as another accelerator, with a heap of that many bytes from which its kernels
     /// allocate: `Box`, `Vec` and their like. Some of them are used for keeping book.
     ///

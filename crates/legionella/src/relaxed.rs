@@ -172,7 +172,7 @@ impl<
 where
     K: host::Call<A, P, How>,
 {
-    fn call(&self, grid: Grid, arguments: A) {
-        self.0.call(grid, arguments);
+    fn call(&self, grid: Grid, lanes: usize, arguments: A) {
+        self.0.call(grid, lanes, arguments);
     }
 }

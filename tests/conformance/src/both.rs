@@ -25,7 +25,8 @@ macro_rules! both {
         let mut on_host = Vec::new();
         {
             $($crate::both::host_copy!($how $($argument)+);)*
-            legionella::host::launch(
+            legionella::host::launch_with_lanes(
+                trial.accelerator.subgroup_size(),
                 kernel,
                 grid,
                 ($($crate::both::host_argument!($how $($argument)+),)*),

@@ -4,7 +4,9 @@
 //! Outputs start poisoned and are longer than what the grid covers, so that a write beyond it, or
 //! a missing one, is a difference like any other.
 
+use legionella::code;
 use legionella::prelude::*;
+use legionella_abi::protocol::{Diagnostic, Problem};
 use thiserror::Error;
 
 use crate::bits::{Bits, Difference, Observed};
@@ -50,6 +52,9 @@ impl From<legionella::Error> for Failure {
     fn from(error: legionella::Error) -> Self {
         match error {
             legionella::Error::Unsupported { what, .. } => Failure::Inapplicable(what),
+            other if lacks_instructions(&other) => {
+                Failure::Inapplicable("the machine has no instruction for what the kernel does")
+            }
             other => Failure::Launch(other),
         }
     }
@@ -63,6 +68,18 @@ impl Failure {
             found: found.to_string(),
         }
     }
+}
+
+/// Whether a kernel was refused for nothing else than what the machine lacks.
+fn lacks_instructions(error: &legionella::Error) -> bool {
+    let legionella::Error::Code(error) = error else {
+        return false;
+    };
+    let code::Error::Refused { diagnostics, .. } = &**error else {
+        return false;
+    };
+    let lacking = |found: &Diagnostic| found.problem == Problem::MissingOperation;
+    !diagnostics.is_empty() && diagnostics.iter().all(lacking)
 }
 
 /// Whether everything held.

@@ -96,11 +96,18 @@ impl<T: DeviceData> Sender<'_, T> {
     #[track_caller]
     pub fn send(&self, value: T) {
         let mut value = value;
-        while let Err(Full(back)) = self.try_send(value) {
+        while let Err(Full(back)) = self.attempt(value) {
             // SAFETY: a sender's ring is valid.
             unsafe { self.ring.door() }.wait();
             value = back;
         }
+    }
+
+    /// As [`try_send`](Sender::try_send), as a whole: where lanes run in lockstep, those that have claimed a
+    /// place would otherwise write it behind the loop that others wait in, and the host never get to it.
+    #[inline(never)]
+    fn attempt(&self, value: T) -> Result<(), Full<T>> {
+        self.try_send(value)
     }
 }
 

@@ -234,11 +234,13 @@ impl<'m> Kernels<'m> {
     }
 
     /// Leaves in front of instructions of the kernels, for which `wanted` says so, what says which item
-    /// of which launch runs: the launch's number, two extents of its grid, and its first group.
+    /// of which launch runs: the launch's number, two extents of its grid, its first group, and, where the
+    /// machine doesn't tell them, the `sizes` of groups.
     pub(super) fn leave_launch(
         &self,
         module: &'m Module<'_>,
         place: Value<'m>,
+        sizes: bool,
         mut wanted: impl FnMut(Value<'m>) -> bool,
     ) {
         use std::mem::offset_of;
@@ -269,6 +271,14 @@ impl<'m> Kernels<'m> {
                     let word = ids.word(&at, offset / 8);
                     let index = types.i64.constant(index as u64);
                     at.store(word, at.element(types.i64, place, index));
+                }
+                for dimension in (0..3).filter(|_| sizes) {
+                    let size = match kernel.form {
+                        Form::Panic => types.i64.constant(1),
+                        _ => ids.group_size(&at, dimension),
+                    };
+                    let index = types.i64.constant((words.len() + dimension) as u64);
+                    at.store(size, at.element(types.i64, place, index));
                 }
             }
         }

@@ -11,6 +11,7 @@ mod linker;
 mod machine;
 mod meetings;
 pub(crate) mod nvptx;
+mod reaching;
 mod scopes;
 mod shared_memory;
 mod uniform;

@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use legionella_abi::cpu::Launch;
+use legionella_abi::cpu::{Launch, SUBGROUP_SIZE};
 use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
 use legionella_device::heap::statistics::Statistics;
@@ -78,8 +78,10 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// The size of work-groups for a grid that doesn't say.
     fn group_size(&self, grid: Index) -> Index;
 
-    /// Work-items of a whole subgroup.
-    fn subgroup_size(&self) -> usize;
+    /// Lanes of a whole subgroup.
+    fn subgroup_size(&self) -> usize {
+        SUBGROUP_SIZE as usize
+    }
 
     /// Memory on the device, of unspecified content unless `zeroed`. Layouts have a size.
     fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>>;

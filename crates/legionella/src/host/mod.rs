@@ -65,7 +65,38 @@ pub fn launch<K, A, P, How>(kernel: K, grid: impl Into<Grid>, arguments: A)
 where
     K: Call<A, P, How>,
 {
-    kernel.call(grid.into().in_items(SUBGROUP_SIZE as usize), arguments);
+    let lanes = SUBGROUP_SIZE as usize;
+    kernel.call(grid.into().in_items(lanes), lanes, arguments);
+}
+
+/// As [`launch`], with subgroups of so many lanes instead of 32: those of an accelerator
+/// ([`Accelerator::subgroup_size`](crate::Accelerator::subgroup_size)), for what depends on them.
+///
+/// # Panics
+/// As [`launch`], and if `lanes` is no power of two of at most 64.
+///
+/// ```
+/// use legionella::host;
+/// use legionella::prelude::*;
+///
+/// fn sums(group: Group, x: &[u32], mut y: Disjoint<u32>) {
+///     let sum = group.subgroup().reduce(x[group.item().global()], |a, b| a + b);
+///     if let Some(y) = y.at(group.item()) {
+///         *y = sum;
+///     }
+/// }
+///
+/// let (x, mut y) = ([1; 64], [0; 64]);
+/// host::launch_with_lanes(64, sums, Grid::over(64).group(64), (&x, &mut y));
+/// assert_eq!(y, [64; 64]);
+/// ```
+pub fn launch_with_lanes<K, A, P, How>(lanes: usize, kernel: K, grid: impl Into<Grid>, arguments: A)
+where
+    K: Call<A, P, How>,
+{
+    let is_size = lanes.is_power_of_two() && lanes <= 64;
+    assert!(is_size, "no subgroup has {lanes} lanes");
+    kernel.call(grid.into().in_items(lanes), lanes, arguments);
 }
 
 /// How a value becomes a parameter: it is one. Found by the compiler.
@@ -269,28 +300,28 @@ unsafe impl<F: Copy + Send + 'static> HostArgument<F, ByReference> for Function<
             parameter for each element of the arguments' tuple"
 )]
 pub trait Call<A, P, How> {
-    /// Calls it for all work-items.
+    /// Calls it for all work-items, with subgroups of so many lanes.
     #[doc(hidden)]
-    fn call(&self, grid: Grid, arguments: A);
+    fn call(&self, grid: Grid, lanes: usize, arguments: A);
 }
 
 /// How the items of a kernel run on the host.
 pub trait OnHost: Token {
-    /// Does something for each item of a grid.
+    /// Does something for each item of a grid, with subgroups of so many lanes.
     #[doc(hidden)]
-    fn for_each(grid: Grid, body: &(impl Fn(Self) + Sync));
+    fn for_each(grid: Grid, lanes: usize, body: &(impl Fn(Self) + Sync));
 }
 
 impl OnHost for Item {
-    fn for_each(grid: Grid, body: &(impl Fn(Self) + Sync)) {
+    fn for_each(grid: Grid, _lanes: usize, body: &(impl Fn(Self) + Sync)) {
         host::for_each_item(grid.extent(), body);
     }
 }
 
 impl OnHost for Group<'_> {
-    fn for_each(grid: Grid, body: &(impl Fn(Self) + Sync)) {
+    fn for_each(grid: Grid, lanes: usize, body: &(impl Fn(Self) + Sync)) {
         match grid.index_space(|extent| [extent[0].clamp(1, 64), 1, 1]) {
-            Ok(space) => threads::run(&space, body),
+            Ok(space) => threads::run(&space, lanes, body),
             Err(error) => panic!("{error}"),
         }
     }
@@ -318,9 +349,9 @@ macro_rules! arity {
             $($argument: HostArgument<$parameter, $how>,)*
         {
             #[allow(clippy::unused_unit, reason = "kernels without parameters take none")]
-            fn call(&self, grid: Grid, arguments: ($($argument,)*)) {
+            fn call(&self, grid: Grid, lanes: usize, arguments: ($($argument,)*)) {
                 let arguments = Arguments(Mutex::new(arguments));
-                First::for_each(grid, &|token: First| {
+                First::for_each(grid, lanes, &|token: First| {
                     let ($($name,)*) = arguments.with(|($($name,)*)| {
                         let _position = 0;
                         $(

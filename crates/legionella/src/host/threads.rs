@@ -8,14 +8,11 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use legionella_abi::cpu::{Launch, SUBGROUP_SIZE};
+use legionella_abi::cpu::Launch;
 use legionella_device::{Group, HostGroup, Index, Item};
 
-/// Lanes of a subgroup.
-const LANES: usize = SUBGROUP_SIZE as usize;
-
-/// Runs all groups of a launch. Panics as the first item that does, or if a barrier can't be met.
-pub(super) fn run<'g>(space: &Launch, body: &(impl Fn(Group<'g>) + Sync)) {
+/// Runs all groups of a launch, with subgroups of so many lanes. Panics as the first item that does, or if a barrier can't be met.
+pub(super) fn run<'g>(space: &Launch, lanes: usize, body: &(impl Fn(Group<'g>) + Sync)) {
     let index = |index: [u64; 3]| index.map(|id| id as usize);
     let (grid, size) = (index(space.grid), index(space.group));
     let [width, height, depth] = index(space.groups);
@@ -23,14 +20,20 @@ pub(super) fn run<'g>(space: &Launch, body: &(impl Fn(Group<'g>) + Sync)) {
         for y in 0..height {
             for x in 0..width {
                 let first = [x * size[0], y * size[1], z * size[2]];
-                run_group(first, grid, size, body);
+                run_group(first, grid, size, lanes, body);
             }
         }
     }
 }
 
-fn run_group<'g>(first: Index, grid: Index, size: Index, body: &(impl Fn(Group<'g>) + Sync)) {
-    let threads = Threads::new(first, grid, size);
+fn run_group<'g>(
+    first: Index,
+    grid: Index,
+    size: Index,
+    lanes: usize,
+    body: &(impl Fn(Group<'g>) + Sync),
+) {
+    let threads = Threads::new(first, grid, size, lanes);
     let panics: Vec<_> = thread::scope(|scope| {
         let items: Vec<_> = (0..threads.places.len())
             .map(|rank| scope.spawn(move_to_item(&threads, rank, first, grid, size, body)))
@@ -88,6 +91,8 @@ struct Abandoned;
 #[derive(Debug)]
 struct Threads {
     places: Vec<Place>,
+    /// Lanes of a subgroup.
+    lanes: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -146,7 +151,7 @@ impl std::fmt::Display for Failure {
 }
 
 impl Threads {
-    fn new(first: Index, grid: Index, size: Index) -> Self {
+    fn new(first: Index, grid: Index, size: Index, lanes: usize) -> Self {
         let extent = [0, 1, 2].map(|d| size[d].min(grid[d] - first[d]));
         let mut places = Vec::new();
         for z in 0..extent[2] {
@@ -155,8 +160,8 @@ impl Threads {
                     let linear = x + size[0] * (y + size[1] * z);
                     places.push(Place {
                         local: [x, y, z],
-                        subgroup: linear / LANES,
-                        lane: linear % LANES,
+                        subgroup: linear / lanes,
+                        lane: linear % lanes,
                     });
                 }
             }
@@ -170,6 +175,7 @@ impl Threads {
                 abandoned: false,
             }),
             places,
+            lanes,
             changed: Condvar::new(),
         }
     }
@@ -252,6 +258,10 @@ impl Threads {
 // SAFETY: `advance` lets items off a barrier if all wait at one with one label, and none else; the
 // lock orders what they did before and behind.
 unsafe impl HostGroup for Threads {
+    fn subgroup_size(&self) -> u32 {
+        self.lanes as u32
+    }
+
     fn barrier(&self, rank: usize, label: u32, place: &'static Location<'static>) {
         drop(self.wait(rank, Wait::Barrier(label, place)));
     }

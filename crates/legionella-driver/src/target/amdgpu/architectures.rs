@@ -56,11 +56,6 @@ pub(super) fn is_known(cpu: &str) -> bool {
     cpu == NEWEST || ALL.iter().any(|(name, _)| *name == cpu)
 }
 
-/// Lanes of a wavefront.
-pub(super) fn lanes(cpu: &str) -> u64 {
-    if cpu.starts_with("gfx9") { 64 } else { 32 }
-}
-
 /// Version of code objects that a processor needs, as LLVM writes it: code for generic ones came with
 /// the sixth.
 pub(super) fn code_object(cpu: &str) -> u64 {
@@ -125,10 +120,10 @@ mod tests {
 
     #[test]
     fn processors_have_their_family_s_wavefronts() {
-        assert_eq!(lanes("gfx90a"), 64);
-        assert_eq!(lanes("gfx9-4-generic"), 64);
-        assert_eq!(lanes("gfx1030"), 32);
-        assert_eq!(lanes("gfx12-generic"), 32);
+        assert_eq!(legionella_abi::amdgpu::lanes("gfx90a"), 64);
+        assert_eq!(legionella_abi::amdgpu::lanes("gfx9-4-generic"), 64);
+        assert_eq!(legionella_abi::amdgpu::lanes("gfx1030"), 32);
+        assert_eq!(legionella_abi::amdgpu::lanes("gfx12-generic"), 32);
         assert!(is_known("gfx12-generic") && !is_known("gfx803") && !is_known(""));
     }
 }

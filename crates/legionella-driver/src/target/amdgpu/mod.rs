@@ -3,12 +3,15 @@
 //!
 //! [`spaces`] gives variables and constants their address spaces; [`registers`] says what kernels
 //! ([`super::kernels`]) are made of; [`groups`] binds what the items of a group do together, and
-//! [`runtime`] what is called; [`super::linker`] links.
+//! [`runtime`] what is called; [`recursion`] and [`narrow`] keep LLVM from what it gets wrong;
+//! [`super::linker`] links.
 
 mod architectures;
 mod groups;
+mod narrow;
 mod ocml;
 mod reach;
+mod recursion;
 mod registers;
 mod runtime;
 mod spaces;
@@ -40,13 +43,7 @@ pub(super) const TARGET: Target = Target {
     machine,
     native: &["llvm.amdgcn."],
     vendor: Some(ocml::VENDOR),
-    lacking: |_| {
-        vec![
-            intrinsic::PAUSE,
-            intrinsic::PRINT_PORT,
-            intrinsic::EXCHANGE_IF_U128,
-        ]
-    },
+    lacking: |_| vec![intrinsic::EXCHANGE_IF_U128],
     // What adds floats in memory takes subnormal numbers for zeros on some processors, and doesn't
     // work in all memory.
     atomics: Atomics {
@@ -147,7 +144,7 @@ fn optimise(
         .ok_or_else(|| internal("the entry shim is gone".to_owned()))?;
     let cpu = machine.get_cpu().to_string();
     let in_groups = crate::lower::work_in_groups(module);
-    let shared = groups::bind(module, machine, entry, architectures::lanes(&cpu))?;
+    let shared = groups::bind(module, machine, entry, amdgpu::lanes(&cpu))?;
     let mut built = kernels::build(module, &registers::DEVICE, entry, in_groups);
     stages.show("items", module)?;
     run(module, machine, "always-inline,globaldce")?;
@@ -164,6 +161,8 @@ fn optimise(
     }
     .run(module, machine)?;
     runtime::link(module, &built)?;
+    recursion::ask_for_registers(module, &built)?;
+    narrow::hide_loads(module)?;
     spaces::move_constants(module);
     built.tell_needs(module, 0, shared);
     prepare(module, machine);

@@ -4,6 +4,7 @@
 
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
+use legionella_abi::amdgpu;
 use llvm_sys::LLVMLinkage;
 use llvm_sys::core as c;
 
@@ -35,8 +36,8 @@ fn tell(module: &Module<'_>, machine: &TargetMachine) {
         };
         let answer = match question {
             "ISA_version" => u64::from(architectures::version(&cpu)),
-            "wavefrontsize64" => u64::from(architectures::lanes(&cpu) == 64),
-            "wavefrontsize_log2" => u64::from(architectures::lanes(&cpu).ilog2()),
+            "wavefrontsize64" => u64::from(amdgpu::lanes(&cpu) == 64),
+            "wavefrontsize_log2" => u64::from(amdgpu::lanes(&cpu).ilog2()),
             "correctly_rounded_sqrt32" => 1,
             // `daz_opt`, `finite_only_opt`, `unsafe_math_opt`: what would be less than exact.
             _ => 0,

@@ -1,21 +1,27 @@
-; What generated code calls on an AMD device: the end of a work-item that panics, and comparison of
-; memory. Linked into every kernel; what a kernel does not use goes away.
+; What generated code calls on an AMD device: the end of a work-item that panics or waits for the host, what
+; it asks of the application, and comparison of memory. Linked into every kernel; what a kernel does not use goes away.
 
 ; Where work-items leave a panic (`legionella_abi::gpu::State`), and the first group of the launch
 ; in each dimension; set before every call that may panic. In shared memory: each work-group has its
 ; own, and all of a group write the same.
 @legionella.place = internal addrspace(3) global { ptr, [3 x i64] } poison, align 8
 
+; A number of the launch, the first two extents of its grid, and the first group of the launch and the size of
+; groups in each dimension; set before every call that may ask for it.
+%Running = type { i64, [2 x i64], [3 x i64], [3 x i64] }
+@legionella.launch = internal addrspace(3) global %Running poison, align 8
+
 ; `legionella_abi::gpu::State` and `Record`.
 %State = type { i32, i32, ptr }
-%Record = type { i32, i32, i32, i32, i32, i32, [3 x i64], [3 x i32], [8 x i64], [1024 x i8], [1024 x i8] }
+%Record = type { i32, i32, i32, i32, i32, i32, [3 x i64], [3 x i32], [8 x i64], [1024 x i8], [1024 x i8], i32 }
 ; `legionella_abi::cpu::Panic`.
 %Panic = type { ptr, i64, ptr, i64, i32, i32 }
 
 @legionella.aborted = internal addrspace(4) constant [18 x i8] c"the kernel aborted"
 @legionella.abort = internal addrspace(4) constant %Panic { ptr addrspacecast (ptr addrspace(4) @legionella.aborted to ptr), i64 18, ptr addrspacecast (ptr addrspace(4) @legionella.aborted to ptr), i64 0, i32 0, i32 0 }
 
-; The address of the heap's region, which the application sets.
+; What the application sets (`legionella_abi::gpu::PORT` and `HEAP`).
+@legionella_port = weak protected addrspace(1) externally_initialized global ptr null, align 8
 @legionella_heap = weak protected addrspace(1) externally_initialized global ptr null, align 8
 
 declare i32 @llvm.amdgcn.workitem.id.x()
@@ -25,6 +31,7 @@ declare i32 @llvm.amdgcn.workgroup.id.x()
 declare i32 @llvm.amdgcn.workgroup.id.y()
 declare i32 @llvm.amdgcn.workgroup.id.z()
 declare void @llvm.amdgcn.endpgm()
+declare void @llvm.amdgcn.s.sleep(i32)
 declare i64 @llvm.umin.i64(i64, i64)
 ; As in groups.ll; of kernels whose items don't wait for each other there is nobody to tell.
 declare void @legionella.panicked()
@@ -113,6 +120,71 @@ define void @legionella.trap() #0 {
   unreachable
 }
 
+; Waits a little for the host, and ends the work-items of the wavefront if the launch was cancelled.
+define void @legionella.pause() #3 {
+entry:
+  call void @llvm.amdgcn.s.sleep(i32 16)
+  %state = load ptr, ptr addrspace(3) @legionella.place, align 8
+  %recordp = getelementptr %State, ptr %state, i64 0, i32 2
+  %record = load ptr, ptr %recordp, align 8
+  %cancelledp = getelementptr %Record, ptr %record, i64 0, i32 11
+  %cancelled = load atomic i32, ptr %cancelledp monotonic, align 4
+  %go_on = icmp eq i32 %cancelled, 0
+  br i1 %go_on, label %done, label %leave
+done:
+  ret void
+leave:
+  store atomic i32 2, ptr %cancelledp monotonic, align 4
+  call void @legionella.panicked()
+  call void @llvm.amdgcn.endpgm()
+  unreachable
+}
+
+; A number of the launch, and the linear id of the work-item.
+define void @legionella.running_item(ptr %item) #3 {
+  %number = load i64, ptr addrspace(3) @legionella.launch, align 8
+  %gridxp = getelementptr %Running, ptr addrspace(3) @legionella.launch, i64 0, i32 1, i64 0
+  %gridx = load i64, ptr addrspace(3) %gridxp, align 8
+  %gridyp = getelementptr %Running, ptr addrspace(3) @legionella.launch, i64 0, i32 1, i64 1
+  %gridy = load i64, ptr addrspace(3) %gridyp, align 8
+  %gx = call i32 @llvm.amdgcn.workgroup.id.x()
+  %gy = call i32 @llvm.amdgcn.workgroup.id.y()
+  %gz = call i32 @llvm.amdgcn.workgroup.id.z()
+  %lx = call i32 @llvm.amdgcn.workitem.id.x()
+  %ly = call i32 @llvm.amdgcn.workitem.id.y()
+  %lz = call i32 @llvm.amdgcn.workitem.id.z()
+  %x = call i64 @legionella.id(i64 0, i32 %gx, i32 %lx)
+  %y = call i64 @legionella.id(i64 1, i32 %gy, i32 %ly)
+  %z = call i64 @legionella.id(i64 2, i32 %gz, i32 %lz)
+  %planes = mul i64 %gridy, %z
+  %row = add i64 %y, %planes
+  %rows = mul i64 %gridx, %row
+  %linear = add i64 %x, %rows
+  store i64 %number, ptr %item, align 8
+  %second = getelementptr i64, ptr %item, i64 1
+  store i64 %linear, ptr %second, align 8
+  ret void
+}
+
+; An id in a dimension, of the group from the first on and of the item in that.
+define i64 @legionella.id(i64 %dimension, i32 %group, i32 %item) #2 {
+  %firstp = getelementptr %Running, ptr addrspace(3) @legionella.launch, i64 0, i32 2, i64 %dimension
+  %first = load i64, ptr addrspace(3) %firstp, align 8
+  %sizep = getelementptr %Running, ptr addrspace(3) @legionella.launch, i64 0, i32 3, i64 %dimension
+  %size = load i64, ptr addrspace(3) %sizep, align 8
+  %groupwide = zext i32 %group to i64
+  %itemwide = zext i32 %item to i64
+  %at = add i64 %first, %groupwide
+  %before = mul i64 %at, %size
+  %id = add i64 %before, %itemwide
+  ret i64 %id
+}
+
+define ptr @legionella.print_port() #2 {
+  %port = load ptr, ptr addrspace(1) @legionella_port, align 8, !invariant.load !0
+  ret ptr %port
+}
+
 define ptr @legionella.heap_region() #2 {
   %region = load ptr, ptr addrspace(1) @legionella_heap, align 8, !invariant.load !0
   ret ptr %region
@@ -195,8 +267,30 @@ define i128 @legionella.srem(i128 %a, i128 %b) #1 {
   ret i128 %r
 }
 
+; The same value, of which LLVM doesn't know where it comes from.
+define i32 @legionella.hide(i32 %value) #2 {
+  %same = call i32 asm "", "=v,0"(i32 %value)
+  ret i32 %same
+}
+
+; Makes a call through a pointer, never, without LLVM's knowing that.
+define void @legionella.any_function() #2 {
+entry:
+  %zero = call i32 asm "s_mov_b32 $0, 0", "=s"()
+  %never = icmp ne i32 %zero, 0
+  br i1 %never, label %call, label %done
+call:
+  %wide = zext i32 %zero to i64
+  %function = inttoptr i64 %wide to ptr
+  call void %function()
+  br label %done
+done:
+  ret void
+}
+
 attributes #0 = { cold noinline noreturn nounwind "no-builtins" }
 attributes #1 = { noinline nounwind "no-builtins" }
 attributes #2 = { alwaysinline nounwind }
+attributes #3 = { cold noinline nounwind "no-builtins" }
 
 !0 = !{}

@@ -1,12 +1,11 @@
 //! Binds what a kernel calls and neither it nor the device has, to the functions of `runtime.ll`.
 
-use std::collections::BTreeMap;
-
 use inkwell::module::Module;
 use legionella_abi::{gpu, intrinsic};
 use llvm_sys::{LLVMLinkage, LLVMOpcode};
 
 use super::super::kernels::Kernels;
+use super::super::reaching::Reaching;
 use super::{groups, internal};
 use crate::error::Error;
 use crate::ir::{self, Builder, Function, Value};
@@ -15,6 +14,7 @@ const TEXT: &std::ffi::CStr = ir::ir_text!("runtime.ll");
 
 const TRAP: &str = "legionella.trap";
 const PLACE: &str = "legionella.place";
+const LAUNCH: &str = "legionella.launch";
 
 /// Links the runtime in and leads calls there.
 pub(super) fn link(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Error> {
@@ -45,9 +45,14 @@ pub(super) fn link(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Err
             function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
         }
     }
-    let place = ir::global(module, PLACE).ok_or_else(|| internal(format!("no {PLACE}")))?;
-    let mut seen = BTreeMap::new();
-    kernels.leave_place(module, place, |call| may_panic(call, &mut seen));
+    let global =
+        |name: &str| ir::global(module, name).ok_or_else(|| internal(format!("no {name}")));
+    let mut ending = Reaching::of(&[TRAP, intrinsic::PANIC, intrinsic::PAUSE]);
+    kernels.leave_place(module, global(PLACE)?, |call| ending.may_come_from(call));
+    let mut asking = Reaching::of(&[intrinsic::RUNNING_ITEM]);
+    kernels.leave_launch(module, global(LAUNCH)?, true, |call| {
+        asking.may_come_from(call)
+    });
     Ok(())
 }
 
@@ -71,12 +76,14 @@ fn wide_divisions<'m>(module: &'m Module<'_>) -> Vec<(Value<'m>, &'static str)> 
         .collect()
 }
 
-/// Removes the variable with the heap's address from code that doesn't use it.
+/// Removes the variables that the application sets from code that doesn't use them.
 pub(super) fn drop_unused(module: &Module<'_>) {
-    if let Some(heap) = ir::global(module, gpu::HEAP)
-        && heap.users().is_empty()
-    {
-        heap.delete_global();
+    for name in [gpu::HEAP, gpu::PORT] {
+        if let Some(variable) = ir::global(module, name)
+            && variable.users().is_empty()
+        {
+            variable.delete_global();
+        }
     }
 }
 
@@ -99,30 +106,4 @@ fn implementation(symbol: &str) -> Option<&'static str> {
         "llvm.trap" => TRAP,
         _ => return None,
     })
-}
-
-/// Whether an instruction is a call that a panic may come from. What calls nothing pays nothing.
-fn may_panic<'m>(instruction: Value<'m>, seen: &mut BTreeMap<Function<'m>, bool>) -> bool {
-    if !instruction.is_call() {
-        return false;
-    }
-    match (instruction.called_function(), instruction.callee()) {
-        (Some(called), _) => reaches_panic(called, seen),
-        (None, callee) => !callee.is_some_and(Value::is_inline_assembly),
-    }
-}
-
-/// Whether a function may end in a panic; `seen` has the answers so far. Of recursion it is assumed.
-fn reaches_panic<'m>(function: Function<'m>, seen: &mut BTreeMap<Function<'m>, bool>) -> bool {
-    if [TRAP, intrinsic::PANIC].contains(&&*function.name()) {
-        return true;
-    }
-    if let Some(known) = seen.get(&function) {
-        return *known;
-    }
-    seen.insert(function, true);
-    let instructions = function.instructions();
-    let found = (instructions.into_iter()).any(|instruction| may_panic(instruction, seen));
-    seen.insert(function, found);
-    found
 }

@@ -14,6 +14,7 @@ use crate::ir::{self, Builder, Function, Types, Value, llvm};
 /// LLVM's numbers of the spaces.
 const GLOBAL: u32 = 1;
 pub(super) const CONSTANT: u32 = 4;
+pub(super) const PRIVATE: u32 = 5;
 
 /// Moves variables on the stack. The module has the target's data layout.
 pub(super) fn move_variables(module: &Module<'_>) {
@@ -60,7 +61,9 @@ fn move_variable(module: &Module<'_>, variable: Value<'_>) {
 pub(super) fn move_constants(module: &Module<'_>) {
     let types = Types::of(module);
     for global in ir::globals(module) {
-        if global.ty() != types.ptr {
+        // What is local to threads is refused, by that name.
+        let local = llvm!(c::LLVMIsThreadLocal(global.raw())) != 0;
+        if global.ty() != types.ptr || local {
             continue;
         }
         let constant = llvm!(c::LLVMIsGlobalConstant(global.raw())) != 0;

@@ -1,16 +1,15 @@
 //! Binds what a kernel calls and neither it nor the device has, to the functions of `runtime.ll`.
 
-use std::collections::BTreeMap;
-
 use inkwell::module::Module;
 use legionella_abi::{intrinsic, nvptx};
 use llvm_sys::LLVMLinkage;
 use llvm_sys::core as c;
 
 use super::super::kernels::Kernels;
+use super::super::reaching::Reaching;
 use super::internal;
 use crate::error::Error;
-use crate::ir::{self, Function, Value, llvm};
+use crate::ir::{self, llvm};
 
 const TEXT: &std::ffi::CStr = ir::ir_text!("runtime.ll");
 
@@ -55,7 +54,9 @@ pub(super) fn link(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Err
     let mut ending = Reaching::of(&[TRAP, intrinsic::PANIC, WAIT]);
     kernels.leave_place(module, global(PLACE)?, |call| ending.may_come_from(call));
     let mut asking = Reaching::of(&[WHO]);
-    kernels.leave_launch(module, global(LAUNCH)?, |call| asking.may_come_from(call));
+    kernels.leave_launch(module, global(LAUNCH)?, false, |call| {
+        asking.may_come_from(call)
+    });
     for (name, accessor) in [(nvptx::PORT, ASK_PORT), (nvptx::HEAP, ASK_HEAP)] {
         let asked = ir::function(module, accessor)
             .is_some_and(|function| !function.value().users().is_empty());
@@ -80,44 +81,4 @@ fn implementation(symbol: &str) -> Option<&'static str> {
         intrinsic::HEAP_SPREAD => "legionella.multiprocessor",
         _ => return None,
     })
-}
-
-/// Which functions may get to some others, as far as that was found out. Of recursion it is assumed.
-struct Reaching<'n, 'm> {
-    names: &'n [&'n str],
-    seen: BTreeMap<Function<'m>, bool>,
-}
-
-impl<'n, 'm> Reaching<'n, 'm> {
-    fn of(names: &'n [&'n str]) -> Self {
-        Reaching {
-            names,
-            seen: BTreeMap::new(),
-        }
-    }
-
-    /// Whether an instruction is a call that may get there. What calls nothing pays nothing.
-    fn may_come_from(&mut self, instruction: Value<'m>) -> bool {
-        if !instruction.is_call() {
-            return false;
-        }
-        match (instruction.called_function(), instruction.callee()) {
-            (Some(called), _) => self.reached_from(called),
-            (None, callee) => !callee.is_some_and(Value::is_inline_assembly),
-        }
-    }
-
-    fn reached_from(&mut self, function: Function<'m>) -> bool {
-        if self.names.contains(&&*function.name()) {
-            return true;
-        }
-        if let Some(known) = self.seen.get(&function) {
-            return *known;
-        }
-        self.seen.insert(function, true);
-        let instructions = function.instructions();
-        let found = (instructions.into_iter()).any(|instruction| self.may_come_from(instruction));
-        self.seen.insert(function, found);
-        found
-    }
 }

@@ -14,7 +14,7 @@ use std::alloc::Layout;
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, OnceLock};
 
-use legionella_abi::cpu::{Run, SUBGROUP_SIZE};
+use legionella_abi::cpu::Run;
 use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
 use legionella_device::heap::statistics::Statistics;
@@ -133,10 +133,6 @@ impl Backend for Cpu {
         let y = grid[1].clamp(1, most / x);
         let z = grid[2].clamp(1, most / (x * y));
         [x, y, z]
-    }
-
-    fn subgroup_size(&self) -> usize {
-        SUBGROUP_SIZE as usize
     }
 
     fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>> {

@@ -254,10 +254,6 @@ impl Backend for Cuda {
         groups::in_rows(grid, 32, LARGEST_EXTENTS[2] as usize)
     }
 
-    fn subgroup_size(&self) -> usize {
-        32
-    }
-
     fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>> {
         let opened = self.opened()?;
         opened.memory.allocate(&opened.device, layout, zeroed)

@@ -4,6 +4,8 @@ use std::ffi::{CStr, c_void};
 use std::ptr::{self, null, null_mut};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use legionella_abi::amdgpu;
+
 use super::api::{self, Agent, Api, Code, Isa, Pool, Queue, Signal};
 use crate::error::{Error, Result};
 
@@ -247,6 +249,11 @@ impl Device {
         self.found.pools
     }
 
+    /// Lanes of a wavefront.
+    pub(super) fn lanes(&self) -> u32 {
+        amdgpu::lanes(&self.found.processor) as u32
+    }
+
     /// Bytes of memory.
     pub(super) fn memory(&self) -> usize {
         self.found.memory
@@ -255,6 +262,11 @@ impl Device {
     /// Whether something went wrong in one of its queues: nothing more is given to it.
     pub(super) fn is_lost(&self) -> bool {
         self.faults.lost.get().is_some()
+    }
+
+    /// Gives the device up.
+    pub(super) fn lose(&self, reason: String) {
+        let _ = self.faults.lost.set(reason);
     }
 
     /// An error if the device is lost.

@@ -19,11 +19,10 @@ use super::super::panics;
 use super::api::{Queue, Signal};
 use super::arguments::{ArgumentPool, Arguments};
 use super::device::Device;
-use super::heap::Region;
 use super::memory::Memory;
 use super::packets::{self, Dispatch, Packet};
 use super::panics::Panics;
-use super::states::{Place, States};
+use super::states::{Left, Place, States};
 use crate::error::{Error, Result};
 use crate::schedule::slot::{Lane, Running};
 
@@ -38,6 +37,9 @@ const EAGER: Duration = Duration::from_millis(1);
 
 /// How long it sleeps at most, in nanoseconds: others may end before.
 const LONGEST_SLEEP: u64 = 1_000_000;
+
+/// How long a launch that was cancelled may go on, before the device's queues are destroyed.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Most work-items of a part of a launch, in each dimension.
 const LARGEST: u64 = u32::MAX as u64;
@@ -80,8 +82,6 @@ pub(super) struct Functions {
     pub(super) settled: bool,
     /// For panics.
     pub(super) panics: Panics,
-    /// What the code allocates from, which stays as long as that.
-    pub(super) _heap: Option<Arc<Region>>,
 }
 
 impl Functions {
@@ -148,6 +148,16 @@ struct Flight {
     more: Vec<Arguments>,
     place: Place,
     since: Instant,
+    /// When its work-items were asked to end.
+    cancelled: Option<Instant>,
+}
+
+impl Flight {
+    fn was_cancelled(&self) -> Error {
+        Error::Cancelled {
+            kernel: self.launch.program().kernel.clone(),
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -196,6 +206,7 @@ impl Launches {
                     more: issued.more,
                     place: issued.place,
                     since: Instant::now(),
+                    cancelled: None,
                 };
                 let mut arrivals = lock(&self.arrivals);
                 arrivals.push_back(flight);
@@ -342,6 +353,7 @@ impl Launches {
             let mut ended = false;
             let mut index = 0;
             while index < flights.len() {
+                self.pass_cancellation_on(&mut flights[index]);
                 match self.outcome(&flights[index]) {
                     None => index += 1,
                     Some(outcome) => {
@@ -372,10 +384,28 @@ impl Launches {
         }
     }
 
+    /// Asks the work-items of a launch that was cancelled to end.
+    fn pass_cancellation_on(&self, flight: &mut Flight) {
+        if flight.cancelled.is_none() && flight.launch.cancelled().load(Ordering::Relaxed) {
+            flight.cancelled = Some(Instant::now());
+            self.states.cancel(flight.place);
+        }
+    }
+
     /// How a launch ended; `None` if it runs.
     fn outcome(&self, flight: &Flight) -> Option<Result<()>> {
         if self.device.is_set(flight.signal) {
             return Some(Ok(()));
+        }
+        if flight
+            .cancelled
+            .is_some_and(|since| since.elapsed() > GRACE)
+        {
+            // A kernel that doesn't wait for the host can't be asked. What ends it is the end of its queue.
+            let kernel = &flight.launch.program().kernel;
+            let reason = format!("kernel `{kernel}` was cancelled and did not end");
+            self.device.lose(reason);
+            return Some(Err(flight.was_cancelled()));
         }
         self.device.alive().err().map(Err)
     }
@@ -393,8 +423,9 @@ impl Launches {
                 .states
                 .give_back(&self.device, &self.memory, flight.place)?;
             match left {
-                None => Ok(()),
-                Some(record) => Err(self.panic(&record, &flight)),
+                Left::Nothing => Ok(()),
+                Left::Panicked(record) => Err(self.panic(&record, &flight)),
+                Left::Cancelled => Err(flight.was_cancelled()),
             }
         });
         if outcome.is_err() && self.device.is_lost() {
@@ -425,7 +456,7 @@ impl Launches {
         let functions = &flight.functions;
         let kernel = functions
             .panics
-            .function(device, &launch.program().kernel)?;
+            .function(device, &self.memory, &launch.program().kernel)?;
         let panicked = panics::panicked(record, launch.space(), launch.block().addr() as u64);
         let place = self.states.take(device, &self.memory)?;
         let signal = device.take_signal()?;
@@ -454,11 +485,13 @@ impl Launches {
         }
         device.give_back_signal(signal);
         self.arguments.give_back(device, block);
-        let record = self.states.give_back(device, &self.memory, place)?;
-        record.ok_or_else(|| Error::Device {
-            accelerator: device.name().to_owned(),
-            reason: "the function for panics did not panic".to_owned(),
-        })
+        match self.states.give_back(device, &self.memory, place)? {
+            Left::Panicked(record) => Ok(*record),
+            _ => Err(Error::Device {
+                accelerator: device.name().to_owned(),
+                reason: "the function for panics did not panic".to_owned(),
+            }),
+        }
     }
 }
 

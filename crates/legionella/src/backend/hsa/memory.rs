@@ -2,6 +2,9 @@
 //!
 //! Copies from and to the host go by way of memory that both sides see, so that no pages of the
 //! program have to be locked; they are waited for.
+//!
+//! Memory that the host sees while kernels run is the host's. What is freed of it is kept here for the next
+//! who asks: kernels may run that use it, and may wait for the host.
 
 use std::alloc::Layout;
 use std::collections::HashMap;
@@ -29,6 +32,8 @@ pub(super) struct Memory {
     stage: Mutex<Option<Stage>>,
     /// Where memory of a larger alignment really starts.
     starts: Mutex<HashMap<usize, *mut c_void>>,
+    /// Memory that the host sees and nobody uses, by its size.
+    visible: Mutex<HashMap<usize, Vec<NonNull<u8>>>>,
 }
 
 #[derive(Debug)]
@@ -53,6 +58,7 @@ impl Memory {
         Memory {
             stage: Mutex::default(),
             starts: Mutex::default(),
+            visible: Mutex::default(),
         }
     }
 
@@ -87,6 +93,33 @@ impl Memory {
             device.check(filled)?;
         }
         NonNull::new(address).ok_or_else(none)
+    }
+
+    /// Memory of a layout that the host sees as well, by the same address; zeros.
+    pub(super) fn allocate_visible(&self, device: &Device, layout: Layout) -> Result<NonNull<u8>> {
+        device.alive()?;
+        let size = visible_size(layout).ok_or_else(|| out_of_memory(device, layout.size()))?;
+        let mut kept = self.visible.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = kept.get_mut(&size).and_then(Vec::pop);
+        drop(kept);
+        let start = match again {
+            Some(start) => start,
+            None => visible(device, device.pools().visible, size)?,
+        };
+        // SAFETY: it is as large, and nobody has it yet.
+        unsafe { ptr::write_bytes(start.as_ptr(), 0, size) };
+        Ok(start)
+    }
+
+    /// Takes such memory back.
+    ///
+    /// # Safety
+    /// [`Memory::allocate_visible`] gave it for that layout, and nothing uses it any more.
+    pub(super) unsafe fn free_visible(&self, memory: NonNull<u8>, layout: Layout) {
+        if let Some(size) = visible_size(layout) {
+            let mut kept = self.visible.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.entry(size).or_default().push(memory);
+        }
     }
 
     /// Frees memory.
@@ -238,6 +271,14 @@ impl Memory {
         }
         Ok(())
     }
+}
+
+/// The size of memory that serves a layout: those of few sizes are used again.
+fn visible_size(layout: Layout) -> Option<usize> {
+    let least = layout.size().max(ALIGN);
+    (layout.align() <= ALIGN)
+        .then(|| least.checked_next_power_of_two())
+        .flatten()
 }
 
 fn out_of_memory(device: &Device, bytes: usize) -> Error {

@@ -22,12 +22,14 @@ use std::sync::{Arc, OnceLock};
 
 use legionella_abi::cpu::Launch;
 use legionella_abi::protocol::TargetSpec;
+use legionella_abi::{amdgpu, gpu};
 use legionella_device::Index;
 use legionella_device::heap::statistics::Statistics;
 
 use super::{Backend, Code, Runtime, groups};
 use crate::code::Machine;
 use crate::error::{Error, Result};
+use crate::printing::Printer;
 use crate::schedule::slot::Running;
 
 mod api;
@@ -46,6 +48,7 @@ use device::{Device, Found};
 use heap::Region;
 use launches::{Functions, Launches};
 use memory::Memory;
+use module::Given;
 
 /// Most work-items of a group, in all and in each dimension.
 const LARGEST_GROUP: u64 = 1024;
@@ -104,6 +107,7 @@ pub(crate) struct Hsa {
     opened: OnceLock<Result<Arc<Opened>>>,
     /// Bytes of the heap, if they were asked for.
     heap_bytes: Option<usize>,
+    printer: OnceLock<&'static Printer>,
     /// The heap, once a kernel was loaded that allocates, or once it was asked for.
     heap: OnceLock<Result<Arc<Region>>>,
 }
@@ -124,6 +128,7 @@ impl Hsa {
             machine: machine(&found.processor),
             opened: OnceLock::new(),
             heap_bytes: None,
+            printer: OnceLock::new(),
             heap: OnceLock::new(),
         }
     }
@@ -137,6 +142,7 @@ impl Hsa {
             machine: self.machine.clone(),
             opened: OnceLock::new(),
             heap_bytes: self.heap_bytes,
+            printer: OnceLock::new(),
             heap: OnceLock::new(),
         }
     }
@@ -215,12 +221,7 @@ impl Backend for Hsa {
     }
 
     fn subgroup_size(&self) -> usize {
-        // As code is generated: CDNA has wavefronts of 64, RDNA is used in its mode of 32.
-        if self.found.processor.starts_with("gfx9") {
-            64
-        } else {
-            32
-        }
+        amdgpu::lanes(&self.found.processor) as usize
     }
 
     fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>> {
@@ -233,6 +234,30 @@ impl Backend for Hsa {
             // SAFETY: the caller's promise.
             unsafe { opened.memory.free(&opened.device, memory) }
         }
+    }
+
+    fn allocate_visible(&self, layout: Layout) -> Result<NonNull<u8>> {
+        let opened = self.opened()?;
+        opened.memory.allocate_visible(&opened.device, layout)
+    }
+
+    unsafe fn free_visible(&self, memory: NonNull<u8>, layout: Layout) {
+        if let Ok(opened) = self.opened() {
+            // SAFETY: the caller's promise.
+            unsafe { opened.memory.free_visible(memory, layout) }
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn printer(&self) -> Result<&'static Printer> {
+        if let Some(printer) = self.printer.get() {
+            return Ok(printer);
+        }
+        let printer = Printer::new(self)?;
+        Ok(self.printer.get_or_init(|| printer))
     }
 
     fn with_heap(&self, bytes: usize) -> Result<Arc<dyn Backend>> {
@@ -285,15 +310,32 @@ impl Backend for Hsa {
 
     unsafe fn load(&self, kernel: &Arc<str>, code: &[u8]) -> Result<Box<dyn Code>> {
         let opened = self.opened()?;
+        // What is in one of the code's tables of symbols.
+        let mentions = |symbol: &str| {
+            let mut parts = code.windows(symbol.len());
+            parts.any(|part| part == symbol.as_bytes())
+        };
+        let printer = match mentions(gpu::PORT) {
+            true => Some(self.printer()?),
+            false => None,
+        };
+        let given = Given {
+            port: printer.map_or(0, |printer| {
+                std::ptr::from_ref(printer.port()).expose_provenance() as u64
+            }),
+            heap: match mentions(gpu::HEAP) {
+                true => Some(Arc::clone(self.region()?)),
+                false => None,
+            },
+        };
         // SAFETY: the code is as the caller promises.
-        let functions = unsafe {
-            let heap = || self.region().cloned();
-            module::load(&opened.device, &opened.memory, kernel, code, &heap)
-        }?;
+        let functions =
+            unsafe { module::load(&opened.device, &opened.memory, kernel, code, given) }?;
         Ok(Box::new(Program {
             functions: Arc::new(functions),
             most_shared: self.found.shared as u64,
             launches: Arc::clone(&opened.launches),
+            printer,
         }))
     }
 
@@ -315,9 +357,14 @@ struct Program {
     /// Most bytes of shared memory that a group can have.
     most_shared: u64,
     launches: Arc<Launches>,
+    printer: Option<&'static Printer>,
 }
 
 impl Code for Program {
+    fn printer(&self) -> Option<&'static Printer> {
+        self.printer
+    }
+
     fn refuses(&self, space: &Launch) -> Option<&'static str> {
         let group = space.group;
         let items = group.iter().fold(1, |all: u64, &d| all.saturating_mul(d));

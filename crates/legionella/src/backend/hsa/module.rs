@@ -20,8 +20,20 @@ use crate::error::{Error, Result};
 /// calls through pointers, in bytes.
 const DEEP_STACK: u32 = 64 << 10;
 
-/// Loads the code of a kernel, with the `heap` that it allocates from if it does. It stays for as long as
-/// the process.
+/// Most scratch memory of a wavefront, in bytes: `COMPUTE_TMPRING_SIZE.WAVESIZE` counts up to 2^13
+/// units of 1 KiB, or 2^15 of 256 bytes.
+const MOST_SCRATCH: u32 = 8 << 20;
+
+/// What code is given that asks for it.
+#[derive(Clone)]
+pub(super) struct Given {
+    /// The address that it prints to, or 0.
+    pub(super) port: u64,
+    /// What it allocates from.
+    pub(super) heap: Option<Arc<Region>>,
+}
+
+/// Loads the code of a kernel. It stays for as long as the process.
 ///
 /// # Safety
 /// The driver process generated the code.
@@ -30,7 +42,7 @@ pub(super) unsafe fn load(
     memory: &Memory,
     kernel: &Arc<str>,
     code: &[u8],
-    heap: &dyn Fn() -> Result<Arc<Region>>,
+    given: Given,
 ) -> Result<Functions> {
     device.alive()?;
     let (work, panic) = Header::split(code)
@@ -38,16 +50,7 @@ pub(super) unsafe fn load(
     // SAFETY: the caller's promise.
     let module = unsafe { Module::load(device, kernel, work) }?;
     let needs = module.needs(device, memory)?;
-    let heap = match module.variable(device, gpu::HEAP) {
-        None => None,
-        Some(place) => {
-            let region = heap()?;
-            let start = region.start().expose_provenance() as u64;
-            // SAFETY: the variable is an address.
-            unsafe { memory.upload(device, (&raw const start).cast(), place, size_of::<u64>())? };
-            Some(region)
-        }
-    };
+    module.give(device, memory, &given)?;
     let usual = |there: u64, name| match there {
         0 => Ok(None),
         _ => module.kernel(device, name).map(Some),
@@ -62,15 +65,21 @@ pub(super) unsafe fn load(
         align: needs.align as usize,
         shared: (needs.dynamic != 0).then_some(needs.front),
         settled: needs.unsettled == 0,
-        panics: Panics::new(panic),
-        _heap: heap,
+        panics: Panics::new(panic, given),
     })
 }
 
 /// The function that panics, of the code object that has it.
-pub(super) fn load_panic(device: &Device, kernel: &Arc<str>, object: &[u8]) -> Result<Kernel> {
+pub(super) fn load_panic(
+    device: &Device,
+    memory: &Memory,
+    kernel: &Arc<str>,
+    object: &[u8],
+    given: &Given,
+) -> Result<Kernel> {
     // SAFETY: a part of what `load` was given.
     let module = unsafe { Module::load(device, kernel, object) }?;
+    module.give(device, memory, given)?;
     module.kernel(device, gpu::PANIC)
 }
 
@@ -133,12 +142,13 @@ impl Module {
         let word = |what| info::<u32>(device, symbol, what);
         let private = word(api::SYMBOL_PRIVATE_SIZE)?;
         let dynamic = info::<bool>(device, symbol, api::SYMBOL_DYNAMIC_STACK)?;
+        let most = MOST_SCRATCH / device.lanes();
         Ok(Kernel {
             object: info(device, symbol, api::SYMBOL_KERNEL_OBJECT)?,
             arguments: word(api::SYMBOL_KERNARG_SIZE)? as usize,
             shared: word(api::SYMBOL_GROUP_SIZE)?,
             private: if dynamic {
-                private.saturating_add(DEEP_STACK)
+                private.saturating_add(DEEP_STACK).min(most).max(private)
             } else {
                 private
             },
@@ -150,6 +160,20 @@ impl Module {
         let symbol = self.symbol(device, name).ok()?;
         let address: u64 = info(device, symbol, api::SYMBOL_VARIABLE_ADDRESS).ok()?;
         Some(std::ptr::with_exposed_provenance_mut(address as usize))
+    }
+
+    /// Sets the variables that the application sets.
+    fn give(&self, device: &Device, memory: &Memory, given: &Given) -> Result<()> {
+        let heap = (given.heap.as_ref()).map_or(0, |heap| heap.start().expose_provenance() as u64);
+        for (name, value) in [(gpu::PORT, given.port), (gpu::HEAP, heap)] {
+            if let Some(place) = self.variable(device, name) {
+                // SAFETY: the variable is an address.
+                unsafe {
+                    memory.upload(device, (&raw const value).cast(), place, size_of::<u64>())?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What a module says of itself.

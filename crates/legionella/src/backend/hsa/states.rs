@@ -16,6 +16,19 @@ use crate::error::{Error, Result};
 /// How many states are made at a time.
 const CHUNK: usize = 64;
 
+/// What a work-item that was cancelled leaves in [`Record::cancelled`].
+const GAVE_UP: u32 = 2;
+
+/// What a launch left.
+pub(super) enum Left {
+    /// It did all that there was to do.
+    Nothing,
+    /// A work-item panicked.
+    Panicked(Box<Record>),
+    /// A work-item waited for the host, and the launch was cancelled.
+    Cancelled,
+}
+
 /// One launch's state and record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -46,19 +59,26 @@ impl States {
         })
     }
 
-    /// Takes a state back from a launch that has ended, and gives what a panic left.
-    pub(super) fn give_back(
-        &self,
-        device: &Device,
-        memory: &Memory,
-        place: Place,
-    ) -> Result<Option<Record>> {
+    /// Asks the work-items of a launch that wait for the host to end.
+    pub(super) fn cancel(&self, place: Place) {
+        // SAFETY: the record lives as long as the process; the device reads this field and writes it,
+        // as a whole.
+        unsafe { ptr::write_volatile(&raw mut (*place.record).cancelled, 1) };
+    }
+
+    /// Takes a state back from a launch that has ended, and gives what that left.
+    pub(super) fn give_back(&self, device: &Device, memory: &Memory, place: Place) -> Result<Left> {
         let record = place.record;
         // SAFETY: the record lives as long as the process. The launch has ended, so that the device
         // does not write it; what it wrote is seen by whoever saw the launch's end.
         let left = unsafe {
+            let cancelled = ptr::read_volatile(&raw const (*record).cancelled);
+            ptr::write_volatile(&raw mut (*record).cancelled, 0);
             if ptr::read_volatile(&raw const (*record).panicked) == 0 {
-                None
+                match cancelled {
+                    GAVE_UP => Left::Cancelled,
+                    _ => Left::Nothing,
+                }
             } else {
                 let left = ptr::read_volatile(record);
                 ptr::write_bytes(record, 0, 1);
@@ -66,7 +86,7 @@ impl States {
                 let unclaimed = 0u32;
                 let from = (&raw const unclaimed).cast();
                 memory.upload(device, from, place.state.cast(), size_of::<u32>())?;
-                Some(left)
+                Left::Panicked(Box::new(left))
             }
         };
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
