@@ -60,7 +60,7 @@ impl<T, const ROWS: usize, const COLUMNS: usize> Blocks<'_, T, ROWS, COLUMNS> {
     pub fn first(&self, unit: &Unit<'_>) -> [usize; 2] {
         let (item, lanes) = (unit.item(), unit.subgroup.size());
         let [_, _, depth] = item.grid();
-        if item.global() != self.owner || depth > 1 || item.group_size()[0] % lanes != 0 {
+        if item.global() != self.owner || depth > 1 || !item.group_size()[0].is_multiple_of(lanes) {
             no_block();
         }
         [
@@ -97,7 +97,7 @@ impl<T, const ROWS: usize, const COLUMNS: usize> Blocks<'_, T, ROWS, COLUMNS> {
         sum: &Sum<S>,
         mut function: impl FnMut(&mut T, S),
     ) {
-        let within = |start: usize, all: usize| start % 16 == 0 && start < all;
+        let within = |start: usize, all: usize| start.is_multiple_of(16) && start < all;
         if !(within(row, ROWS) && within(column, COLUMNS)) {
             outside([row, column], [ROWS, COLUMNS]);
         }

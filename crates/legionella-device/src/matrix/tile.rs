@@ -57,7 +57,7 @@ impl<'t, T: Factor, const STRIPS: usize> Tile<'t, T, STRIPS> {
     #[inline(always)]
     pub fn at(index: usize) -> [usize; 2] {
         let row = index / STRIPS;
-        [row, index % STRIPS ^ turn::<STRIPS>(row)]
+        [row, (index % STRIPS) ^ turn::<STRIPS>(row)]
     }
 
     /// The index of the element that holds a strip: the other way round.
@@ -85,7 +85,7 @@ impl<'t, T: Factor, const STRIPS: usize> Tile<'t, T, STRIPS> {
         let fits = |start: usize, len: usize, all: usize| len <= all && start <= all - len;
         if !(fits(row, rows, self.rows())
             && fits(column, columns, self.columns())
-            && column % T::STRIP == 0)
+            && column.is_multiple_of(T::STRIP))
         {
             outside([row, column], [self.rows(), self.columns()]);
         }

@@ -75,6 +75,7 @@ pub(super) fn bind(
         run(module, machine, meetings::PREPARE)?;
     }
     let meetings = Meetings::of(module, entry, in_warps)?;
+    matrices::unroll(module, entry, &meetings.sites);
     if !meetings.sites.is_empty() {
         ir::link_text(module, TEXT)?;
         meetings.bind(module, entry)?;

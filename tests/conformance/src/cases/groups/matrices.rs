@@ -261,8 +261,7 @@ where
         found.iter().zip(expected(&left, &right, &first)).zip(0..)
     {
         let error = (T::total(*found) - value).abs();
-        // Written so that a NaN is too far as well.
-        if !(error <= T::TOLERANCE * magnitude) {
+        if error.is_nan() || error > T::TOLERANCE * magnitude {
             return Err(Failure::unexpected(
                 format!(
                     "{value} at {index}, with an error of {:e}",
