@@ -294,7 +294,10 @@ behind:
 alone:
   call void @legionella.matrix.i8(ptr %left, ptr %right, ptr %sum, ptr @there)
   %v = load i32, ptr %sum, align 4
-  store i32 %v, ptr %mine, align 4
+  %second = getelementptr i8, ptr %sum, i64 16
+  %w = load i32, ptr %second, align 4
+  %both = add i32 %v, %w
+  store i32 %both, ptr %mine, align 4
   br label %end
 end:
   ret void
