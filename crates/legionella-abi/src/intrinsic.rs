@@ -53,6 +53,51 @@ pub const SUBGROUP_BALLOT: &str = "legionella.subgroup_ballot";
 /// Operations that work-items carry out together.
 pub const COLLECTIVE: [&str; 3] = [BARRIER, SUBGROUP_SHUFFLE, SUBGROUP_BALLOT];
 
+/// `fn(left: *const [u32; 4], right: *const [u32; 4], sum: *mut [f32; 8], place: &'static Location)`: adds the
+/// product of two matrices to a third, of which each lane of the subgroup has a part
+/// (`legionella_device::matrix` has the arrangement). All lanes of a whole subgroup take part. Factors are of
+/// `f16`.
+///
+/// The bodies of these functions are made of [`SUBGROUP_SHUFFLE`]: a target that has nothing better keeps them.
+pub const MATRIX_F16: &str = "legionella.matrix.f16";
+/// As [`MATRIX_F16`], of `bf16`.
+pub const MATRIX_BF16: &str = "legionella.matrix.bf16";
+/// As [`MATRIX_F16`], of `f32` whose lowest 13 bits are zero.
+pub const MATRIX_TF32: &str = "legionella.matrix.tf32";
+/// As [`MATRIX_F16`], of `f64`, with a sum of `f64`.
+pub const MATRIX_F64: &str = "legionella.matrix.f64";
+/// As [`MATRIX_F16`], of `i8`, with a sum of `i32` that wraps.
+pub const MATRIX_I8: &str = "legionella.matrix.i8";
+/// As [`MATRIX_I8`], of `u8`.
+pub const MATRIX_U8: &str = "legionella.matrix.u8";
+/// `fn() -> bool`: whether the target binds [`MATRIX_ROWS`] and [`MATRIX_COLUMNS`]. Lowering answers it.
+pub const MATRIX_LOADS: &str = "legionella.matrix.loads";
+/// `fn(row: *const u8, words: *mut [u32; 4], place: &'static Location)`: four matrices of 8 rows of 16 bytes in
+/// shared memory, of which the lanes `8 i` to `8 i + 7` give the addresses of the rows of matrix `i`, aligned to
+/// 16. Lane `l` receives as word `i` the word `l mod 4` of row `l / 4` of matrix `i`. All lanes of a whole
+/// subgroup take part.
+pub const MATRIX_ROWS: &str = "legionella.matrix.rows";
+/// As [`MATRIX_ROWS`], of matrices of 16-bit elements, transposed: the two halves of word `i` are the elements
+/// `l / 4` of the rows `2 (l mod 4)` and `2 (l mod 4) + 1` of matrix `i`.
+pub const MATRIX_COLUMNS: &str = "legionella.matrix.columns";
+
+/// Operations on matrices that a target may bind.
+pub const MATRICES: [&str; 8] = [
+    MATRIX_F16,
+    MATRIX_BF16,
+    MATRIX_TF32,
+    MATRIX_F64,
+    MATRIX_I8,
+    MATRIX_U8,
+    MATRIX_ROWS,
+    MATRIX_COLUMNS,
+];
+
+/// Whether lanes carry out the operation of that name together, if a target binds it.
+pub fn is_collective(name: &str) -> bool {
+    COLLECTIVE.contains(&name) || MATRICES.contains(&name)
+}
+
 /// `fn(address: *const u8, scope: u32) -> *const u8`: the same address; atomic operations at it have
 /// that [`Scope`]. All others have that of the device.
 pub const SCOPED: &str = "legionella.scoped";

@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use legionella_abi::cpu::Panic;
 
 use crate::atomic::ordering;
+use crate::matrix::{Factor, Tf32, add_product};
 use crate::print::Port;
 
 #[cold]
@@ -126,6 +127,79 @@ pub(crate) extern "C" fn subgroup_shuffle(
 #[inline(never)]
 pub(crate) extern "C" fn subgroup_ballot(_bit: u32, _place: &'static Location<'static>) -> u64 {
     only_on_devices("subgroup_ballot")
+}
+
+macro_rules! matrices {
+    ($($name:ident $symbol:literal: $factor:ty),* $(,)?) => {$(
+        /// Adds the product of two matrices to a sum.
+        ///
+        /// # Safety
+        /// In device code, by all lanes of a whole subgroup; the addresses are of its parts.
+        #[unsafe(export_name = $symbol)]
+        #[inline(never)]
+        pub(crate) unsafe extern "C" fn $name(
+            left: *const [u32; 4],
+            right: *const [u32; 4],
+            sum: *mut [<$factor as Factor>::Sum; 8],
+            place: &'static Location<'static>,
+        ) {
+            // SAFETY: the caller's promise.
+            let (left, right, sum) = unsafe { (*left, *right, &mut *sum) };
+            let (lane, lanes) = (subgroup_lane() as usize, subgroup_size() as usize);
+            add_product::<$factor>(lane, lanes, sum, &mut |index, lane| {
+                let word = if index < 4 { left[index] } else { right[index - 4] };
+                subgroup_shuffle(word, lane as u32, place)
+            });
+        }
+    )*};
+}
+
+matrices! {
+    matrix_tf32 "legionella.matrix.tf32": Tf32,
+    matrix_f64 "legionella.matrix.f64": f64,
+    matrix_i8 "legionella.matrix.i8": i8,
+    matrix_u8 "legionella.matrix.u8": u8,
+}
+
+#[cfg(feature = "half")]
+matrices! {
+    matrix_f16 "legionella.matrix.f16": half::f16,
+    matrix_bf16 "legionella.matrix.bf16": half::bf16,
+}
+
+/// Whether the target has operations that load parts of matrices: lowering replaces it by the answer.
+#[unsafe(export_name = "legionella.matrix.loads")]
+#[inline(never)]
+pub(crate) extern "C" fn matrix_loads() -> bool {
+    false
+}
+
+/// Loads rows of matrices.
+///
+/// # Safety
+/// In device code that has it, by all lanes of a whole subgroup, with the address of a row in shared memory.
+#[unsafe(export_name = "legionella.matrix.rows")]
+#[inline(never)]
+pub(crate) unsafe extern "C" fn matrix_rows(
+    _row: *const u8,
+    _words: *mut [u32; 4],
+    _place: &'static Location<'static>,
+) {
+    only_on_devices("matrix_rows")
+}
+
+/// Loads columns of matrices of 16-bit elements.
+///
+/// # Safety
+/// In device code that has it, by all lanes of a whole subgroup, with the address of a row in shared memory.
+#[unsafe(export_name = "legionella.matrix.columns")]
+#[inline(never)]
+pub(crate) unsafe extern "C" fn matrix_columns(
+    _row: *const u8,
+    _words: *mut [u32; 4],
+    _place: &'static Location<'static>,
+) {
+    only_on_devices("matrix_columns")
 }
 
 /// The address of an atomic, noted to be operated on at a scope.

@@ -9,6 +9,7 @@
 //! * [`Shared`], [`Writable`], [`Readable`]: memory of a work-group, by state;
 //! * [`Scratch`]: memory for what a work-group computes together, such as a sum;
 //! * [`Subgroup`]: the items that exchange values without memory;
+//! * [`matrix`]: products of matrices by the machine's matrix units;
 //! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs that each work-item has a part of its own in;
 //! * [`Sender`]: the work-items' end of a channel to the host;
 //! * [`DeviceData`]: values that cross between host and device as they are;
@@ -30,6 +31,7 @@ pub mod host;
 pub mod intrinsic;
 mod item;
 pub mod maths;
+pub mod matrix;
 mod output;
 mod panic;
 pub mod print;

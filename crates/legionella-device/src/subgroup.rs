@@ -5,7 +5,8 @@
 
 use core::panic::Location;
 
-use crate::{DeviceData, Group, intrinsic};
+use crate::matrix::Unit;
+use crate::{DeviceData, Group, Item, intrinsic};
 
 /// The subgroup of a work-item: up to 64 items of its work-group that exchange values directly
 /// (a warp, a wavefront).
@@ -94,6 +95,32 @@ impl<'g> Subgroup<'g> {
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
         false
+    }
+
+    /// The number of the subgroup in its group.
+    #[inline(always)]
+    #[track_caller]
+    pub fn index(&self) -> usize {
+        let ([x, y, z], [width, height, _]) = (self.group.local(), self.group.size());
+        let number = (x + width * (y + height * z)) / self.size();
+        // All lanes have this number; that it comes from one of them shows that.
+        let first = self.lanes.trailing_zeros();
+        self.fetch(number as u32, first, Location::caller()) as usize
+    }
+
+    /// The subgroup's matrix unit, or what stands for it where a machine has none; `None` if the subgroup isn't
+    /// whole, because the edge of the grid cuts it off or the group is no multiple of subgroups, or if it has fewer
+    /// than 32 lanes even so, which only the host can have.
+    #[inline(always)]
+    pub fn matrix_unit(&self) -> Option<Unit<'_>> {
+        let whole = self.len() == self.size() && self.size() >= 32;
+        whole.then(|| Unit::new(self))
+    }
+
+    /// The work-item that asks.
+    #[inline(always)]
+    pub(crate) fn item(&self) -> &Item {
+        self.group.item()
     }
 
     /// The lanes that say yes, a bit each.
@@ -272,7 +299,11 @@ impl<'g> Subgroup<'g> {
         })
     }
 
-    fn on_host(&self, value: u32, place: &'static Location<'static>) -> [Option<u32>; 64] {
+    pub(crate) fn on_host(
+        &self,
+        value: u32,
+        place: &'static Location<'static>,
+    ) -> [Option<u32>; 64] {
         self.group.host().exchange(self.group.rank(), value, place)
     }
 }

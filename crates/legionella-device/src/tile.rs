@@ -293,6 +293,23 @@ impl<A: Elements + ?Sized> Writable<'_, A> {
         }
     }
 
+    /// The item's own element of that number: its index is the item's rank and `number` times the group's number
+    /// of items; `None` if there is none. For loops that are unrolled, of which each turn has a value ready.
+    #[inline(always)]
+    pub fn own_nth(&mut self, number: usize) -> Option<&mut A::Element> {
+        let index = self
+            .0
+            .stride
+            .checked_mul(number)?
+            .checked_add(self.0.rank)?;
+        if index < self.0.len {
+            // SAFETY: as for `own`: the item has every `stride`-th element from its rank on.
+            Some(unsafe { &mut *self.0.start.add(index) })
+        } else {
+            None
+        }
+    }
+
     /// Writes the item's own elements, each by its index.
     #[inline(always)]
     pub fn fill(&mut self, mut value: impl FnMut(usize) -> A::Element) {

@@ -188,6 +188,7 @@ pub fn generate_seen(
         atomic_sums: target.atomics.native,
         has_allocator: target.has_allocator,
         peers: target.peers,
+        matrices: &(target.matrices)(&machine),
         support: target.support,
         vendor: target.vendor.as_ref().zip(toolbox.maths.as_deref()),
     };

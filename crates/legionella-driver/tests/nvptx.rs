@@ -334,11 +334,42 @@ fn large_tiles_are_the_launchs_to_give() {
 
 #[test]
 fn lanes_agree_on_what_they_came_for() {
-    let text = text("lanes");
+    let text = text("lanes_apart");
     let lines = body(&text, nvptx::LINE);
     assert_eq!(count(&lines, "shfl.sync.idx"), 2, "{text}");
     // Who is there; who came to the exchange, and to the barrier; and if that differs, who is left.
     assert_eq!(count(&lines, "vote.sync.ballot"), 4, "{text}");
+}
+
+#[test]
+fn lanes_that_are_together_dont_vote() {
+    let text = text("lanes");
+    let lines = body(&text, nvptx::LINE);
+    assert_eq!(count(&lines, "shfl.sync.idx"), 1, "{text}");
+    assert_eq!(count(&lines, "vote.sync.ballot"), 0, "{text}");
+}
+
+#[test]
+fn matrices_are_multiplied_by_the_machines_units() {
+    let all = text("matrices");
+    let lines = body(&all, nvptx::LINE);
+    assert!(
+        count(&lines, "mma.sync.aligned.m16n8k16.row.col.f32.bf16") >= 2,
+        "{all}"
+    );
+    assert!(
+        count(&lines, "ldmatrix.sync.aligned.m8n8.x4.shared.b16") >= 1,
+        "{all}"
+    );
+    assert_eq!(
+        count(&lines, "mma.sync.aligned.m16n8k32.row.col.s32.s8"),
+        2,
+        "{all}"
+    );
+    // The program's own, and who exists; then, for the one product that some may not come to, one bit of its
+    // number, and if that differs, who is left. Those in the loop need none.
+    assert_eq!(count(&lines, "vote.sync.ballot"), 4, "{all}");
+    assert!(!all.contains("st.local"), "{all}");
 }
 
 #[test]

@@ -50,6 +50,8 @@ impl From<[usize; 3]> for Extent {
 pub struct Grid {
     extent: Index,
     group: Option<Index>,
+    /// Whether the first dimension counts subgroups.
+    subgroups: bool,
 }
 
 impl Grid {
@@ -58,6 +60,37 @@ impl Grid {
         Grid {
             extent: extent.into().0,
             group: None,
+            subgroups: false,
+        }
+    }
+
+    /// A grid that counts subgroups in its first dimension, and work-items in others; its [`group`](Grid::group)
+    /// likewise. How many work-items that are depends on the accelerator: 32 or 64 for each.
+    ///
+    /// ```
+    /// use legionella::Grid;
+    ///
+    /// // In groups of 2 × 4 subgroups.
+    /// let grid = Grid::over_subgroups([32, 32]).group([2, 4]);
+    /// ```
+    pub fn over_subgroups(extent: impl Into<Extent>) -> Self {
+        Grid {
+            subgroups: true,
+            ..Grid::over(extent)
+        }
+    }
+
+    /// The same grid counted in work-items, with subgroups of that many.
+    pub(crate) fn in_items(self, subgroup: usize) -> Self {
+        if !self.subgroups {
+            return self;
+        }
+        // What saturates is no size of a grid.
+        let in_items = |[x, y, z]: Index| [x.saturating_mul(subgroup), y, z];
+        Grid {
+            extent: in_items(self.extent),
+            group: self.group.map(in_items),
+            subgroups: false,
         }
     }
 
@@ -70,13 +103,13 @@ impl Grid {
         }
     }
 
-    /// Work-items in each dimension; 1 in unused ones.
+    /// Work-items in each dimension, or in the first one subgroups; 1 in unused ones.
     pub fn extent(&self) -> Index {
         self.extent
     }
 
-    /// Work-items of the whole grid; `None` if they are more than [`isize::MAX`], which no launch
-    /// accepts.
+    /// Work-items of the whole grid, or in the first dimension subgroups; `None` if they are more than
+    /// [`isize::MAX`], which no launch accepts.
     pub fn items(&self) -> Option<usize> {
         if self.extent.contains(&0) {
             return Some(0);
@@ -127,6 +160,13 @@ mod tests {
         let space = space.unwrap();
         assert_eq!(space.grid, [1000, 3, 1]);
         assert_eq!(space.groups, [4, 2, 1]);
+    }
+
+    #[test]
+    fn subgroups_are_as_large_as_they_are() {
+        let grid = Grid::over_subgroups([3, 5]).group([2, 4]);
+        assert_eq!(grid.in_items(64), Grid::over([192, 5]).group([128, 4]));
+        assert_eq!(Grid::over(7).in_items(32), Grid::over(7));
     }
 
     #[test]

@@ -32,6 +32,7 @@
 //! * [`Grid`]: how many work-items a launch has; [`Item`]: one of them, in the kernel;
 //! * [`Group`]: the items that may wait for each other, [`Shared`]: memory that they share,
 //!   [`Scratch`]: the same for what they compute together;
+//! * [`matrix`]: products of matrices by the device's matrix units;
 //! * [`PassAs`]: what can be passed, and what the kernel receives for it;
 //! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs in which each work-item has a part of its own;
 //! * [`par`]: parallel building blocks, such as reductions, scans and sorting;
@@ -70,8 +71,8 @@ mod schedule;
 
 pub use accelerator::{Accelerator, Ordered};
 pub use buffer::{
-    AtomicArgument, Buffer, DevicePtr, HostBuffer, HostRead, HostWrite, RowsArgument, Slice,
-    SliceMut, TilesArgument, Zeroable,
+    AtomicArgument, BlocksArgument, Buffer, DevicePtr, HostBuffer, HostRead, HostWrite,
+    RowsArgument, Slice, SliceMut, TilesArgument, Zeroable,
 };
 pub use channel::{Channel, Receive};
 pub use error::{Error, Result};
@@ -85,6 +86,7 @@ pub use legionella_derive::DeviceData;
 pub use legionella_device::atomic;
 pub use legionella_device::heap::statistics::Statistics as HeapStatistics;
 pub use legionella_device::maths::fast;
+pub use legionella_device::matrix;
 pub use legionella_device::{
     Atomic, DeviceData, Disjoint, Exchange, Group, Index, Item, Readable, Rows, Scratch, Sender,
     Shared, Subgroup, Tiles, Token, Writable,

@@ -9,6 +9,7 @@
 //! | `write ys` | `Disjoint<T>` |
 //! | `tiles N ys` | `Tiles<T, N>` |
 //! | `rows W ys` | `Rows<T>` of width `W` |
+//! | `blocks (R, C, W) ys` | `Blocks<T, R, C>` of width `W` |
 //! | `atomic ys` | `&[T::Shared]` |
 //! | `shared array` | `Shared<[T; N]>` |
 //! | `shared slice len` | `Shared<[T]>` |
@@ -89,6 +90,9 @@ macro_rules! host_argument {
     (rows $width:tt $name:ident) => {
         legionella::host::rows(&mut $name[..], $width)
     };
+    (blocks ($rows:tt, $columns:tt, $width:expr) $name:ident) => {
+        legionella::host::blocks::<_, $rows, $columns>(&mut $name[..], $width)
+    };
 }
 
 macro_rules! host_observe {
@@ -141,6 +145,9 @@ macro_rules! device_argument {
     };
     (rows $width:tt $name:ident) => {
         $name.rows($width)
+    };
+    (blocks ($rows:tt, $columns:tt, $width:expr) $name:ident) => {
+        $name.blocks::<$rows, $columns>($width)
     };
 }
 

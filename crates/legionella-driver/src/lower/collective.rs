@@ -14,9 +14,14 @@ use crate::ir::{self, Function};
 /// Marks every function that leads to a collective operation as convergent, and to be inlined.
 /// Comes before any pass of LLVM.
 pub(super) fn mark(module: &Module<'_>, entry: &str) {
+    let bound = intrinsic::MATRICES
+        .into_iter()
+        .filter_map(|name| ir::function(module, name))
+        .filter(|function| function.is_declaration());
     let operations = intrinsic::COLLECTIVE
         .into_iter()
-        .filter_map(|name| ir::function(module, name));
+        .filter_map(|name| ir::function(module, name))
+        .chain(bound);
     let mut ahead: Vec<Function<'_>> = operations.collect();
     let mut marked: BTreeSet<_> = ahead.iter().copied().collect();
     let mut by_address = false;

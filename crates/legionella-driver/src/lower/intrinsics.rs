@@ -44,13 +44,14 @@ pub(crate) fn work_in_groups(module: &Module<'_>) -> bool {
     operations
         .into_iter()
         .chain(intrinsic::COLLECTIVE)
+        .chain(intrinsic::MATRICES)
         .filter_map(|name| ir::function(module, name))
         .any(|function| !function.value().users().is_empty())
 }
 
 /// Discards the host's bodies; where the target binds [`intrinsic::OPPORTUNISTIC`] operations, theirs as
-/// well.
-pub(super) fn declare(module: &Module<'_>, peers: bool) {
+/// well, and those of the [`intrinsic::MATRICES`] that it binds.
+pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
     for name in IDS.into_iter().chain(CONSTANT) {
         if let Some(function) = ir::function(module, name) {
             function.drop_body();
@@ -68,6 +69,20 @@ pub(super) fn declare(module: &Module<'_>, peers: bool) {
             for attribute in ["nounwind", "nofree", "convergent"] {
                 function.add_attribute(attribute);
             }
+        }
+    }
+    for name in intrinsic::MATRICES {
+        let Some(function) = ir::function(module, name) else {
+            continue;
+        };
+        function.remove_attribute("noinline");
+        if matrices.contains(&name) {
+            function.drop_body();
+            for attribute in ["nounwind", "nofree", "convergent"] {
+                function.add_attribute(attribute);
+            }
+        } else {
+            function.add_attribute("alwaysinline");
         }
     }
     for name in intrinsic::OPPORTUNISTIC {
@@ -98,19 +113,30 @@ pub(super) fn declare(module: &Module<'_>, peers: bool) {
             }
         }
     }
-    if let Some(function) = ir::function(module, intrinsic::ON_DEVICE) {
-        function.drop_body();
-        let yes = Types::of(module).i1.constant(1);
-        Builder::at_end(function.append_block("yes")).ret(Some(yes));
-        function.remove_attribute("noinline");
-        function.add_attribute("alwaysinline");
-        function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
-    }
+    answer(module, intrinsic::ON_DEVICE, true);
+    let loads = [intrinsic::MATRIX_ROWS, intrinsic::MATRIX_COLUMNS];
+    answer(
+        module,
+        intrinsic::MATRIX_LOADS,
+        loads.iter().all(|name| matrices.contains(name)),
+    );
     if let Some(panic) = ir::function(module, intrinsic::PANIC) {
         panic.drop_body();
         for attribute in ["noreturn", "cold", "nounwind"] {
             panic.add_attribute(attribute);
         }
+    }
+}
+
+/// Has a function return yes or no.
+fn answer(module: &Module<'_>, name: &str, yes: bool) {
+    if let Some(function) = ir::function(module, name) {
+        function.drop_body();
+        let answer = Types::of(module).i1.constant(yes.into());
+        Builder::at_end(function.append_block("answer")).ret(Some(answer));
+        function.remove_attribute("noinline");
+        function.add_attribute("alwaysinline");
+        function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
     }
 }
 

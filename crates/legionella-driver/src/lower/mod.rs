@@ -72,6 +72,7 @@ pub(crate) struct Abilities<'a> {
     pub(crate) atomic_sums: &'a [&'static str],
     pub(crate) has_allocator: bool,
     pub(crate) peers: bool,
+    pub(crate) matrices: &'a [&'static str],
     pub(crate) support: &'a [&'static str],
     /// The library of mathematical functions for kernels that may have them, if there is one.
     pub(crate) vendor: Option<(&'a Vendor, &'a Path)>,
@@ -95,7 +96,7 @@ pub(crate) fn lower<'ctx>(
         vendor::bind(&module, library, vendor, machine)?;
     }
     attributes::strip(&module);
-    intrinsics::declare(&module, target.peers);
+    intrinsics::declare(&module, target.peers, target.matrices);
     atomics::declare(&module, target.atomic_sums);
     collective::mark(&module, &entry);
     let in_groups = intrinsics::work_in_groups(&module);

@@ -20,7 +20,13 @@ pub(super) enum Kind {
     Barrier,
     Shuffle,
     Ballot,
+    /// One of the operations on matrices.
+    Matrix,
 }
+
+/// Before the flow of a kernel is analysed: loops get the form that analyses expect, and ids are simple.
+pub(super) const PREPARE: &str = "function(instcombine<no-verify-fixpoint>,early-cse,simplifycfg,\
+     instcombine<no-verify-fixpoint>,loop-simplify,lcssa)";
 
 /// All such places of an entry shim, in the order of the code: what is built for one stays as it is when
 /// the next is looked at.
@@ -33,18 +39,23 @@ pub(super) fn sites<'m>(
         (intrinsic::SUBGROUP_SHUFFLE, Kind::Shuffle),
         (intrinsic::SUBGROUP_BALLOT, Kind::Ballot),
     ];
-    let kinds = kinds.map(|(name, kind)| (ir::function(module, name), kind));
+    let matrices = intrinsic::MATRICES.map(|name| (name, Kind::Matrix));
+    let kinds: Vec<_> = kinds
+        .into_iter()
+        .chain(matrices)
+        .filter_map(|(name, kind)| Some((ir::function(module, name)?, kind)))
+        .collect();
     let mut sites = Vec::new();
     for call in entry.instructions() {
-        let called = call.called_function();
-        let found = kinds.iter().find(|(known, _)| *known == called);
-        let Some((_, kind)) = found.filter(|_| called.is_some()) else {
+        let Some(called) = call.called_function() else {
             continue;
         };
-        let place = match kind {
-            Kind::Barrier | Kind::Ballot => call.operand(1),
-            Kind::Shuffle => call.operand(2),
+        let Some((_, kind)) = kinds.iter().find(|(known, _)| *known == called) else {
+            continue;
         };
+        // The last argument, before what is called.
+        let operands = call.operands();
+        let place = operands[operands.len() - 2];
         if !place.is_constant() {
             return Err(Error::Internal {
                 stage: "groups of a device",

@@ -1,12 +1,12 @@
-//! Which values all items of a group have in common.
+//! Which values all items of a group, or of a subgroup, have in common.
 //!
-//! A value is *uniform* if every item that comes to it has the same one, provided that items race for
+//! A value is *uniform* if every one of them that comes to it has the same one, provided that items race for
 //! no memory, which is what kernels promise. Takes a function in the form that loops are analysed
 //! in; knows nothing of where it is cut.
 
 use std::collections::{BTreeSet, HashSet};
 
-use legionella_abi::intrinsic;
+use legionella_abi::intrinsic::{self, SUBGROUP_BALLOT, SUBGROUP_SHUFFLE};
 use llvm_sys::LLVMOpcode;
 
 use crate::ir::flow::{Blocks, LoopId, Loops, Spread};
@@ -20,7 +20,17 @@ pub(in crate::target) struct Uniform<'m> {
 }
 
 impl<'m> Uniform<'m> {
+    /// In a group.
     pub(in crate::target) fn of(blocks: &Blocks<'m>, loops: &Loops) -> Self {
+        Self::among(blocks, loops, false)
+    }
+
+    /// In a subgroup: what its lanes find out together is uniform as well.
+    pub(in crate::target) fn in_subgroups(blocks: &Blocks<'m>, loops: &Loops) -> Self {
+        Self::among(blocks, loops, true)
+    }
+
+    fn among(blocks: &Blocks<'m>, loops: &Loops, in_subgroups: bool) -> Self {
         let order = loops.order().iter();
         let instructions: Vec<_> = order
             .flat_map(|number| blocks.block(*number).instructions())
@@ -28,6 +38,7 @@ impl<'m> Uniform<'m> {
         let mut analysis = Analysis {
             blocks,
             loops,
+            in_subgroups,
             found: Uniform {
                 varying: HashSet::new(),
                 branches: BTreeSet::new(),
@@ -59,6 +70,7 @@ impl<'m> Uniform<'m> {
 struct Analysis<'a, 'm> {
     blocks: &'a Blocks<'m>,
     loops: &'a Loops,
+    in_subgroups: bool,
     found: Uniform<'m>,
     joins: BTreeSet<usize>,
     left: BTreeSet<LoopId>,
@@ -96,6 +108,12 @@ impl<'m> Analysis<'_, 'm> {
             Some(LLVMOpcode::LLVMFreeze) => true,
             Some(LLVMOpcode::LLVMLoad) => value.is_ordered() || !of_uniform(),
             Some(LLVMOpcode::LLVMCall) if is_of_the_item(value) => true,
+            Some(LLVMOpcode::LLVMCall) if self.in_subgroups && calls(value, SUBGROUP_BALLOT) => {
+                false
+            }
+            Some(LLVMOpcode::LLVMCall) if self.in_subgroups && calls(value, SUBGROUP_SHUFFLE) => {
+                !self.found.contains(value.operand(1))
+            }
             _ if value.is_void() => false,
             Some(LLVMOpcode::LLVMUDiv | LLVMOpcode::LLVMURem) => !of_uniform(),
             Some(LLVMOpcode::LLVMSDiv | LLVMOpcode::LLVMSRem) => !of_uniform(),
@@ -130,6 +148,12 @@ impl<'m> Analysis<'_, 'm> {
             .filter(|one| !self.loops.contains(*one, to))
             .all(|one| !self.left.contains(&one))
     }
+}
+
+/// Whether a call is of that function.
+fn calls(call: Value<'_>, name: &str) -> bool {
+    let called = call.called_function().map(Function::name);
+    called.as_deref() == Some(name)
 }
 
 /// Whether a call asks for what each item of a group has for itself.

@@ -175,5 +175,5 @@ fn reached<'m>(from: Block<'m>, without: Block<'m>) -> BTreeSet<Block<'m>> {
 fn is_collective(instruction: Value<'_>) -> bool {
     let called = instruction.is_call().then(|| instruction.called_function());
     let name = called.flatten().map(Function::name);
-    name.is_some_and(|name| intrinsic::COLLECTIVE.contains(&name.as_str()))
+    name.is_some_and(|name| intrinsic::is_collective(&name))
 }

@@ -95,7 +95,9 @@ pub(crate) fn calls(kernel: &Lowered<'_>, native: &[&str], lacking: &[&str]) -> 
 pub(crate) fn collective(kernel: &Lowered<'_>) -> Vec<Diagnostic> {
     let operations = intrinsic::COLLECTIVE
         .into_iter()
-        .filter_map(|name| ir::function(&kernel.module, name));
+        .chain(intrinsic::MATRICES)
+        .filter_map(|name| ir::function(&kernel.module, name))
+        .filter(|function| function.is_declaration());
     let elsewhere: Vec<_> = operations
         .flat_map(|operation| operation.value().users())
         .filter(|call| call.block().function().name() != kernel.entry)

@@ -232,6 +232,78 @@ define void @lanes(ptr noundef nonnull readonly align 8 dereferenceable(8) %bloc
   ret void
 }
 
+; The same, to which some items don't come.
+define void @lanes_apart(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+start:
+  %p = load ptr, ptr %block, align 8
+  %lane = call i32 @legionella.subgroup_lane()
+  %i = call i64 @legionella.global_id(i32 0)
+  %out = getelementptr i32, ptr %p, i64 %i
+  %old = load i32, ptr %out, align 4
+  %none = icmp eq i32 %old, 0
+  br i1 %none, label %end, label %go
+go:
+  %other = xor i32 %lane, 1
+  %v = call i32 @legionella.subgroup_shuffle(i32 %lane, i32 %other, ptr @here)
+  call void @legionella.barrier(i32 0, ptr @there)
+  store i32 %v, ptr %out, align 4
+  br label %end
+end:
+  ret void
+}
+
+declare i64 @legionella.subgroup_ballot(i32, ptr)
+declare void @legionella.matrix.bf16(ptr, ptr, ptr, ptr)
+declare void @legionella.matrix.i8(ptr, ptr, ptr, ptr)
+declare void @legionella.matrix.rows(ptr, ptr, ptr)
+
+; Products in a loop whose length all items share, under a vote; then one more behind a branch that each item
+; takes by itself, if `%alone`.
+define void @matrices(ptr noundef nonnull readonly align 8 dereferenceable(16) %block) {
+start:
+  %left = alloca [4 x i32], align 4
+  %right = alloca [4 x i32], align 4
+  %sum = alloca [8 x float], align 4
+  %p = load ptr, ptr %block, align 8
+  %np = getelementptr i8, ptr %block, i64 8
+  %n = load i32, ptr %np, align 4
+  %lane = call i32 @legionella.subgroup_lane()
+  %i = call i64 @legionella.global_id(i32 0)
+  %mine = getelementptr i32, ptr %p, i64 %i
+  %all = call i64 @legionella.subgroup_ballot(i32 1, ptr @here)
+  %whole = icmp eq i64 %all, 4294967295
+  br i1 %whole, label %first, label %end
+first:
+  store i32 %lane, ptr %left, align 4
+  call void @llvm.memset.p0.i64(ptr align 4 %sum, i8 0, i64 32, i1 false)
+  %tile = call ptr @legionella.shared(i64 512, i64 16, i32 1)
+  br label %loop
+loop:
+  %k = phi i32 [ 0, %first ], [ %next, %loop ]
+  %at = mul i32 %lane, 16
+  %offset = zext i32 %at to i64
+  %row = getelementptr i8, ptr %tile, i64 %offset
+  call void @legionella.matrix.rows(ptr %row, ptr %right, ptr @here)
+  call void @legionella.matrix.bf16(ptr %left, ptr %right, ptr %sum, ptr @here)
+  %next = add i32 %k, 1
+  %more = icmp ult i32 %next, %n
+  br i1 %more, label %loop, label %behind
+behind:
+  %old = load i32, ptr %mine, align 4
+  %none = icmp eq i32 %old, 0
+  br i1 %none, label %end, label %alone
+alone:
+  call void @legionella.matrix.i8(ptr %left, ptr %right, ptr %sum, ptr @there)
+  %v = load i32, ptr %sum, align 4
+  %second = getelementptr i8, ptr %sum, i64 16
+  %w = load i32, ptr %second, align 4
+  %both = add i32 %v, %w
+  store i32 %both, ptr %mine, align 4
+  br label %end
+end:
+  ret void
+}
+
 ; Operands of an optimisation barrier that change places.
 define void @crossed(ptr noundef nonnull readonly align 8 dereferenceable(16) %block) {
   %p = load ptr, ptr %block, align 8

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use legionella_device::matrix::Blocks;
 use legionella_device::{Atomic, DeviceData, Disjoint, Rows, Tiles};
 
 use super::{Buffer, HostBuffer, Slice, SliceMut};
@@ -107,6 +108,24 @@ unsafe impl<'a, T: DeviceData> Pass<Rows<'a, T>> for RowsArgument<'a, T> {
     }
 }
 
+/// A buffer's elements as a matrix in blocks: what a kernel's [`Blocks<T, ROWS, COLUMNS>`](Blocks) is launched
+/// with.
+#[derive(Debug)]
+pub struct BlocksArgument<'a, T: DeviceData, const ROWS: usize, const COLUMNS: usize>(
+    RowsArgument<'a, T>,
+);
+
+// SAFETY: as for rows.
+unsafe impl<'a, T: DeviceData, const ROWS: usize, const COLUMNS: usize>
+    Pass<Blocks<'a, T, ROWS, COLUMNS>> for BlocksArgument<'a, T, ROWS, COLUMNS>
+{
+    type Form = RowSpan<T>;
+
+    fn bind(self, binder: &mut Binder<'_>) -> Result<RowSpan<T>> {
+        self.0.bind(binder)
+    }
+}
+
 /// A buffer's elements as atomics: what a kernel's `&[AtomicU32]` is launched with.
 #[derive(Debug)]
 pub struct AtomicArgument<'a, T: Atomic>(SliceMut<'a, T>);
@@ -152,6 +171,11 @@ unsafe impl<'a, T: DeviceData> PassAs<Disjoint<'a, T>> for &'a mut Buffer<T> {}
 unsafe impl<'a, T: DeviceData, const N: usize> PassAs<Tiles<'a, T, N>> for TilesArgument<'a, T, N> {}
 // SAFETY: as above.
 unsafe impl<'a, T: DeviceData> PassAs<Rows<'a, T>> for RowsArgument<'a, T> {}
+// SAFETY: as above.
+unsafe impl<'a, T: DeviceData, const ROWS: usize, const COLUMNS: usize>
+    PassAs<Blocks<'a, T, ROWS, COLUMNS>> for BlocksArgument<'a, T, ROWS, COLUMNS>
+{
+}
 // SAFETY: as above.
 unsafe impl<'a, T: Atomic> PassAs<&'a [T::Shared]> for AtomicArgument<'a, T> {}
 
@@ -222,6 +246,15 @@ impl<'a, T: DeviceData> SliceMut<'a, T> {
         WholeArgument(self)
     }
 
+    /// As an argument for a kernel that takes [`Blocks<T, ROWS, COLUMNS>`](Blocks): a matrix with rows of
+    /// `width` elements, and a block of it a subgroup.
+    pub fn blocks<const ROWS: usize, const COLUMNS: usize>(
+        self,
+        width: usize,
+    ) -> BlocksArgument<'a, T, ROWS, COLUMNS> {
+        BlocksArgument(self.rows(width))
+    }
+
     /// As an argument for a kernel that takes a slice of atomics, which all work-items share.
     pub fn atomic(self) -> AtomicArgument<'a, T>
     where
@@ -240,6 +273,15 @@ impl<T: DeviceData> Buffer<T> {
     /// As an argument for a kernel that takes [`Rows<T>`]: a row of `width` a work-item.
     pub fn rows(&mut self, width: usize) -> RowsArgument<'_, T> {
         self.as_slice_mut().rows(width)
+    }
+
+    /// As an argument for a kernel that takes [`Blocks<T, ROWS, COLUMNS>`](Blocks): a matrix with rows of
+    /// `width` elements, and a block of it a subgroup.
+    pub fn blocks<const ROWS: usize, const COLUMNS: usize>(
+        &mut self,
+        width: usize,
+    ) -> BlocksArgument<'_, T, ROWS, COLUMNS> {
+        BlocksArgument(self.rows(width))
     }
 
     /// As an argument for a kernel that takes a slice of atomics, which all work-items share.

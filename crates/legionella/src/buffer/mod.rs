@@ -21,7 +21,7 @@ mod host;
 mod slice;
 mod zeroable;
 
-pub use argument::{AtomicArgument, DevicePtr, RowsArgument, TilesArgument};
+pub use argument::{AtomicArgument, BlocksArgument, DevicePtr, RowsArgument, TilesArgument};
 pub use host::{HostBuffer, HostRead, HostWrite};
 pub use slice::{Slice, SliceMut};
 pub use zeroable::Zeroable;

@@ -35,3 +35,14 @@ tuples!(A);
 tuples!(A B);
 tuples!(A B C);
 tuples!(A B C D);
+
+// SAFETY: numbers, of which zeros are one.
+unsafe impl<T: legionella_device::matrix::Factor> Zeroable for legionella_device::matrix::Strip<T> {}
+// SAFETY: a number.
+unsafe impl Zeroable for legionella_device::matrix::Tf32 {}
+// SAFETY: a number.
+#[cfg(feature = "half")]
+unsafe impl Zeroable for half::f16 {}
+// SAFETY: a number.
+#[cfg(feature = "half")]
+unsafe impl Zeroable for half::bf16 {}

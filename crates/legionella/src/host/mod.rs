@@ -14,6 +14,7 @@
 //! | `&mut [T]`, `&mut Vec<T>`, `&mut [T; N]` | [`Disjoint<T>`](Disjoint) |
 //! | [`tiles::<_, N>`](tiles)`(&mut [T])` | [`Tiles<T, N>`](Tiles) |
 //! | [`rows`]`(&mut [T], width)` | [`Rows<T>`](Rows) |
+//! | [`blocks::<_, R, C>`](blocks)`(&mut [T], width)` | [`Blocks<T, R, C>`](Blocks) |
 //! | [`atomic`]`(&mut [u32])` | `&[AtomicU32]` |
 //! | `&`[`channel(capacity)`](channel) | [`Sender<T>`](crate::Sender) |
 //! | [`function`](crate::function)`(f)` | `impl Fn…` |
@@ -40,6 +41,7 @@ use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
 use legionella_abi::cpu::SUBGROUP_SIZE;
+use legionella_device::matrix::Blocks;
 use legionella_device::{Atomic, DeviceData, Disjoint, Group, Item, Rows, Tiles, Token, host};
 
 use crate::grid::Grid;
@@ -63,7 +65,8 @@ pub fn launch<K, A, P, How>(kernel: K, grid: impl Into<Grid>, arguments: A)
 where
     K: Call<A, P, How>,
 {
-    kernel.call(grid.into(), SUBGROUP_SIZE as usize, arguments);
+    let lanes = SUBGROUP_SIZE as usize;
+    kernel.call(grid.into().in_items(lanes), lanes, arguments);
 }
 
 /// As [`launch`], with subgroups of so many lanes instead of 32: those of an accelerator
@@ -93,7 +96,7 @@ where
 {
     let is_size = lanes.is_power_of_two() && lanes <= 64;
     assert!(is_size, "no subgroup has {lanes} lanes");
-    kernel.call(grid.into(), lanes, arguments);
+    kernel.call(grid.into().in_items(lanes), lanes, arguments);
 }
 
 /// How a value becomes a parameter: it is one. Found by the compiler.
@@ -206,6 +209,10 @@ pub struct InTiles<const N: usize>;
 #[derive(Debug)]
 pub struct InRows(usize);
 
+/// In blocks, with rows of that width.
+#[derive(Debug)]
+pub struct InBlocks<const ROWS: usize, const COLUMNS: usize>(usize);
+
 /// As atomics.
 #[derive(Debug)]
 pub struct AsAtomics;
@@ -218,6 +225,14 @@ pub fn tiles<T: DeviceData, const N: usize>(slice: &mut [T]) -> Parts<'_, T, InT
 /// A slice for a kernel that takes [`Rows<T>`](Rows).
 pub fn rows<T: DeviceData>(slice: &mut [T], width: usize) -> Parts<'_, T, InRows> {
     Parts::new(slice, InRows(width))
+}
+
+/// A slice for a kernel that takes [`Blocks<T, ROWS, COLUMNS>`](Blocks): a matrix with rows of `width` elements.
+pub fn blocks<T: DeviceData, const ROWS: usize, const COLUMNS: usize>(
+    slice: &mut [T],
+    width: usize,
+) -> Parts<'_, T, InBlocks<ROWS, COLUMNS>> {
+    Parts::new(slice, InBlocks(width))
 }
 
 /// A slice for a kernel that takes a slice of atomics.
@@ -245,6 +260,18 @@ unsafe impl<'a, T: DeviceData> HostArgument<Rows<'a, T>, ByReference> for Parts<
         // SAFETY: the slice is borrowed for 'a, the width is one for all items, and nothing else
         // gets this item's row.
         unsafe { Rows::from_raw(self.start, self.len, self.way.0, item) }
+    }
+}
+
+// SAFETY: a part of its own for each item.
+unsafe impl<'a, T: DeviceData, const ROWS: usize, const COLUMNS: usize>
+    HostArgument<Blocks<'a, T, ROWS, COLUMNS>, ByReference>
+    for Parts<'a, T, InBlocks<ROWS, COLUMNS>>
+{
+    unsafe fn for_item(&mut self, item: &Item, _position: u32) -> Blocks<'a, T, ROWS, COLUMNS> {
+        // SAFETY: the slice is borrowed for 'a, the width is one for all items, and nothing else
+        // gets this item's part.
+        unsafe { Blocks::from_raw(self.start, self.len, self.way.0, item) }
     }
 }
 

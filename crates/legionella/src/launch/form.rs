@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use legionella_device::channel::ring::Ring;
+use legionella_device::matrix::Blocks;
 use legionella_device::{Atomic, DeviceData, Disjoint, Item, Rows, Sender, Shared, Tiles, tile};
 
 /// The place of one argument in the block, from which a work-item makes its parameter of type `P`.
@@ -98,6 +99,17 @@ impl<'a, T: DeviceData> Form<Rows<'a, T>> for RowSpan<T> {
         // SAFETY: nothing but the launch uses the elements, all items have this width, and no
         // other item owns this one's row.
         unsafe { Rows::from_raw(self.span.start.as_ptr(), self.span.len, self.width, item) }
+    }
+}
+
+impl<'a, T: DeviceData, const ROWS: usize, const COLUMNS: usize> Form<Blocks<'a, T, ROWS, COLUMNS>>
+    for RowSpan<T>
+{
+    #[inline(always)]
+    unsafe fn materialise(&self, item: &Item, _position: u32) -> Blocks<'a, T, ROWS, COLUMNS> {
+        // SAFETY: nothing but the launch uses the elements, all items have this width, and no
+        // other item owns this one's part.
+        unsafe { Blocks::from_raw(self.span.start.as_ptr(), self.span.len, self.width, item) }
     }
 }
 

@@ -319,6 +319,7 @@ fn program_of(
 /// The index space of a launch of a program on a grid.
 pub(crate) fn space_of(binder: &Binder<'_>, program: &Program, grid: Grid) -> Result<IndexSpace> {
     let backend = binder.accelerator.backend();
+    let grid = grid.in_items(backend.subgroup_size());
     let mut space = grid.index_space(|extent| {
         program
             .group_size(extent)

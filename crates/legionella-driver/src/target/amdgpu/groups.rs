@@ -47,10 +47,6 @@ pub(super) const WAIT_WITH: &str = "legionella.wait_with";
 /// Most bytes of shared memory that code can ask for by itself, less what is asked for here.
 const MOST_STATIC: u64 = (64 << 10) - 512;
 
-/// Before analysis: loops get the form that it expects, and ids are simple.
-const PREPARE: &str = "function(instcombine<no-verify-fixpoint>,early-cse,simplifycfg,\
-     instcombine<no-verify-fixpoint>,loop-simplify,lcssa)";
-
 /// Binds the operations in an entry shim, which contains all there are. Wavefronts have so many `lanes`.
 pub(super) fn bind(
     module: &Module<'_>,
@@ -63,9 +59,12 @@ pub(super) fn bind(
         .into_iter()
         .any(|name| !calls(module, name).is_empty());
     if any {
-        run(module, machine, PREPARE)?;
+        run(module, machine, meetings::PREPARE)?;
         ir::link_text(module, TEXT)?;
         let sites = meetings::sites(module, entry)?;
+        if sites.iter().any(|site| site.kind == Kind::Matrix) {
+            return Err(internal("an operation on matrices has no body".to_owned()));
+        }
         match reach::of(entry, &sites) {
             reach::Reach::All => in_place(module, entry, lanes, &sites, false)?,
             reach::Reach::AllThatLive => in_place(module, entry, lanes, &sites, true)?,
@@ -259,6 +258,8 @@ fn in_place<'m>(
                 let bit = at.truncate(operand(0), types.i1);
                 site.call.replace_all_uses_with(at.call(ballot, &[bit]));
             }
+            // Left to the device library.
+            Kind::Matrix => {}
         }
         site.call.erase();
     }

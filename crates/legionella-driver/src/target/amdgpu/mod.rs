@@ -54,6 +54,7 @@ pub(super) const TARGET: Target = Target {
     adapt,
     has_allocator: false,
     peers: false,
+    matrices: |_| Vec::new(),
     support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
     lines: Lines::Table,

@@ -116,6 +116,8 @@ impl<'m> Meeting<'m> {
                 at.store(operand(1), self.lane);
             }
             Kind::Ballot => drop(at.store(operand(0), self.value)),
+            // Left to the device library.
+            Kind::Matrix => {}
         }
         if site.kind != Kind::Barrier {
             at.store(word(0), self.label);

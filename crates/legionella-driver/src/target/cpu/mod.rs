@@ -55,6 +55,7 @@ pub(super) const TARGET: Target = Target {
     adapt: |_| Ok(()),
     has_allocator: true,
     peers: false,
+    matrices: |_| Vec::new(),
     support: &[
         intrinsic::CPU_RUN_GROUPS,
         intrinsic::ALLOC_ERROR,

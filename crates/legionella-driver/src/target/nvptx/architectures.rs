@@ -82,6 +82,11 @@ pub(super) fn combines_in_warps(cpu: &str) -> bool {
     number(cpu) >= 80
 }
 
+/// Whether a machine multiplies matrices of all types, and deep ones at once (PTX ISA, "mma").
+pub(super) fn has_deep_matrices(cpu: &str) -> bool {
+    number(cpu) >= 80
+}
+
 /// The number in the name of a machine that is known.
 pub(super) fn number(cpu: &str) -> u32 {
     let digits = cpu.trim_start_matches("sm_").trim_end_matches('a');

@@ -19,20 +19,24 @@
 //!
 //! Where a kernel exchanges values within warps, the lanes of a warp first vote in the same way on
 //! what they came for: a barrier has number 0, and lanes that come to an exchange miss those that
-//! have ended. Otherwise those at the barrier and those at the exchange would wait for each other.
+//! have ended. Otherwise those at the barrier and those at the exchange would wait for each other. Each
+//! operation on matrices has a number of its own, since lanes must come to one instruction for it. Where lanes
+//! are certainly together ([`together`]) they don't vote.
 //!
 //! Items that can't meet exchange their places by `groups.ll`, for the message, and panic.
 
 use std::collections::BTreeSet;
 
 use inkwell::module::Module;
+use inkwell::targets::TargetMachine;
 use legionella_abi::intrinsic;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
 
 use super::super::kernels::SharedMemory;
+use super::super::machine::run;
 use super::super::meetings::{self, Kind, Site, calls, delete, first_instruction};
 use super::super::shared_memory;
-use super::internal;
+use super::{internal, matrices, together};
 use crate::error::Error;
 use crate::ir::{self, Block, Builder, Function, Types, Value};
 
@@ -56,14 +60,28 @@ const EVERY_LANE: u64 = 0xffff_ffff;
 const MOST_STATIC: u64 = (48 << 10) - 256;
 
 /// Binds the operations in an entry shim, which contains all there are.
-pub(super) fn bind(module: &Module<'_>, entry: Function<'_>) -> Result<SharedMemory, Error> {
+pub(super) fn bind(
+    module: &Module<'_>,
+    machine: &TargetMachine,
+    entry: Function<'_>,
+) -> Result<SharedMemory, Error> {
     let shared = shared_memory::bind(module, entry, MOST_STATIC)?;
-    bind_lanes(module);
-    let meetings = Meetings::of(module, entry)?;
+    let in_warps = intrinsic::COLLECTIVE
+        .into_iter()
+        .chain(intrinsic::MATRICES)
+        .filter(|name| *name != intrinsic::BARRIER)
+        .any(|name| !calls(module, name).is_empty());
+    if in_warps {
+        run(module, machine, meetings::PREPARE)?;
+    }
+    let meetings = Meetings::of(module, entry, in_warps)?;
+    matrices::unroll(module, entry, &meetings.sites);
     if !meetings.sites.is_empty() {
         ir::link_text(module, TEXT)?;
         meetings.bind(module, entry)?;
     }
+    matrices::bind(module, &machine.get_cpu().to_string())?;
+    bind_lanes(module);
     Ok(shared)
 }
 
@@ -88,8 +106,9 @@ struct Meetings<'m> {
     sites: Vec<Site<'m>>,
     /// The labels of barriers, if they are few; the number of each is its place here, from 1.
     labels: Option<Vec<u64>>,
-    /// The kinds of exchange within warps; likewise.
-    exchanges: Vec<Kind>,
+    /// For each place, what the lanes of a warp vote on there: a number, 0 for barriers; `None` if they are
+    /// together.
+    votes: Vec<Option<u64>>,
 }
 
 /// How many bits numbers up to this have.
@@ -98,10 +117,8 @@ fn bits(most: usize) -> u32 {
 }
 
 impl<'m> Meetings<'m> {
-    fn of(module: &'m Module<'_>, entry: Function<'m>) -> Result<Self, Error> {
+    fn of(module: &'m Module<'_>, entry: Function<'m>, in_warps: bool) -> Result<Self, Error> {
         let sites = meetings::sites(module, entry)?;
-        let kinds = sites.iter().map(|site| site.kind);
-        let exchanges: BTreeSet<Kind> = kinds.filter(|kind| *kind != Kind::Barrier).collect();
         let barriers = sites.iter().filter(|site| site.kind == Kind::Barrier);
         let labels: Option<BTreeSet<u64>> = barriers
             .map(|site| site.call.operand(0).constant_integer())
@@ -110,15 +127,12 @@ impl<'m> Meetings<'m> {
             labels: labels
                 .map(|labels| labels.into_iter().collect())
                 .filter(|labels: &Vec<u64>| labels.len() <= MOST_NUMBERED),
+            votes: match in_warps {
+                true => votes(entry, &sites),
+                false => vec![None; sites.len()],
+            },
             sites,
-            exchanges: exchanges.into_iter().collect(),
         })
-    }
-
-    /// The number of what items came for, in the votes of a warp.
-    fn number(&self, kind: Kind) -> u64 {
-        let place = self.exchanges.iter().position(|known| *known == kind);
-        place.map_or(0, |place| place as u64 + 1)
     }
 
     fn bind(self, module: &'m Module<'_>, entry: Function<'m>) -> Result<(), Error> {
@@ -128,21 +142,23 @@ impl<'m> Meetings<'m> {
             let apart = wanted.then(|| Apart::new(module, entry, other, &self.sites));
             apart.transpose()
         };
-        let apart_in_warp = apart(!self.exchanges.is_empty(), OTHER_IN_WARP)?;
+        let highest = self.votes.iter().flatten().max();
+        let most = highest.map_or(0, |highest| *highest as usize);
+        let apart_in_warp = apart(self.votes.iter().any(Option::is_some), OTHER_IN_WARP)?;
         let barriers = self.sites.iter().any(|site| site.kind == Kind::Barrier);
         let apart_in_group = apart(barriers, OTHER_IN_GROUP)?;
         let differ = ir::function(module, LABELS_DIFFER)
             .ok_or_else(|| internal(format!("the function {LABELS_DIFFER} is gone")))?;
         for (index, site) in self.sites.iter().enumerate() {
             let number = types.i32.constant(index as u64 + 1);
-            if let Some(apart) = &apart_in_warp {
+            if let (Some(apart), Some(vote)) = (&apart_in_warp, self.votes[index]) {
                 let at = Builder::before(site.call);
                 let none = types.i32.zero();
                 let failed = any_differs(
                     &types,
                     &at,
-                    self.number(site.kind),
-                    bits(self.exchanges.len()),
+                    vote,
+                    bits(most),
                     |bit| crowd.ballot(&at, bit),
                     |set| if set { crowd.lanes } else { none },
                 );
@@ -174,6 +190,7 @@ impl<'m> Meetings<'m> {
                     let lanes = at.zero_extend(crowd.ballot(&at, bit), types.i64);
                     site.call.replace_all_uses_with(lanes);
                 }
+                Kind::Matrix => continue,
             }
             site.call.erase();
         }
@@ -182,6 +199,37 @@ impl<'m> Meetings<'m> {
         }
         Ok(())
     }
+}
+
+/// What lanes vote on at each place, where they aren't together.
+fn votes<'m>(entry: Function<'m>, sites: &[Site<'m>]) -> Vec<Option<u64>> {
+    let together = together::at(entry, sites);
+    let apart = |index: &usize| !together[*index];
+    let exchanges: BTreeSet<Kind> = (0..sites.len())
+        .filter(apart)
+        .map(|index| sites[index].kind)
+        .filter(|kind| matches!(kind, Kind::Shuffle | Kind::Ballot))
+        .collect();
+    let mut last = exchanges.len() as u64;
+    let mut votes = vec![None; sites.len()];
+    for index in (0..sites.len()).filter(apart) {
+        let exchange = exchanges
+            .iter()
+            .position(|known| *known == sites[index].kind);
+        votes[index] = Some(match (sites[index].kind, exchange) {
+            (Kind::Barrier, _) => 0,
+            (_, Some(number)) => number as u64 + 1,
+            _ => {
+                last += 1;
+                last
+            }
+        });
+    }
+    // Barriers alone know that they miss nobody.
+    if last == 0 {
+        return vec![None; sites.len()];
+    }
+    votes
 }
 
 /// Whether the items came with different numbers: `counted` says how many had a bit set, of which
@@ -245,7 +293,7 @@ impl<'m> Crowd<'m> {
             crowd.items = at.mul_no_wrap(crowd.items, here);
         }
         crowd.items = at.truncate(crowd.items, crowd.types.i32);
-        if !meetings.exchanges.is_empty() {
+        if meetings.votes.iter().any(Option::is_some) {
             crowd.lanes = crowd.ballot(&at, crowd.types.i1.constant(1));
         }
         crowd

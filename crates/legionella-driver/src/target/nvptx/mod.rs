@@ -2,7 +2,7 @@
 //! [`legionella_abi::nvptx`]).
 //!
 //! [`registers`] says what its kernels ([`super::kernels`]) are made of, [`groups`] binds what the items of a
-//! group do together and [`peers`] what those do that happen to be at the same place, [`atomics`], [`memory`]
+//! group do together, [`matrices`] what its matrix units do, and [`peers`] what those do that happen to be at the same place, [`atomics`], [`memory`]
 //! and [`runtime`] replace what LLVM's code generator gets wrong or has not; [`stack`] and [`barriers`] see
 //! to the rest.
 
@@ -10,11 +10,13 @@ mod architectures;
 mod atomics;
 mod groups;
 mod libdevice;
+mod matrices;
 mod memory;
 mod peers;
 mod registers;
 mod runtime;
 mod stack;
+mod together;
 
 use inkwell::OptimizationLevel;
 use inkwell::module::Module;
@@ -49,6 +51,7 @@ pub(super) const TARGET: Target = Target {
     adapt: |_| Ok(()),
     has_allocator: false,
     peers: true,
+    matrices: |machine| matrices::bound(&machine.get_cpu().to_string()),
     support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
     lines: Lines::Directives,
@@ -101,7 +104,7 @@ fn optimise(
     let entry = ir::function(module, &kernel.entry)
         .ok_or_else(|| internal("the entry shim is gone".to_owned()))?;
     let in_groups = crate::lower::work_in_groups(module);
-    let shared = groups::bind(module, entry)?;
+    let shared = groups::bind(module, machine, entry)?;
     peers::bind(module, &machine.get_cpu().to_string())?;
     let mut built = kernels::build(module, &registers::DEVICE, entry, in_groups);
     stages.show("items", module)?;

@@ -3,6 +3,7 @@
 mod barriers;
 mod convergence;
 mod fourier;
+mod matrices;
 mod numeric;
 mod reductions;
 mod searches;
@@ -19,6 +20,7 @@ pub fn add(suite: &mut Suite) {
     convergence::add(suite);
     tiles::add(suite);
     subgroups::add(suite);
+    matrices::add(suite);
     together::add(suite);
     reductions::add(suite);
     sorting::add(suite);
