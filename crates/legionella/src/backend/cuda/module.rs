@@ -264,11 +264,7 @@ mod tests {
     /// A multiprocessor with so many registers and so much room, for items with so many registers each.
     fn chosen(registers: usize, most: usize, shared: usize) -> usize {
         let resident = |size: usize| {
-            let by_shared = if shared == 0 {
-                32
-            } else {
-                (224 << 10) / shared
-            };
+            let by_shared = (224usize << 10).checked_div(shared).unwrap_or(32);
             Ok((65536 / (registers * size)).min(2048 / size).min(by_shared))
         };
         best_size(most, 32.min(most), resident).unwrap()
