@@ -86,15 +86,14 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         "black-scholes",
         launch,
         |call| {
-            Ok(call
-                .over(&[len])
+            call.over(&[len])
                 .value(market.rate)?
                 .value(market.volatility)?
                 .buffer(&spot)?
                 .buffer(&strike)?
                 .buffer(&years)?
                 .buffer(&vec![0f32; len])?
-                .buffer(&vec![0f32; len])?)
+                .buffer(&vec![0f32; len])
         },
         Call::run,
     )?;

@@ -34,11 +34,10 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         "convolution",
         launch,
         |call| {
-            Ok(call
-                .over(&[width, height])
+            call.over(&[width, height])
                 .buffer(&weights)?
                 .buffer(&image)?
-                .buffer(&vec![0f32; image.len()])?)
+                .buffer(&vec![0f32; image.len()])
         },
         Call::run,
     )?;

@@ -53,11 +53,10 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         "counts",
         launch,
         |call| {
-            Ok(call
-                .over(&[len / EACH])
+            call.over(&[len / EACH])
                 .group(&[ITEMS])
                 .buffer(&bytes)?
-                .buffer(&zeros)?)
+                .buffer(&zeros)
         },
         |call| {
             call.clear(1, 1024)?;

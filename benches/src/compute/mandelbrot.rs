@@ -45,13 +45,12 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         "mandelbrot",
         launch,
         |call| {
-            Ok(call
-                .over(&[width, height])
+            call.over(&[width, height])
                 .value(view.left)?
                 .value(view.top)?
                 .value(view.pixel)?
                 .value(view.limit)?
-                .buffer(&vec![0u32; width * height])?)
+                .buffer(&vec![0u32; width * height])
         },
         Call::run,
     )?;

@@ -59,13 +59,12 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         "matmul",
         launch,
         |call| {
-            Ok(call
-                .over(&[n, n])
+            call.over(&[n, n])
                 .group(&[16, 16])
                 .value(n as u32)?
                 .buffer(&a)?
                 .buffer(&b)?
-                .buffer(&vec![0f32; n * n])?)
+                .buffer(&vec![0f32; n * n])
         },
         Call::run,
     )?;

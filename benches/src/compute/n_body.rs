@@ -33,12 +33,11 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         "n-body",
         launch,
         |call| {
-            Ok(call
-                .over(&[len])
+            call.over(&[len])
                 .value(softening)?
                 .value(len as u32)?
                 .buffer(&bodies)?
-                .buffer(&vec![[0f32; 4]; len])?)
+                .buffer(&vec![[0f32; 4]; len])
         },
         Call::run,
     )?;

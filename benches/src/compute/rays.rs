@@ -97,11 +97,10 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         "rays",
         launch,
         |call| {
-            Ok(call
-                .over(&[width, height])
+            call.over(&[width, height])
                 .value(count as u32)?
                 .buffer(&spheres)?
-                .buffer(&vec![0f32; width * height])?)
+                .buffer(&vec![0f32; width * height])
         },
         Call::run,
     )?;

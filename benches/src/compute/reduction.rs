@@ -61,11 +61,10 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         "reduction",
         launch,
         |call| {
-            Ok(call
-                .over(&[blocks * ITEMS])
+            call.over(&[blocks * ITEMS])
                 .group(&[ITEMS])
                 .buffer(&x)?
-                .buffer(&vec![0f32; blocks])?)
+                .buffer(&vec![0f32; blocks])
         },
         Call::run,
     )?;

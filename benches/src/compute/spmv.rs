@@ -80,13 +80,12 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         "spmv",
         launch,
         |call| {
-            Ok(call
-                .over(&[rows])
+            call.over(&[rows])
                 .buffer(&starts)?
                 .buffer(&columns)?
                 .buffer(&values)?
                 .buffer(&x)?
-                .buffer(&vec![0f32; rows])?)
+                .buffer(&vec![0f32; rows])
         },
         Call::run,
     )?;

@@ -38,12 +38,11 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         "triad",
         launch,
         |call| {
-            Ok(call
-                .over(&[len])
+            call.over(&[len])
                 .value(s)?
                 .buffer(&b)?
                 .buffer(&c)?
-                .buffer(&vec![0f32; len])?)
+                .buffer(&vec![0f32; len])
         },
         Call::run,
     )?;
