@@ -41,11 +41,13 @@ fn bitcode(text: &str) -> Vec<u8> {
 fn kernel(relaxations: u32) -> Vec<u8> {
     let mut declarations = String::new();
     let mut calls = String::new();
+    let mut needs = Vec::new();
     let mut call = |symbol: String, name: &str, ty: &str| {
         let count = if OF_TWO.contains(&name) { 2 } else { 1 };
         let parameters = vec![ty; count].join(", ");
         let arguments = vec![format!("{ty} %{ty}"); count].join(", ");
         let operation = symbol.trim_start_matches("llvm.");
+        needs.push(format!("legionella.maths.{operation}"));
         declarations += &format!(
             "declare {ty} @{symbol}({parameters})
              define {ty} @legionella.maths.{operation}({parameters}) {{ ret {ty} {OURS} }}\n"
@@ -63,11 +65,13 @@ fn kernel(relaxations: u32) -> Vec<u8> {
         call(format!("{name}f"), name, "float");
         call(name.to_owned(), name, "double");
     }
+    let needs = needs.join(",");
     bitcode(&format!(
         "target datalayout = \"{HOST}\"
          declare void @legionella.relax(i32, ptr)
          {declarations}
-         define void @entry(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {{
+         define void @entry(ptr noundef nonnull readonly align 8 dereferenceable(8) %block)
+             \"legionella.needs\"=\"{needs}\" {{
            call void @legionella.relax(i32 {relaxations}, ptr null)
            %place = load ptr, ptr %block
            %float = load volatile float, ptr %place

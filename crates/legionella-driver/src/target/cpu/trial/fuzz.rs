@@ -366,8 +366,19 @@ struct Block {
     bounds: [i64; 2],
 }
 
+/// Stack of the thread that makes kernels: without optimisation, what makes them nests deep in large frames.
+const STACK: usize = 64 << 20;
+
 #[test]
 fn random_kernels_mean_what_they_say() {
+    let thread = std::thread::Builder::new().stack_size(STACK);
+    let compared = thread.spawn(compare_random_kernels).unwrap().join();
+    if let Err(panic) = compared {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn compare_random_kernels() {
     let seconds = std::env::var("LEGIONELLA_FUZZ_SECONDS").ok();
     let seconds = seconds.map_or(5, |text| text.parse().expect("a number of seconds"));
     let end = Instant::now() + Duration::from_secs(seconds);
