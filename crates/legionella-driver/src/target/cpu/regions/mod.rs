@@ -14,11 +14,8 @@
 
 mod build;
 mod crossings;
-#[cfg(test)]
-mod form_tests;
 mod forms;
 mod listing;
-mod rows;
 mod sharing;
 mod split;
 #[cfg(test)]
@@ -44,7 +41,6 @@ use split::Split;
 use together::Together;
 
 pub(super) use build::Site;
-pub(super) use rows::{ROWS, Side};
 pub(super) use together::FIRST_MATTERS;
 pub(super) use vectors::storage;
 
@@ -109,7 +105,7 @@ pub(super) enum Policy {
 }
 
 impl Policy {
-    pub(super) fn asks_for_gain(self) -> bool {
+    fn asks_for_gain(self) -> bool {
         matches!(self, Policy::Worthwhile | Policy::Phases)
     }
 
@@ -168,30 +164,19 @@ impl<'m> Plan<'m> {
         machine: &TargetMachine,
         policy: Policy,
     ) -> Result<Self, Refusal> {
-        Plan::of_rows(function, machine, policy, false)
-    }
-
-    /// The same of items that are in rows, or not.
-    pub(super) fn of_rows(
-        function: Function<'m>,
-        machine: &TargetMachine,
-        policy: Policy,
-        has_rows: bool,
-    ) -> Result<Self, Refusal> {
-        let plan = Plan::as_it_is(function, machine, policy, has_rows)?;
+        let plan = Plan::as_it_is(function, machine, policy)?;
         if !overflow::occurs(function) {
             return Ok(plan);
         }
         // It becomes vector code.
         overflow::expand(function);
-        Plan::as_it_is(function, machine, policy, has_rows)
+        Plan::as_it_is(function, machine, policy)
     }
 
     fn as_it_is(
         function: Function<'m>,
         machine: &TargetMachine,
         policy: Policy,
-        has_rows: bool,
     ) -> Result<Self, Refusal> {
         let instructions = function.instructions();
         if instructions.len() > MOST_INSTRUCTIONS {
@@ -205,7 +190,7 @@ impl<'m> Plan<'m> {
         let mut heads = BTreeSet::new();
         if policy.is_for_phases() {
             let lanes = vectors::lanes_of_phases(machine);
-            let begin = together::prepare(function, lanes, has_rows, size);
+            let begin = together::prepare(function, lanes, size);
             let blocks = Blocks::of(function).ok_or(Refusal::Unreachable)?;
             heads.extend(begin.into_iter().map(|block| blocks.number(block)));
         }
@@ -274,7 +259,7 @@ impl<'m> Plan<'m> {
         }
         let together = policy
             .is_for_phases()
-            .then(|| Together::of(&split, lanes, has_rows, size))
+            .then(|| Together::of(&split, lanes, size))
             .flatten();
         Ok(Plan {
             function,
@@ -314,9 +299,6 @@ impl fmt::Display for Plan<'_> {
         write!(f, "{} regions, {lanes} lanes", split.regions.len())?;
         if let Some(together) = &self.together {
             write!(f, ", {} regions for lanes together", together.count())?;
-            if together.rows.is_some() {
-                write!(f, ", {} rows side by side", rows::ROWS)?;
-            }
         }
         writeln!(f)?;
         for (number, region) in split.regions.iter().enumerate() {
