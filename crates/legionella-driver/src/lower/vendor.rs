@@ -37,10 +37,11 @@ pub(crate) enum Float {
     Double,
 }
 
-/// The functions that are taken: what the device library computes exactly is left to it.
-const FUNCTIONS: [&str; 23] = [
-    "exp", "exp2", "log", "log2", "log10", "sin", "cos", "pow", "tan", "asin", "acos", "atan",
-    "atan2", "sinh", "cosh", "tanh", "expm1", "log1p", "cbrt", "hypot", "tgamma", "erf", "erfc",
+/// The functions that are taken: what the device library computes exactly is left to it, and powers, of
+/// which libdevice's has given 1 where it should have given 1.0038, for a reason that is not known.
+const FUNCTIONS: [&str; 22] = [
+    "exp", "exp2", "log", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "atan2",
+    "sinh", "cosh", "tanh", "expm1", "log1p", "cbrt", "hypot", "tgamma", "erf", "erfc",
 ];
 
 /// Replaces the operations that the library has functions for.
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn operations_are_known_by_the_names_that_compilers_give_them() {
         assert_eq!(called("llvm.exp.f32"), Some(("exp", Float::Single)));
-        assert_eq!(called("llvm.pow.f64"), Some(("pow", Float::Double)));
+        assert_eq!(called("llvm.log.f64"), Some(("log", Float::Double)));
         assert_eq!(called("tanf"), Some(("tan", Float::Single)));
         assert_eq!(called("erf"), Some(("erf", Float::Double)));
         assert_eq!(called("erff"), Some(("erf", Float::Single)));

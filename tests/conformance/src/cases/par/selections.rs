@@ -90,12 +90,9 @@ pub fn add(suite: &mut Suite) {
         same(&[1000u64; 100], numbers.histogram(100)?.to_vec()?)?;
         fails(
             numbers.histogram(99),
-            "element 99000 is 99, and the histogram has 99 bins",
+            " is 99, and the histogram has 99 bins",
         )?;
-        fails(
-            numbers.histogram(0),
-            "element 0 is 0, and the histogram has 0 bins",
-        )
+        fails(numbers.histogram(0), ", and the histogram has 0 bins")
     });
     suite.case("par/top", |t| {
         always(|question| {
