@@ -91,7 +91,16 @@ struct Pieces<'g, T> {
     first: usize,
 }
 
-impl<T: Copy> Pieces<'_, T> {
+impl<'g, T: Copy + Send + Sync + 'static> Pieces<'g, T> {
+    #[inline(always)]
+    fn of(group: &'g Group<'g>, slots: Shared<'_, [T]>) -> Self {
+        Pieces {
+            group,
+            start: slots.into_raw(),
+            first: group.first()[0] * RUN,
+        }
+    }
+
     /// Where the element of an index in its piece is, of the run of a rank.
     ///
     /// # Safety
@@ -128,11 +137,7 @@ fn totals_of<V: View, G>(
 ) where
     G: Fn(V::Item, V::Item) -> V::Item,
 {
-    let pieces = Pieces {
-        group: &group,
-        start: slots.into_raw(),
-        first: group.first()[0] * RUN,
-    };
+    let pieces = Pieces::of(&group, slots);
     let mut all = None;
     for piece in 0..RUN / PIECE {
         // SAFETY: another run follows the last, so that these are whole.
@@ -168,11 +173,7 @@ fn runs_of<V: View, G>(
 ) where
     G: Fn(V::Item, V::Item) -> V::Item,
 {
-    let pieces = Pieces {
-        group: &group,
-        start: slots.into_raw(),
-        first: group.first()[0] * RUN,
-    };
+    let pieces = Pieces::of(&group, slots);
     let run = group.item().global();
     let mut all = run.checked_sub(1).map(|run| before[run]);
     for piece in 0..RUN / PIECE {
