@@ -207,15 +207,19 @@ fn launches_that_are_not_ordered_overlap_and_others_wait_across_streams() {
     let bench = Bench::new();
     let (one, other) = (bench.buffer(), bench.buffer());
     let (first_gate, second_gate) = (Gate::default(), Gate::default());
-    let (open, wait) = (first_gate.clone(), second_gate.clone());
+    // Neither ends before what follows them has been given to the device.
+    let end = Gate::default();
+    let (open, wait, last) = (first_gate.clone(), second_gate.clone(), end.clone());
     let meets = bench.kernel(true, move |_| {
         open.open();
         wait.wait();
+        last.wait();
     });
-    let (open, wait) = (second_gate, first_gate);
+    let (open, wait, last) = (second_gate, first_gate, end.clone());
     let also_meets = bench.kernel(true, move |_| {
         wait.wait();
         open.open();
+        last.wait();
     });
     let add = bench.changing(|x| x + 1);
     bench.launch(meets, Some(one.lent()));
@@ -228,7 +232,9 @@ fn launches_that_are_not_ordered_overlap_and_others_wait_across_streams() {
         }
         Ok(())
     });
-    graph.unwrap().replay().unwrap().wait().unwrap();
+    let replay = graph.unwrap().replay().unwrap();
+    end.open();
+    replay.wait().unwrap();
     assert!(bench.fake.events.load(Ordering::SeqCst) > 0);
     assert_eq!(one.to_vec().unwrap()[0], 1);
     assert_eq!(other.to_vec().unwrap()[0], 1);
