@@ -16,6 +16,8 @@ mod items;
 mod private;
 mod run;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;

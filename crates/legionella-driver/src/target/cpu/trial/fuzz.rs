@@ -185,7 +185,7 @@ const SHAPES: [([u64; 3], [u64; 3]); 5] = [
 ];
 
 /// The same, and some with sizes that are multiples of the lanes.
-const MORE_SHAPES: [([u64; 3], [u64; 3]); 8] = [
+const MORE_SHAPES: [([u64; 3], [u64; 3]); 9] = [
     ([128, 1, 1], [64, 1, 1]),
     ([75, 1, 1], [64, 1, 1]),
     ([32, 4, 1], [32, 2, 1]),
@@ -194,6 +194,7 @@ const MORE_SHAPES: [([u64; 3], [u64; 3]); 8] = [
     ([41, 3, 1], [20, 3, 1]),
     ([33, 2, 1], [40, 1, 1]),
     ([8, 3, 2], [8, 2, 2]),
+    ([16, 9, 1], [16, 4, 1]),
 ];
 
 /// Bounds that launches give, in pairs.

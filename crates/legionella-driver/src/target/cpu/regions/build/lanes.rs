@@ -20,6 +20,8 @@ pub(super) struct LaneLoop<'a, 'c, 'm> {
     way: Way,
     frame: Frame<'m>,
     lane: Value<'m>,
+    /// Zero for a lane that is at the region, which LLVM can't know before the loop is vectors.
+    nothing: Value<'m>,
     /// What stands for values from outside.
     inside: HashMap<Value<'m>, Value<'m>>,
     /// Places that are written, and whether lanes that write nothing keep what they had.
@@ -44,6 +46,7 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
             way,
             frame,
             lane: machine.types.i64.zero(),
+            nothing: machine.types.i32.zero(),
             inside: machine.outside.clone(),
             written: Vec::new(),
             taken: Vec::new(),
@@ -99,6 +102,7 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
             };
             at.store(old, place.local);
         }
+        one.nothing = at.binary(LLVMOpcode::LLVMXor, next, machine.number(number));
         let here = at.compare(LLVMIntEQ, next, machine.number(number));
         let head = plan.split.blocks.block(plan.split.regions[number].head());
         at.branch_if(here, head, frame.latch);
@@ -291,6 +295,9 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
                 if instruction.touches_memory() {
                     self.mark(instruction);
                 }
+                if divides(instruction) {
+                    self.make_own(instruction);
+                }
             }
         }
         for (value, slot) in &plan.crossings.needs[self.number].gives {
@@ -304,6 +311,17 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
                 }
             }
         }
+    }
+
+    /// Has a division be each lane's own. LLVM 22's vectoriser finds out that lanes have an operand in
+    /// common which is cut off an id that begins at a multiple of the lanes, and then computes the
+    /// division for the first lane alone, under that lane's mask: where it isn't at the division, the
+    /// others take over an undefined value.
+    fn make_own(&self, division: Value<'m>) {
+        let at = Builder::before(division);
+        let dividend = division.operand(0);
+        let nothing = at.resize(self.nothing, dividend.ty());
+        division.set_operand(0, at.binary(LLVMOpcode::LLVMXor, dividend, nothing));
     }
 
     /// Leads the ways out of the region to the loop's latch.
@@ -413,4 +431,13 @@ impl<'a, 'c, 'm> LaneLoop<'a, 'c, 'm> {
         }
         at.branch(self.frame.after);
     }
+}
+
+/// Whether an instruction divides numbers by what isn't constant.
+fn divides(instruction: Value<'_>) -> bool {
+    use LLVMOpcode::{LLVMSDiv, LLVMSRem, LLVMUDiv, LLVMURem};
+    let opcode = instruction.opcode();
+    matches!(opcode, Some(LLVMUDiv | LLVMURem | LLVMSDiv | LLVMSRem))
+        && !instruction.operand(1).is_constant()
+        && instruction.ty().integer_width() > 0
 }

@@ -194,8 +194,11 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
                 self.store_all(&at, place, all);
             }
         }
-        self.begin_at(&at, parked.region(&at));
-        at.branch(self.dispatch);
+        let region = parked.region(&at);
+        self.begin_at(&at, region);
+        // Nobody goes back to region 0, so that the dispatch doesn't know it.
+        let at_first = at.compare(LLVMIntEQ, region, self.number(0));
+        at.branch_if(at_first, self.frames[0].before, self.dispatch);
         together::build_side(self, together, rows, side, parked, row_values);
         Builder::at_end(fresh)
     }
