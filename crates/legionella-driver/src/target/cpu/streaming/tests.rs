@@ -91,8 +91,14 @@ const BOTH: &str = "
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn what_is_written_alone_goes_past_the_caches() {
-    for cpu in ["x86-64", "x86-64-v3", "x86-64-v4"] {
-        assert!(past(BOTH, cpu) >= 2, "{cpu}");
+    let alone = "
+        %from = getelementptr i32, ptr %in, i64 %x
+        %number = load i32, ptr %from
+        %more = add i32 %number, 3
+        %to = getelementptr i32, ptr %out, i64 %x
+        store i32 %more, ptr %to";
+    for cpu in ["x86-64-v3", "x86-64-v4"] {
+        assert!(past(alone, cpu) > 0, "{cpu}");
     }
 }
 
@@ -118,7 +124,7 @@ fn what_is_read_too_or_has_gaps_does_not() {
 #[test]
 fn what_orders_accesses_does_not() {
     let row = "
-        %first = mul i64 %x, 64
+        %first = mul i64 %x, 4096
         br label %loop
     loop:
         %i = phi i64 [ 0, %start ], [ %next, %loop ]
@@ -129,7 +135,7 @@ fn what_orders_accesses_does_not() {
         %to = getelementptr i32, ptr %out, i64 %place
         store i32 %more, ptr %to
         %next = add i64 %i, 1
-        %go = icmp ult i64 %next, 64
+        %go = icmp ult i64 %next, 4096
         br i1 %go, label %loop, label %ready
     ready:";
     assert!(past(row, "native") > 0);
