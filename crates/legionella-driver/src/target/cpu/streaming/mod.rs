@@ -167,8 +167,8 @@ impl<'m> Turns<'m> {
             .filter(|(address, _)| {
                 array(*address).is_some_and(|written| {
                     // What the function reserves for itself stays in the caches.
-                    !(written.is_instruction() && written.is(LLVMOpcode::LLVMAlloca))
-                        && !read.iter().any(|read| same(written, *read))
+                    let own = written.is_instruction() && written.is(LLVMOpcode::LLVMAlloca);
+                    !own && !read.iter().any(|read| same(written, *read))
                 })
             })
             .filter_map(|(address, stores)| Written::of(address, stores, &affine, step, machine))
