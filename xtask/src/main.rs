@@ -15,6 +15,7 @@ mod tools;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -78,6 +79,12 @@ enum Command {
         /// Processors to simulate.
         #[arg(long, value_delimiter = ',', default_values = simulated::PROCESSORS)]
         processors: Vec<String>,
+        /// Seconds that a case may take, code generation included.
+        #[arg(long, default_value_t = simulated::LIMIT.as_secs())]
+        limit: u64,
+        /// Go on with the last run: cases that it has passed are not run again.
+        #[arg(long)]
+        resume: bool,
     },
     /// Run the programs in README and CODING.
     Documented,
@@ -147,9 +154,24 @@ fn run(command: Command) -> anyhow::Result<()> {
             architectures,
         } => ptxas::run(&tools, &filter, &architectures),
         Command::Amdgpu { filter, processors } => amdgpu::run(&tools, &filter, &processors),
-        Command::Simulated { filter, processors } => processors
-            .iter()
-            .try_for_each(|processor| simulated::run(&tools, &[&filter], processor)),
+        Command::Simulated {
+            filter,
+            processors,
+            limit,
+            resume,
+        } => {
+            let plan = simulated::Plan {
+                filters: &[&filter],
+                limit: Duration::from_secs(limit),
+                resume,
+            };
+            // On all of them, whatever comes of the first.
+            let results: Vec<_> = processors
+                .iter()
+                .map(|processor| simulated::run(&tools, &plan, processor))
+                .collect();
+            results.into_iter().collect()
+        }
         Command::Documented => documented::run(&tools),
         Command::Bench { names, json, list } => {
             let mut benches = tools.benches()?;
