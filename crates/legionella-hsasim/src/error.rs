@@ -87,4 +87,9 @@ pub enum Fault {
     /// A mode of the floating-point unit that is not there.
     #[error("the simulator doesn't have the floating-point mode {0:#x}")]
     Mode(u32),
+    /// A wave has executed more instructions than it may.
+    #[error(
+        "a wave has executed {0} instructions, which is as many as LEGIONELLA_HSASIM_LIMIT lets it"
+    )]
+    Endless(u64),
 }

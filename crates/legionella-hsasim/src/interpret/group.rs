@@ -1,5 +1,7 @@
 //! A work-group: waves that take turns on one thread and meet at barriers.
 
+use std::sync::OnceLock;
+
 use crate::decode::Code;
 use crate::error::Fault;
 use crate::isa::Isa;
@@ -13,6 +15,15 @@ use super::wave::Wave;
 
 /// Instructions that a wave executes before the next wave has its turn.
 const TURN: u64 = 10_000;
+
+/// Instructions that a wave may execute: what `LEGIONELLA_HSASIM_LIMIT` says, else any number.
+fn limit() -> u64 {
+    static LIMIT: OnceLock<u64> = OnceLock::new();
+    *LIMIT.get_or_init(|| {
+        let text = std::env::var("LEGIONELLA_HSASIM_LIMIT").ok();
+        text.and_then(|text| text.parse().ok()).unwrap_or(u64::MAX)
+    })
+}
 
 /// How far a work-group has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +42,8 @@ pub struct Group {
     /// Its memory.
     pub local: Bytes,
     isa: Isa,
+    /// Instructions that a wave may execute.
+    limit: u64,
 }
 
 impl Group {
@@ -40,6 +53,7 @@ impl Group {
             waves,
             local: Bytes::new(local),
             isa,
+            limit: limit(),
         }
     }
 
@@ -66,6 +80,9 @@ impl Group {
         for (index, wave) in self.waves.iter_mut().enumerate() {
             if wave.ended || wave.at_barrier {
                 continue;
+            }
+            if wave.executed > self.limit {
+                return Err((index, Fault::Endless(self.limit)));
             }
             match run(wave, code, &mut reach, halves, turn) {
                 Ok(Stop::Turn | Stop::Barrier | Stop::End) => {}

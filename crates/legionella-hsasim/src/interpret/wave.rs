@@ -85,6 +85,7 @@ impl Wave {
         self.scc = false;
         self.slot = slot;
         self.waits = Waits::default();
+        self.executed = 0;
         self.scratch.poison();
         self.at_barrier = false;
         self.ended = false;

@@ -14,7 +14,11 @@ pub fn status(fault: &Fault) -> u32 {
         Fault::Trap(_) => 0x1016,
         Fault::Memory { .. } | Fault::Undefined(..) | Fault::MissingWait(..) => 43,
         Fault::Aperture { .. } | Fault::Misaligned { .. } => 41,
-        Fault::Unknown(_) | Fault::NoCode(_) | Fault::NoRegister(_) | Fault::Mode(_) => 42,
+        Fault::Unknown(_)
+        | Fault::NoCode(_)
+        | Fault::NoRegister(_)
+        | Fault::Mode(_)
+        | Fault::Endless(_) => 42,
     }
 }
 
