@@ -8,6 +8,7 @@ use crate::isa::Isa;
 use crate::machine::memory::View;
 
 use super::access::Reach;
+use super::fences::Unfenced;
 use super::local::Bytes;
 use super::run::{Stop, run};
 use super::vector::Halves;
@@ -42,17 +43,25 @@ pub struct Group {
     /// Its memory.
     pub local: Bytes,
     isa: Isa,
+    /// What waves have stored without waiting for it before a barrier.
+    unfenced: Unfenced,
     /// Instructions that a wave may execute.
     limit: u64,
 }
 
 impl Group {
     /// A work-group of waves, with so much memory.
-    pub fn new(isa: Isa, waves: Vec<Wave>, local: usize) -> Group {
+    pub fn new(isa: Isa, mut waves: Vec<Wave>, local: usize) -> Group {
+        if waves.len() > 1 {
+            for wave in &mut waves {
+                wave.stores = Some(Box::default());
+            }
+        }
         Group {
             waves,
             local: Bytes::new(local),
             isa,
+            unfenced: Unfenced::default(),
             limit: limit(),
         }
     }
@@ -64,12 +73,6 @@ impl Group {
     pub fn turn(&mut self, code: &Code, memory: &mut View) -> Result<Progress, (usize, Fault)> {
         let halves = Halves {
             keep: self.isa.keeps_halves(),
-        };
-        let mut reach = Reach {
-            memory,
-            local: &mut self.local,
-            counts_stores: self.isa.counts_stores(),
-            buffer_scale: 64,
         };
         // A wave that is alone needs no turns as short as those of waves that may wait for it.
         let turn = if self.waves.len() == 1 {
@@ -84,8 +87,21 @@ impl Group {
             if wave.executed > self.limit {
                 return Err((index, Fault::Endless(self.limit)));
             }
+            let mut reach = Reach {
+                memory,
+                local: &mut self.local,
+                counts_stores: self.isa.counts_stores(),
+                unfenced: &self.unfenced,
+                wave: index,
+                buffer_scale: 64,
+            };
             match run(wave, code, &mut reach, halves, turn) {
-                Ok(Stop::Turn | Stop::Barrier | Stop::End) => {}
+                Ok(Stop::Barrier) => {
+                    if let Some(stores) = &mut wave.stores {
+                        self.unfenced.pass(index, stores);
+                    }
+                }
+                Ok(Stop::Turn | Stop::End) => {}
                 Err(fault) => return Err((index, fault)),
             }
         }

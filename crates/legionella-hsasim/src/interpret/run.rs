@@ -7,7 +7,7 @@ use crate::operation::Operation;
 use super::access::{self, Reach};
 use super::vector::Halves;
 use super::wave::Wave;
-use super::{packed, permute, scalar, vector};
+use super::{matrix, packed, permute, scalar, vector};
 
 /// Why a wave stopped being executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,16 @@ unsafe fn execute_fast(
             }
             Kind::Memory(ref access) => access::execute(wave, reach, instruction, access)?,
             Kind::Compare { test, exec } => vector::compare(wave, instruction, test, exec)?,
-            Kind::Wait { vector, local, .. } => wave.waits.wait(vector, local),
+            Kind::Wait {
+                vector,
+                local,
+                store,
+            } => {
+                wave.waits.wait(vector, local);
+                if wave.stores.is_some() {
+                    wait_for_stores(wave, reach.counts_stores, (vector, local, store));
+                }
+            }
             Kind::Dual(ref pair) => vector::dual(wave, pair, halves)?,
             Kind::Barrier => {
                 wave.slot = instruction.next;
@@ -112,6 +121,23 @@ fn check_waits(wave: &Wave, instruction: &Instruction) -> Result<(), Fault> {
         .check(&instruction.uses[first.min(instruction.uses.len())..])
 }
 
+/// A wave has waited: for accesses of the machine's memory, of the work-group's, and for stores where these have
+/// a counter of their own.
+fn wait_for_stores(
+    wave: &mut Wave,
+    counts_stores: bool,
+    (vector, local, store): (Option<u8>, Option<u8>, Option<u8>),
+) {
+    let (global, group) = wave.waits.stores();
+    let global = match (counts_stores, vector, store) {
+        (true, _, store) => store.map(usize::from),
+        (false, vector, _) => vector.map(|_| global),
+    };
+    if let Some(stores) = &mut wave.stores {
+        stores.keep(global, local.map(|_| group));
+    }
+}
+
 #[inline(always)]
 fn holds(wave: &Wave, condition: Condition) -> bool {
     match condition {
@@ -148,6 +174,7 @@ fn rare(
             vector::carry(wave, instruction, (subtract, reverse, carry_in))?;
         }
         Kind::Select { .. } => vector::select(wave, instruction, halves)?,
+        Kind::Matrix(ref product) => matrix::multiply(wave, instruction, product)?,
         Kind::Swap => permute::swap(wave, instruction)?,
         Kind::ReadLane => permute::read_lane(wave, instruction, None)?,
         Kind::ReadFirstLane => permute::read_first_lane(wave, instruction)?,
