@@ -106,6 +106,9 @@ enum Command {
         /// Only list the benchmarks' names.
         #[arg(long)]
         list: bool,
+        /// On one of AMD's devices in software: its processor.
+        #[arg(long)]
+        simulated: Option<String>,
     },
     /// Compare random kernels' code for the CPU with what the kernels mean.
     Fuzz {
@@ -173,8 +176,17 @@ fn run(command: Command) -> anyhow::Result<()> {
             results.into_iter().collect()
         }
         Command::Documented => documented::run(&tools),
-        Command::Bench { names, json, list } => {
+        Command::Bench {
+            names,
+            json,
+            list,
+            simulated,
+        } => {
             let mut benches = tools.benches()?;
+            if let Some(processor) = simulated {
+                benches.env("LEGIONELLA_HSA", simulated::device(&tools, &processor)?);
+                benches.args(["--accelerator", "hsa:0"]);
+            }
             benches.args(json.then_some("--json"));
             benches.args(list.then_some("--list"));
             tools::succeed(benches.args(names))

@@ -80,14 +80,19 @@ impl Outcome {
     }
 }
 
+/// What the variable `LEGIONELLA_HSA` is to say for a device of a processor, with the simulator built.
+pub fn device(tools: &Tools, processor: &str) -> anyhow::Result<String> {
+    let simulator = tools.simulator()?;
+    Ok(format!("sim:{processor}@{}", simulator.display()))
+}
+
 /// Runs the cases of a plan on a processor.
 ///
 /// # Errors
 /// If one of them fails; the last line printed says how many did.
 pub fn run(tools: &Tools, plan: &Plan<'_>, processor: &str) -> anyhow::Result<()> {
     let suite = tools.executable("conformance")?;
-    let simulator = tools.simulator()?;
-    let device = format!("sim:{processor}@{}", simulator.display());
+    let device = device(tools, processor)?;
     let list = Command::new(&suite).arg("--list").output()?;
     ensure!(list.status.success(), "the list of cases: {}", list.status);
     let list = String::from_utf8(list.stdout)?;
