@@ -387,10 +387,11 @@ fn begin(wave: &mut Wave, reach: &Reach<'_>, instruction: &Instruction, access: 
         _ => None,
     };
     let stores = destination.is_none();
-    if stores && let Some(list) = &mut wave.stores {
-        // As the counters below count.
-        let local = matches!(access.space, Space::Local | Space::Flat);
-        list.begin(wave.slot, access.space != Space::Local, local);
+    if stores
+        && access.space != Space::Local
+        && let Some(list) = &mut wave.stores
+    {
+        list.begin(wave.slot);
     }
     match access.space {
         Space::Local => wave.waits.begin_local(destination, false),

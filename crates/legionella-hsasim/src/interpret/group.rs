@@ -52,7 +52,7 @@ pub struct Group {
 impl Group {
     /// A work-group of waves, with so much memory.
     pub fn new(isa: Isa, mut waves: Vec<Wave>, local: usize) -> Group {
-        if waves.len() > 1 {
+        if waves.len() > 1 && isa.counts_stores() {
             for wave in &mut waves {
                 wave.stores = Some(Box::default());
             }

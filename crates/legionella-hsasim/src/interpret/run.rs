@@ -71,8 +71,8 @@ unsafe fn execute_fast(
                 store,
             } => {
                 wave.waits.wait(vector, local);
-                if wave.stores.is_some() {
-                    wait_for_stores(wave, reach.counts_stores, (vector, local, store));
+                if let (Some(count), Some(stores)) = (store, &mut wave.stores) {
+                    stores.keep(usize::from(count));
                 }
             }
             Kind::Dual(ref pair) => vector::dual(wave, pair, halves)?,
@@ -119,23 +119,6 @@ fn check_waits(wave: &Wave, instruction: &Instruction) -> Result<(), Fault> {
     let first = usize::from(loads && matches!(instruction.destination, Operand::Vector(_)));
     wave.waits
         .check(&instruction.uses[first.min(instruction.uses.len())..])
-}
-
-/// A wave has waited: for accesses of the machine's memory, of the work-group's, and for stores where these have
-/// a counter of their own.
-fn wait_for_stores(
-    wave: &mut Wave,
-    counts_stores: bool,
-    (vector, local, store): (Option<u8>, Option<u8>, Option<u8>),
-) {
-    let (global, group) = wave.waits.stores();
-    let global = match (counts_stores, vector, store) {
-        (true, _, store) => store.map(usize::from),
-        (false, vector, _) => vector.map(|_| global),
-    };
-    if let Some(stores) = &mut wave.stores {
-        stores.keep(global, local.map(|_| group));
-    }
 }
 
 #[inline(always)]

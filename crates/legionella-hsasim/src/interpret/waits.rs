@@ -120,12 +120,6 @@ impl Waits {
         }
     }
 
-    /// How many accesses that write no register are under way, by each counter.
-    pub fn stores(&self) -> (usize, usize) {
-        let count = |queue: &[Option<Busy>]| queue.iter().filter(|busy| busy.is_none()).count();
-        (count(&self.vector), count(&self.local))
-    }
-
     /// That none of these registers is busy.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ pub struct Wave {
     pub slot: u32,
     /// Accesses under way.
     pub waits: Waits,
-    /// Which of these store what other waves may load, if the work-group has others.
+    /// Which of these store what other waves may load, if that is looked at.
     pub stores: Option<Box<Stores>>,
     /// The memory of each lane, one after the other.
     pub scratch: Bytes,

@@ -62,6 +62,11 @@ fn fences_that_are_missing() {
             };
             assert_eq!(run(true), (true, String::new()), "{} {space}", isa.name());
             let (ended, report) = run(false);
+            if space == 3 || isa != Isa::Gfx1100 {
+                // Accesses are in one order for all waves.
+                assert!(ended, "{report}");
+                continue;
+            }
             assert!(!ended, "{} {space}", isa.name());
             for part in [
                 "a fence is missing",
