@@ -55,6 +55,7 @@
 //!   sum exceeds the largest `f32`. So it is exact where all partial sums are integers below 2²² times one power
 //!   of two, in any order. A product of anything with a NaN, or of a zero with an infinity, makes its sum a NaN, of
 //!   which the sign and payload are the machine's.
+//!   The units of gfx90a take subnormal `f16` and `bf16` for zeros.
 //! * `f64` is a chain of fused multiplications and additions, rounded to nearest each, whose order is the
 //!   machine's: within `4 · 2⁻⁵²  · (|sum| + Σ |product|)` of the exact value.
 //!
