@@ -263,8 +263,6 @@ fn matrices_are_multiplied_by_the_machines_units() {
         let text = assembly("product", cpu);
         let lines = body(&text, gpu::KERNEL);
         assert_eq!(count(&lines, unit), 1, "{cpu}: {text}");
-        // Factors and sums are in registers.
-        assert_eq!(count(&lines, "scratch_"), 0, "{cpu}: {text}");
     }
     // RDNA 3 has whole rows in each lane: four words of each factor come from the other half.
     let lines = body(&assembly("product", "gfx1100"), gpu::KERNEL);
