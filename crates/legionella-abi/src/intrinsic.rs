@@ -81,6 +81,16 @@ pub const MATRIX_ROWS: &str = "legionella.matrix.rows";
 /// `l / 4` of the rows `2 (l mod 4)` and `2 (l mod 4) + 1` of matrix `i`.
 pub const MATRIX_COLUMNS: &str = "legionella.matrix.columns";
 
+/// `fn() -> u32`: how the lanes of a subgroup hold matrices, one of [`QUADS`], [`ROWS`], [`ALTERNATE_ROWS`]
+/// (`legionella_device::matrix` has what these are). Lowering answers it.
+pub const MATRIX_ARRANGEMENT: &str = "legionella.matrix.arrangement";
+/// As NVIDIA's matrix units have it.
+pub const QUADS: u32 = 0;
+/// As AMD's have it: a row or column a lane.
+pub const ROWS: u32 = 1;
+/// The same where neighbouring rows of what a unit computes are in different lanes.
+pub const ALTERNATE_ROWS: u32 = 2;
+
 /// Operations on matrices that a target may bind.
 pub const MATRICES: [&str; 8] = [
     MATRIX_F16,
