@@ -273,10 +273,12 @@ pub(crate) unsafe extern "C" fn atomic_exchange_if_u128(
     }
 }
 
-/// Lets others get on, while the work-item waits for the host.
+/// Lets others get on, while the work-item waits for the host or for work-items of other groups. Ends it if
+/// the launch was cancelled or another item of it panicked.
+#[doc(hidden)]
 #[unsafe(export_name = "legionella.pause")]
 #[inline(never)]
-pub(crate) extern "C" fn pause() {
+pub extern "C" fn pause() {
     core::hint::spin_loop();
 }
 

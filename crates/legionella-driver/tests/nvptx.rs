@@ -343,10 +343,12 @@ fn lanes_agree_on_what_they_came_for() {
 
 #[test]
 fn lanes_that_are_together_dont_vote() {
-    let text = text("lanes");
-    let lines = body(&text, nvptx::LINE);
-    assert_eq!(count(&lines, "shfl.sync.idx"), 1, "{text}");
-    assert_eq!(count(&lines, "vote.sync.ballot"), 0, "{text}");
+    for kernel in ["lanes", "lanes_meet"] {
+        let text = text(kernel);
+        let lines = body(&text, nvptx::LINE);
+        assert_eq!(count(&lines, "shfl.sync.idx"), 1, "{text}");
+        assert_eq!(count(&lines, "vote.sync.ballot"), 0, "{text}");
+    }
 }
 
 #[test]

@@ -252,6 +252,27 @@ end:
   ret void
 }
 
+; The same, to which all come, some by another way.
+define void @lanes_meet(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+start:
+  %p = load ptr, ptr %block, align 8
+  %lane = call i32 @legionella.subgroup_lane()
+  %i = call i64 @legionella.global_id(i32 0)
+  %out = getelementptr i32, ptr %p, i64 %i
+  %old = load i32, ptr %out, align 4
+  %none = icmp eq i32 %old, 0
+  br i1 %none, label %first, label %go
+first:
+  store volatile i32 1, ptr %out, align 4
+  br label %go
+go:
+  %other = xor i32 %lane, 1
+  %v = call i32 @legionella.subgroup_shuffle(i32 %lane, i32 %other, ptr @here)
+  call void @legionella.barrier(i32 0, ptr @there)
+  store i32 %v, ptr %out, align 4
+  ret void
+}
+
 declare i64 @legionella.subgroup_ballot(i32, ptr)
 declare void @legionella.matrix.bf16(ptr, ptr, ptr, ptr)
 declare void @legionella.matrix.i8(ptr, ptr, ptr, ptr)
