@@ -17,10 +17,10 @@ const BAND: usize = 16;
 const TOGETHER: usize = 4;
 
 impl Unit<'_> {
-    /// The product of a left matrix and the transpose of a right one, of which all subgroups of the group
-    /// compute a part together: of the left matrix the rows of a stage of `L / 8` rows, of the right one those of a stage
-    /// of `R / 8`. The group has a subgroup for every 16 rows of the left one, a multiple of four. Each gives a band of 16 rows, in
-    /// squares of 16 × 16 from left to right: the subgroup of [index](crate::Subgroup::index) `i` the rows from `16 i` on.
+    /// The product of a left matrix and the transpose of a right one, of which all subgroups of the group compute a
+    /// part together: of the left matrix the rows of a stage, `L / 8`, and of the right one `R / 8`. The group has a
+    /// subgroup for every 16 rows of the left one, a multiple of four. Each gives a band of 16 rows, in squares of
+    /// 16 × 16 from left to right: the subgroup of [index](crate::Subgroup::index) `i` the rows from `16 i` on.
     ///
     /// ```
     /// use legionella_device::Group;
@@ -47,9 +47,9 @@ impl Unit<'_> {
     /// }
     /// ```
     ///
-    /// The columns of the panels, and so the products of an element, are added up in ascending order from zero on, 32 bytes at a
-    /// time; for those, [`matrix`](super) has how. All items of the group have to come here, with panels of as many columns, or the
-    /// launch fails.
+    /// The products of an element are added up from zero on, in ascending order of the panels' columns, 32 bytes
+    /// at a time; for these, [`matrix`](super) has how. All items of the group have to come here, at one place of the
+    /// program and with panels of as many columns, or the launch fails.
     ///
     /// # Panics
     /// If the group isn't whole, or has other than a subgroup for every 16 rows.

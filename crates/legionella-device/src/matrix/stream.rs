@@ -5,8 +5,8 @@
 //!
 //! # Why this is sound
 //!
-//! Whoever streams gives up its handles of the memory and never gets them back. Barriers of a stream have a label with both
-//! bits of its two tiles set, as no other barrier has ([`legionella_abi::intrinsic::is_stepwise`]). A
+//! Whoever streams gives up its handles of the memory and never gets them back. Barriers of a stream have a label
+//! with both bits of its two tiles set, as no other barrier has ([`legionella_abi::intrinsic::is_stepwise`]). A
 //! barrier lets items pass only if all wait with one label; so all items of the group are in a stream through this
 //! memory, and since each has one stream through it at most, all are at the same turn. An item whose panels
 //! have fewer turns leaves earlier, and never comes to the barrier that the others wait at: the launch fails.
@@ -223,7 +223,8 @@ impl Group<'_> {
     /// with what all items have copied: as many rows of each panel as a stage has. While it runs, what
     /// comes next is copied; on NVIDIA's devices, without going through registers (`cp.async`).
     ///
-    /// All items of the group have to come here, with panels of as many columns, or the launch fails. The memory is used up:
+    /// All items of the group have to come here, at one place of the program and with panels of as many columns, or
+    /// the launch fails. The memory is used up:
     ///
     /// ```compile_fail,E0382
     /// use legionella_device::Group;

@@ -1,11 +1,11 @@
-//! Binds products of bands of matrices ([`legionella_abi::intrinsic::MATRIX_BAND_F16`] and its like) to `wgmma`, by which four
-//! warps multiply what is in shared memory (PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate
-//! Instructions").
+//! Binds products of bands of matrices ([`legionella_abi::intrinsic::MATRIX_BAND_F16`] and its like) to `wgmma`, by
+//! which four warps multiply what is in shared memory (PTX ISA, "Asynchronous Warpgroup Level Matrix
+//! Multiply-Accumulate Instructions").
 //!
 //! Takes an entry shim; the text of the instructions depends on how many columns a band has, and is made here. The
-//! lanes' parts of a sum are those of `legionella_device::matrix::Sum` one behind the other (PTX ISA, "Matrix fragments for
-//! wgmma.mma_async.m64nNk16", of D), and the arrangement of rows of 128 bytes in `legionella_device::matrix::Tile` is
-//! the 128-byte swizzling mode of PTX ISA, "Swizzling modes".
+//! lanes' parts of a sum are those of `legionella_device::matrix::Sum` one behind the other (PTX ISA, "Matrix
+//! fragments for wgmma.mma_async.m64nNk16", of D), and the arrangement of rows of 128 bytes in
+//! `legionella_device::matrix::Tile` is the 128-byte swizzling mode of PTX ISA, "Swizzling modes".
 
 use std::fmt::Write;
 

@@ -2,8 +2,9 @@
 //! [`legionella_abi::nvptx`]).
 //!
 //! [`registers`] says what its kernels ([`super::kernels`]) are made of, [`groups`] binds what the items of a
-//! group do together, [`matrices`] and [`bands`] what its matrix units do, [`copies`] what is copied meanwhile, and [`peers`] what those do that happen to be at the same place, [`atomics`], [`memory`]
-//! and [`runtime`] replace what LLVM's code generator gets wrong or has not; [`stack`] and [`barriers`] see
+//! group do together, [`matrices`] and [`bands`] what its matrix units do, [`copies`] what is copied meanwhile, and
+//! [`peers`] what those do that happen to be at the same place, [`atomics`], [`memory`] and [`runtime`] replace what
+//! LLVM's code generator gets wrong or has not; [`stack`] and [`barriers`] see
 //! to the rest.
 
 mod architectures;
