@@ -299,6 +299,8 @@ impl<'m> Loops<'m> {
                     len,
                     results: slots.as_ref().map_or_else(Vec::new, Slots::arrays),
                     told: &told,
+                    once: None,
+                    side: None,
                 };
                 let at = Builder::at_end(strips.body.block());
                 (plan.build(site, at), uniform, piece, None)

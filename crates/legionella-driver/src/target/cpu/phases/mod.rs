@@ -8,11 +8,16 @@
 //! group, where [`uniform`] tells that items can't differ, and otherwise they are asked whether they
 //! do. Loops around barriers thereby are loops around phases.
 
+mod check;
 mod cut;
+mod exchange;
 mod frame;
+mod items;
 mod private;
 mod run;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -232,6 +237,48 @@ fn merge_ids(module: &Module<'_>, kernel: Function<'_>) {
     gone.into_iter().for_each(Value::erase);
 }
 
+/// Whether what items do depends on their row, and not only by their number in the group or grid.
+fn has_rows(kernel: Function<'_>) -> bool {
+    let asks = |value: Value<'_>, name, dimension| {
+        value
+            .called_function()
+            .is_some_and(|called| called.name() == name)
+            && value.operand(0).constant_integer() == Some(dimension)
+    };
+    let of_plane =
+        |value| asks(value, intrinsic::LOCAL_ID, 2) || asks(value, intrinsic::GROUP_ID, 2);
+    let mut ahead: Vec<_> = kernel.instructions();
+    ahead.retain(|value| value.is_call() && asks(*value, intrinsic::LOCAL_ID, 1));
+    while let Some(row) = ahead.pop() {
+        for user in row.users() {
+            if !user.is(LLVMOpcode::LLVMAdd) {
+                return true;
+            }
+            if !user
+                .operands()
+                .into_iter()
+                .any(|one| depends(one, &of_plane, DEEPEST_ID))
+            {
+                ahead.push(user);
+            }
+        }
+    }
+    false
+}
+
+/// Longest computation by which a number in a grid is recognised.
+const DEEPEST_ID: u32 = 4;
+
+fn depends<'m>(value: Value<'m>, on: &impl Fn(Value<'m>) -> bool, depth: u32) -> bool {
+    let further = || {
+        value
+            .operands()
+            .into_iter()
+            .any(|one| depends(one, on, depth - 1))
+    };
+    value.is_instruction() && (on(value) || depth > 0 && further())
+}
+
 fn declare_id<'m>(module: &'m Module<'_>, name: &str) -> Function<'m> {
     let types = Types::of(module);
     let function = ir::declare(module, name, types.i64, &[types.i32]);
@@ -260,6 +307,7 @@ impl<'m> Phases<'m> {
     ) -> Result<Self, Error> {
         // Visible from outside, so that it stays until it is used.
         let places = places(module, &cuts);
+        let has_rows = !policy.asks_for_gain() || has_rows(kernel);
         set_linkage(places, LLVMLinkage::LLVMExternalLinkage);
         let step = Step::of(module, kernel, &mut cuts, machine);
         let functions: Vec<_> = (0..cuts.phases.len())
@@ -282,7 +330,7 @@ impl<'m> Phases<'m> {
         regions::prepare(module, machine)?;
         let policy = policy.of_phases();
         let parts = parts.into_iter().map(|(shape, uses, outcome)| Part {
-            plan: Plan::of(shape.body(), machine, policy),
+            plan: Plan::of_rows(shape.body(), machine, policy, has_rows),
             shape,
             uses,
             outcome,

@@ -14,8 +14,11 @@
 
 mod build;
 mod crossings;
+#[cfg(test)]
+mod form_tests;
 mod forms;
 mod listing;
+mod rows;
 mod sharing;
 mod split;
 #[cfg(test)]
@@ -41,6 +44,7 @@ use split::Split;
 use together::Together;
 
 pub(super) use build::Site;
+pub(super) use rows::{ROWS, Side};
 pub(super) use together::FIRST_MATTERS;
 pub(super) use vectors::storage;
 
@@ -105,7 +109,7 @@ pub(super) enum Policy {
 }
 
 impl Policy {
-    fn asks_for_gain(self) -> bool {
+    pub(super) fn asks_for_gain(self) -> bool {
         matches!(self, Policy::Worthwhile | Policy::Phases)
     }
 
@@ -164,19 +168,30 @@ impl<'m> Plan<'m> {
         machine: &TargetMachine,
         policy: Policy,
     ) -> Result<Self, Refusal> {
-        let plan = Plan::as_it_is(function, machine, policy)?;
+        Plan::of_rows(function, machine, policy, false)
+    }
+
+    /// The same of items that are in rows, or not.
+    pub(super) fn of_rows(
+        function: Function<'m>,
+        machine: &TargetMachine,
+        policy: Policy,
+        has_rows: bool,
+    ) -> Result<Self, Refusal> {
+        let plan = Plan::as_it_is(function, machine, policy, has_rows)?;
         if !overflow::occurs(function) {
             return Ok(plan);
         }
         // It becomes vector code.
         overflow::expand(function);
-        Plan::as_it_is(function, machine, policy)
+        Plan::as_it_is(function, machine, policy, has_rows)
     }
 
     fn as_it_is(
         function: Function<'m>,
         machine: &TargetMachine,
         policy: Policy,
+        has_rows: bool,
     ) -> Result<Self, Refusal> {
         let instructions = function.instructions();
         if instructions.len() > MOST_INSTRUCTIONS {
@@ -190,7 +205,7 @@ impl<'m> Plan<'m> {
         let mut heads = BTreeSet::new();
         if policy.is_for_phases() {
             let lanes = vectors::lanes_of_phases(machine);
-            let begin = together::prepare(function, lanes, size);
+            let begin = together::prepare(function, lanes, has_rows, size);
             let blocks = Blocks::of(function).ok_or(Refusal::Unreachable)?;
             heads.extend(begin.into_iter().map(|block| blocks.number(block)));
         }
@@ -259,7 +274,7 @@ impl<'m> Plan<'m> {
         }
         let together = policy
             .is_for_phases()
-            .then(|| Together::of(&split, lanes, size))
+            .then(|| Together::of(&split, lanes, has_rows, size))
             .flatten();
         Ok(Plan {
             function,
@@ -299,6 +314,9 @@ impl fmt::Display for Plan<'_> {
         write!(f, "{} regions, {lanes} lanes", split.regions.len())?;
         if let Some(together) = &self.together {
             write!(f, ", {} regions for lanes together", together.count())?;
+            if together.rows.is_some() {
+                write!(f, ", {} rows side by side", rows::ROWS)?;
+            }
         }
         writeln!(f)?;
         for (number, region) in split.regions.iter().enumerate() {

@@ -174,15 +174,18 @@ fn some_steps(in_groups: bool, depth: usize) -> BoxedStrategy<Vec<Step>> {
     nested
 }
 
-/// Grids and their groups: rows shorter and longer than the lanes, cut off.
-const SHAPES: [([u64; 3], [u64; 3]); 3] = [
+/// Grids and their groups: rows shorter and longer than the lanes, cut off, and enough of them to go
+/// side by side.
+const SHAPES: [([u64; 3], [u64; 3]); 5] = [
     ([75, 1, 1], [64, 1, 1]),
     ([5, 3, 2], [4, 2, 2]),
     ([33, 2, 1], [40, 1, 1]),
+    ([19, 6, 1], [16, 4, 1]),
+    ([9, 8, 1], [8, 7, 1]),
 ];
 
 /// The same, and some with sizes that are multiples of the lanes.
-const MORE_SHAPES: [([u64; 3], [u64; 3]); 8] = [
+const MORE_SHAPES: [([u64; 3], [u64; 3]); 9] = [
     ([128, 1, 1], [64, 1, 1]),
     ([75, 1, 1], [64, 1, 1]),
     ([32, 4, 1], [32, 2, 1]),
@@ -191,6 +194,7 @@ const MORE_SHAPES: [([u64; 3], [u64; 3]); 8] = [
     ([41, 3, 1], [20, 3, 1]),
     ([33, 2, 1], [40, 1, 1]),
     ([8, 3, 2], [8, 2, 2]),
+    ([16, 9, 1], [16, 4, 1]),
 ];
 
 /// Bounds that launches give, in pairs.

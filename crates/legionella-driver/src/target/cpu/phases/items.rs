@@ -1,0 +1,262 @@
+//! All items of a group run one phase.
+//!
+//! ```text
+//! for each plane of items, for each row of it: regions, or items one by one
+//! ```
+//!
+//! Where there is code for rows side by side, it goes first:
+//!
+//! ```text
+//! for each plane, for each block of rows, for each vector of a row:
+//!     as many rows as go side by side are there, and the vector is full? side by side
+//!     if not, or where they come apart: row by row
+//! ```
+
+use llvm_sys::LLVMIntPredicate::LLVMIntUGE;
+use llvm_sys::LLVMOpcode;
+
+use super::super::items::{Ids, STRIP, Slots};
+use super::super::loops::{self, Counter, Strips};
+use super::super::regions::{Plan, ROWS, Side, Site};
+use super::Part;
+use super::frame::word;
+use super::run::{Place, Run};
+use crate::ir::{Builder, Function, Value};
+
+/// A phase that all items of a group are to run.
+struct Phase<'a, 'r, 'c, 'm> {
+    run: &'a Run<'r, 'c, 'm>,
+    place: &'a Place<'m>,
+    arguments: [Value<'m>; 2],
+    /// Where results are kept, if items may panic.
+    slots: Option<Slots<'m>>,
+    /// Where is computed what is the same for all items.
+    once: Builder<'m>,
+}
+
+/// Builds the loops; gives the place behind them.
+pub(super) fn build<'m>(
+    run: &Run<'_, '_, 'm>,
+    part: Part<'m>,
+    before: Builder<'m>,
+    place: &Place<'m>,
+    cold: &mut Vec<Function<'m>>,
+) -> Builder<'m> {
+    let function = run.loops.function;
+    let deferred = part.shape.deferred();
+    let slots = deferred.map(|deferred| Slots::new(run.loops, deferred));
+    cold.extend(slots.as_ref().map(|slots| slots.cold));
+    let (zero, one) = (run.number(0), run.number(1));
+    let planes = Counter::begin(function, &before, zero, place.count[2], one);
+    let phase = Phase {
+        run,
+        place,
+        arguments: [function.parameters()[0], run.context],
+        slots,
+        once: Builder::before(before.block().terminator()),
+    };
+    let at = Builder::at_end(planes.body.block());
+    let after = match part.plan {
+        Ok(plan) if plan.has_side() => phase.side_by_side(plan, at, planes.index),
+        Ok(plan) => phase.rows(at, planes.index, |phase, ids, at| {
+            phase.planned(plan, ids, place.count[0], None, at)
+        }),
+        Err(_) => {
+            let item = part.shape.body();
+            phase.rows(at, planes.index, |phase, ids, at| {
+                phase.strips(item, ids, at)
+            })
+        }
+    };
+    let (behind, latch) = planes.finish_from(after);
+    loops::keep_rolled(run.module, latch);
+    behind
+}
+
+impl<'m> Phase<'_, '_, '_, 'm> {
+    /// Ids of an item, where an item is told by that panics in its row.
+    fn ids(&self, at: &Builder<'m>, local: [Value<'m>; 3]) -> Ids<'m> {
+        let Run {
+            grid, group_size, ..
+        } = *self.run;
+        Ids {
+            global: [0, 1, 2].map(|d| at.add(self.place.base[d], local[d])),
+            local,
+            group: self.place.group,
+            grid,
+            group_size,
+        }
+    }
+
+    fn note(&self, at: &Builder<'m>, dimension: u64, id: Value<'m>) {
+        let progress = self.run.loops.function.parameters()[4];
+        self.run.loops.note(at, progress, dimension, id);
+    }
+
+    /// Builds the loop over a plane's rows.
+    fn rows(
+        self,
+        before: Builder<'m>,
+        plane: Value<'m>,
+        build: impl FnOnce(&Self, &Ids<'m>, Builder<'m>) -> Builder<'m>,
+    ) -> Builder<'m> {
+        let (zero, one) = (self.run.number(0), self.run.number(1));
+        let function = self.run.loops.function;
+        let rows = Counter::begin(function, &before, zero, self.place.count[1], one);
+        let at = Builder::at_end(rows.body.block());
+        let ids = self.row(&at, [zero, rows.index, plane]);
+        let (behind, latch) = rows.finish_from(build(&self, &ids, at));
+        loops::keep_rolled(self.run.module, latch);
+        behind
+    }
+
+    /// Begins a row.
+    fn row(&self, at: &Builder<'m>, first: [Value<'m>; 3]) -> Ids<'m> {
+        let ids = self.ids(at, first);
+        self.note(at, 1, ids.global[1]);
+        self.note(at, 2, ids.global[2]);
+        ids
+    }
+
+    /// Has the items of a row, or of a vector of it, run regions.
+    fn planned(
+        &self,
+        plan: Plan<'m>,
+        ids: &Ids<'m>,
+        len: Value<'m>,
+        side: Option<Side<'_, 'm>>,
+        at: Builder<'m>,
+    ) -> Builder<'m> {
+        let run = self.run;
+        let told = |at: Builder<'m>, first, count| match &self.slots {
+            Some(slots) => {
+                let note = |at: &Builder<'m>, lane| {
+                    let ids = ids.at_lane(at, at.add(first, lane));
+                    self.note(at, 0, ids.global[0]);
+                    ids
+                };
+                (run.loops).panic_first(run.module, at, slots, &self.arguments, count, note)
+            }
+            None => at,
+        };
+        let site = Site {
+            module: run.module,
+            function: run.loops.function,
+            arguments: &self.arguments,
+            ids,
+            len,
+            results: self.slots.as_ref().map_or_else(Vec::new, Slots::arrays),
+            told: &told,
+            once: Some(&self.once),
+            side,
+        };
+        plan.build(site, at)
+    }
+
+    /// Builds the loops over a plane's blocks of rows.
+    fn side_by_side(self, plan: Plan<'m>, before: Builder<'m>, plane: Value<'m>) -> Builder<'m> {
+        let run = self.run;
+        let number = |value| run.number(value);
+        let (function, [width, height, _]) = (run.loops.function, self.place.count);
+        let blocks = Strips::begin(function, &before, height, &[]);
+        let at = &blocks.body;
+        let left = at.sub(height, blocks.first());
+        let whole = at.compare(LLVMIntUGE, left, number(ROWS));
+        let rows = at.select(whole, number(ROWS), number(1));
+        let vectors = Counter::begin(function, at, number(0), width, number(plan.lanes()));
+        let at = Builder::at_end(vectors.body.block());
+        let ids = self.ids(&at, [vectors.index, blocks.first(), plane]);
+        let left = at.sub(width, vectors.index);
+        let full = plan.may_run_together(&at, left, &ids);
+        let fine = at.binary(LLVMOpcode::LLVMAnd, whole, full);
+        let len = at.minimum(left, number(plan.lanes()));
+        let [begin, single, apart, each, over] =
+            ["side", "single", "apart", "each", "over"].map(|name| run.block(name));
+        at.branch_if(fine, begin, single);
+
+        let i1 = run.types().i1;
+        let at = Builder::at_end(each);
+        let resumes = at.phi(i1);
+        for (block, resume) in [(single, 0), (apart, 1)] {
+            Builder::at_end(block).branch(each);
+            resumes.add_incoming(i1.constant(resume), block);
+        }
+        let all = Counter::begin(function, &at, number(0), rows, number(1));
+        let at = Builder::at_end(all.body.block());
+        let row = at.add(blocks.first(), all.index);
+        let side = Side {
+            begin,
+            ids: &ids,
+            over,
+            apart,
+            resumes,
+            row: all.index,
+        };
+        let of_row = self.row(&at, [vectors.index, row, plane]);
+        let after = self.planned(plan, &of_row, len, Some(side), at);
+        let (behind, latch) = all.finish_from(after);
+        loops::keep_rolled(run.module, latch);
+        behind.branch(over);
+        let (behind, latch) = vectors.finish_from(Builder::at_end(over));
+        loops::keep_rolled(run.module, latch);
+        blocks.go_on(&behind, &[behind.add(blocks.first(), rows)]);
+        let (behind, latch) = blocks.finish();
+        loops::keep_rolled(run.module, latch);
+        behind
+    }
+
+    /// Has the items of a row run one by one, in strips if it is looked whether any has panicked.
+    fn strips(&self, item: Function<'m>, row: &Ids<'m>, before: Builder<'m>) -> Builder<'m> {
+        let run = self.run;
+        let width = self.place.count[0];
+        let Some(slots) = &self.slots else {
+            return self.one_by_one(item, row, width, before);
+        };
+        let length = run.number(STRIP);
+        let function = run.loops.function;
+        let strips = Counter::begin(function, &before, run.number(0), width, length);
+        let at = Builder::at_end(strips.body.block());
+        let len = at.minimum(at.sub(width, strips.index), length);
+        let ids = row.at_lane(&at, strips.index);
+        let after = self.one_by_one(item, &ids, len, at);
+        let note = |at: &Builder<'m>, lane| {
+            let ids = ids.at_lane(at, lane);
+            self.note(at, 0, ids.global[0]);
+            ids
+        };
+        let after = (run.loops).look(run.module, after, slots, &self.arguments, len, note);
+        let (behind, latch) = strips.finish_from(after);
+        loops::keep_rolled(run.module, latch);
+        behind
+    }
+
+    /// Has the items of a strip run a phase one after the other.
+    fn one_by_one(
+        &self,
+        item: Function<'m>,
+        ids: &Ids<'m>,
+        len: Value<'m>,
+        at: Builder<'m>,
+    ) -> Builder<'m> {
+        self.run.frame.bind_ids(item);
+        let function = self.run.loops.function;
+        let lanes = Counter::begin(function, &at, self.run.number(0), len, self.run.number(1));
+        let ids = ids.at_lane(&lanes.body, lanes.index);
+        let progress = function.parameters()[4];
+        self.run.loops.note(&lanes.body, progress, 0, ids.global[0]);
+        for (d, id) in ids.local.into_iter().enumerate() {
+            let word = self
+                .run
+                .frame
+                .word(&lanes.body, self.run.context, word::LOCAL + d as u64);
+            lanes.body.store(id, word);
+        }
+        let result = self.run.loops.call_item(&lanes.body, item, &self.arguments);
+        if let Some(slots) = &self.slots {
+            slots.keep(&lanes.body, result, lanes.index, None);
+        }
+        let (behind, latch) = lanes.finish();
+        loops::keep_rolled(self.run.module, latch);
+        behind
+    }
+}

@@ -1,0 +1,136 @@
+//! Rows of a group that go through its code side by side.
+//!
+//! What a row costs beside its items' arithmetic (loop counters, tests, addresses, what all items load)
+//! is paid once for several rows, and their arithmetic overlaps. Here stands which values differ from
+//! row to row, and where rows that come apart leave what they have, each to go on by itself. Knows
+//! nothing of the code that they run.
+
+use std::collections::{HashMap, HashSet};
+
+use legionella_abi::intrinsic;
+use llvm_sys::LLVMOpcode;
+
+use super::super::items::Ids;
+use super::build::{ALIGNMENT, Place};
+use crate::ir::{Block, Builder, Type, Types, Value};
+
+/// How many rows go side by side.
+pub(in super::super) const ROWS: u64 = 4;
+
+/// Most instructions of a function whose code is there for so many rows as well.
+pub(super) const MOST_INSTRUCTIONS: usize = 300;
+
+/// Which values differ from row to row where all items go the same way.
+pub(super) struct Rows<'m> {
+    vary: HashSet<Value<'m>>,
+}
+
+impl<'m> Rows<'m> {
+    /// Of the values in some blocks of a function; what comes from elsewhere is the same for all.
+    pub(super) fn of(blocks: &[Block<'m>]) -> Self {
+        let mut rows = Rows {
+            vary: HashSet::new(),
+        };
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for value in blocks.iter().flat_map(|block| block.instructions()) {
+                let varies = is_row_id(value)
+                    || value.is(LLVMOpcode::LLVMAlloca)
+                    || value.operands().into_iter().any(|one| rows.vary(one));
+                changed |= varies && rows.vary.insert(value);
+            }
+        }
+        rows
+    }
+
+    pub(super) fn vary(&self, value: Value<'m>) -> bool {
+        self.vary.contains(&value)
+    }
+}
+
+/// Whether a call asks for an id that is of the item's row.
+fn is_row_id(value: Value<'_>) -> bool {
+    value.is(LLVMOpcode::LLVMCall)
+        && value.called_function().is_some_and(|function| {
+            [intrinsic::GLOBAL_ID, intrinsic::LOCAL_ID].contains(&function.name().as_str())
+        })
+        && value.operand(0).constant_integer() != Some(0)
+}
+
+/// Where code for rows side by side goes, and what it is given.
+pub(in super::super) struct Side<'a, 'm> {
+    /// Where it is built.
+    pub(in super::super) begin: Block<'m>,
+    /// Ids of the first row's first lane.
+    pub(in super::super) ids: &'a Ids<'m>,
+    /// Where it goes when all have ended.
+    pub(in super::super) over: Block<'m>,
+    /// Where it goes when they come apart: the rows resume one after the other.
+    pub(in super::super) apart: Block<'m>,
+    /// Whether the row of the site resumes, and which of those side by side it is.
+    pub(in super::super) resumes: Value<'m>,
+    pub(in super::super) row: Value<'m>,
+}
+
+/// Memory for what rows have that have come apart.
+pub(super) struct Parked<'m> {
+    /// By slot: an element for each row.
+    slots: Vec<(Value<'m>, Type<'m>)>,
+    /// The region that they are at.
+    region: Value<'m>,
+    types: Types<'m>,
+}
+
+impl<'m> Parked<'m> {
+    /// `slots` are what lanes keep, and whether they share it.
+    pub(super) fn new(
+        start: &Builder<'m>,
+        types: Types<'m>,
+        lanes: u64,
+        slots: impl Iterator<Item = (Place<'m>, bool)>,
+    ) -> Self {
+        let slots = slots.map(|(place, shared)| {
+            let element = if shared {
+                place.storage
+            } else {
+                place.storage.array(lanes)
+            };
+            (start.alloca(element.array(ROWS), ALIGNMENT), element)
+        });
+        Parked {
+            slots: slots.collect(),
+            region: start.alloca(types.i32, 4),
+            types,
+        }
+    }
+
+    /// Where a row has a slot's value.
+    pub(super) fn slot(&self, at: &Builder<'m>, slot: usize, row: Value<'m>) -> Value<'m> {
+        let (memory, element) = self.slots[slot];
+        at.element(element, memory, row)
+    }
+
+    pub(super) fn set_region(&self, at: &Builder<'m>, region: Value<'m>) {
+        at.store(region, self.region);
+    }
+
+    pub(super) fn region(&self, at: &Builder<'m>) -> Value<'m> {
+        at.load(self.types.i32, self.region)
+    }
+}
+
+/// What values are in each of the rows: one value if it is the same in all.
+#[derive(Default)]
+pub(super) struct PerRow<'m>(HashMap<Value<'m>, Vec<Value<'m>>>);
+
+impl<'m> PerRow<'m> {
+    pub(super) fn get(&self, value: Value<'m>, row: u64) -> Option<Value<'m>> {
+        let all = self.0.get(&value)?;
+        Some(*all.get(row as usize).unwrap_or(&all[0]))
+    }
+
+    pub(super) fn insert(&mut self, value: Value<'m>, is: Vec<Value<'m>>) {
+        self.0.insert(value, is);
+    }
+}
