@@ -20,6 +20,7 @@ pub const PART: [&str; 12] = [
     "panics/slice_end",
     "crates/crc32fast",
     "groups/together_i16",
+    "panels/u8",
     "channels/",
     "printing/formats",
     "faults/",
