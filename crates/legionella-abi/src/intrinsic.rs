@@ -309,3 +309,26 @@ pub const C_PREFIX: &str = "legionella.c.";
 
 /// The C functions for which there may be one, by their names in object files.
 pub const C_FUNCTIONS: [&str; 3] = ["strlen", "strerror_r", "__xpg_strerror_r"];
+
+#[cfg(test)]
+mod tests {
+    use super::is_stepwise;
+
+    #[test]
+    fn only_streams_have_both_bits_of_two_tiles() {
+        assert!(is_stepwise(0b11_11));
+        assert!(is_stepwise(0b11 << 30 | 0b11 << 2));
+        // Tiles that change hands, and what a group computes together.
+        for other in [
+            0,
+            0x5555_5555,
+            0xaaaa_aaaa,
+            0b01_10_01,
+            0b11,
+            0b01_11,
+            0b11 << 30 | 1,
+        ] {
+            assert!(!is_stepwise(other), "{other:b}");
+        }
+    }
+}
