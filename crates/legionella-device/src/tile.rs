@@ -276,6 +276,12 @@ impl<'g, A: Elements + ?Sized> Shared<'g, A> {
         publishes(self.0.position) | reclaims(self.0.position)
     }
 
+    /// Whether it is an earlier parameter than another.
+    #[inline(always)]
+    pub(crate) fn is_before<B: Elements + ?Sized>(&self, other: &Shared<'_, B>) -> bool {
+        self.0.position < other.0.position
+    }
+
     /// The item's number in its group, and the group's number of items.
     #[inline(always)]
     pub(crate) fn who(&self) -> (usize, usize) {

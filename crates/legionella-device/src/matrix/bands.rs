@@ -52,7 +52,8 @@ impl Unit<'_> {
     /// program and with panels of as many columns, or the launch fails.
     ///
     /// # Panics
-    /// If the group isn't whole, or has other than a subgroup for every 16 rows.
+    /// If the group isn't whole, or has other than a subgroup for every 16 rows, or if the memory for the left panel
+    /// isn't the kernel's earlier parameter.
     #[inline(always)]
     #[track_caller]
     pub fn product<

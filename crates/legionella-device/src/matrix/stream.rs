@@ -11,6 +11,8 @@
 //! memory, and since each has one stream through it at most, all are at the same turn. An item whose panels
 //! have fewer turns leaves earlier, and never comes to the barrier that the others wait at: the launch fails.
 //!
+//! Which tile is for which panel is in no label: it is the earlier parameter that is for the left one, in all items.
+//!
 //! Before the barrier of turn `t` an item has waited for its copies of turn `t`; so behind it that stage is written in
 //! full, and everybody is done with the stages of the turns before `t - LAG`. Behind it, an item copies
 //! to a stage of one of these, of which each strip is one item's: that of the rank by which its number is divided.
@@ -149,6 +151,12 @@ fn out_of_reach() -> ! {
     panic!("a panel is of a matrix in a buffer: other memory isn't copied from while items go on")
 }
 
+#[cold]
+#[inline(never)]
+fn out_of_order() -> ! {
+    panic!("of the memory of a stream, that for the left panel is the kernel's earlier parameter")
+}
+
 /// Shared memory for a stream: `STAGES` parts of `N` strips, of rows of 128 bytes.
 pub type Stages<'g, T, const N: usize, const STAGES: usize> = Shared<'g, [[Strip<T>; N]; STAGES]>;
 
@@ -182,6 +190,9 @@ pub(super) fn run<
             L.is_multiple_of(ROW) && R.is_multiple_of(ROW),
             "stages are of rows of 8 strips"
         );
+    }
+    if !memory.0.is_before(&memory.1) {
+        out_of_order();
     }
     let label = memory.0.streams() | memory.1.streams();
     let (to_left, to_right) = (memory.0.into_raw(), memory.1.into_raw());
@@ -224,7 +235,7 @@ impl Group<'_> {
     /// comes next is copied; on NVIDIA's devices, without going through registers (`cp.async`).
     ///
     /// All items of the group have to come here, at one place of the program and with panels of as many columns, or
-    /// the launch fails. The memory is used up:
+    /// the launch fails. Of the memory, that for the left panel is the kernel's earlier parameter. It is used up:
     ///
     /// ```compile_fail,E0382
     /// use legionella_device::Group;

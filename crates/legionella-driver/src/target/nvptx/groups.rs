@@ -177,8 +177,10 @@ impl<'m> Meetings<'m> {
                 && let Some(apart) = &apart_in_group
             {
                 let at = Builder::before(site.call);
-                let own = self.own[index].map(|label| types.i32.constant(label));
-                let label = own.unwrap_or(site.call.operand(0));
+                let label = match self.own[index] {
+                    Some(label) => types.i32.constant(label),
+                    None => own_of_a_stream(&types, &at, site.call.operand(0), index as u64),
+                };
                 let failed = match &self.labels {
                     Some(labels) => crowd.count_numbers(&at, labels, label),
                     None => at.call(differ, &[label, crowd.items]),
@@ -211,15 +213,32 @@ impl<'m> Meetings<'m> {
     }
 }
 
-/// The label of a barrier. Those of streams have one for each place: what comes behind them may take
-/// several warps that are at one instruction ([`bands`]).
+/// A label that no barrier in the source has, but of streams. Those have one for each place in the code: what comes
+/// behind may take several warps that are at one instruction ([`bands`]).
+const STREAM: u64 = 0xf000_0000;
+
+/// The label that a place stands for, if it is a barrier with one that is known.
 fn label((index, site): (u64, &Site<'_>)) -> Option<u64> {
-    /// A label that no barrier in the source has, but of streams.
-    const STREAM: u64 = 0xf000_0000;
     let barrier = Some(site).filter(|site| site.kind == Kind::Barrier)?;
     let label = barrier.call.operand(0).constant_integer()?;
     let stepwise = intrinsic::is_stepwise(label);
     Some(if stepwise { STREAM | index } else { label })
+}
+
+/// The same of a label that is known when the kernel runs ([`intrinsic::is_stepwise`]).
+fn own_of_a_stream<'m>(
+    types: &Types<'m>,
+    at: &Builder<'m>,
+    label: Value<'m>,
+    index: u64,
+) -> Value<'m> {
+    let number = |number| types.i32.constant(number);
+    let and = |a, b| at.binary(LLVMOpcode::LLVMAnd, a, b);
+    let high = at.binary(LLVMOpcode::LLVMLShr, label, number(1));
+    let both = and(and(label, high), number(0x5555_5555));
+    let but_one = and(both, at.sub(both, number(1)));
+    let stepwise = at.compare(LLVMIntPredicate::LLVMIntNE, but_one, number(0));
+    at.select(stepwise, number(STREAM | index), label)
 }
 
 /// What lanes vote on at each place, where they aren't together.
