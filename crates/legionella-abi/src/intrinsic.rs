@@ -107,6 +107,15 @@ pub const MATRIX_BAND_STEP: &str = "legionella.matrix.band.step";
 /// `fn(columns: u32, floats: u32, sum: *mut u8, place: &'static Location)`: waits for all products of bands; the
 /// sum is that of all that were begun, of `f32` if `floats` isn't 0, and else of `i32`.
 pub const MATRIX_BAND_END: &str = "legionella.matrix.band.end";
+/// `fn() -> u32`: how the lanes of a subgroup hold matrices, one of [`QUADS`], [`ROWS`], [`ALTERNATE_ROWS`]
+/// (`legionella_device::matrix` has what these are). Lowering answers it.
+pub const MATRIX_ARRANGEMENT: &str = "legionella.matrix.arrangement";
+/// As NVIDIA's matrix units have it.
+pub const QUADS: u32 = 0;
+/// As AMD's have it: a row or column a lane.
+pub const ROWS: u32 = 1;
+/// The same where neighbouring rows of what a unit computes are in different lanes.
+pub const ALTERNATE_ROWS: u32 = 2;
 
 /// Operations on matrices that a target may bind.
 pub const MATRICES: [&str; 15] = [

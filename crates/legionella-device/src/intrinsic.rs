@@ -174,6 +174,13 @@ pub(crate) extern "C" fn matrix_loads() -> bool {
     false
 }
 
+/// How lanes hold matrices: lowering replaces it by the answer.
+#[unsafe(export_name = "legionella.matrix.arrangement")]
+#[inline(never)]
+pub(crate) extern "C" fn matrix_arrangement() -> u32 {
+    legionella_abi::intrinsic::QUADS
+}
+
 /// Loads rows of matrices.
 ///
 /// # Safety

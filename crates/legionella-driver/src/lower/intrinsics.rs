@@ -5,7 +5,7 @@ use inkwell::module::Module;
 use legionella_abi::intrinsic;
 use llvm_sys::LLVMLinkage;
 
-use crate::ir::{self, Builder, Types};
+use crate::ir::{self, Builder, Types, Value};
 
 /// Ids of the running work-item and sizes of its launch: the same value each time within an item.
 pub(crate) const IDS: [&str; 5] = [
@@ -146,11 +146,21 @@ pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
     }
 }
 
+/// Says how lanes hold matrices on the target.
+pub(super) fn arrange(module: &Module<'_>, arrangement: u32) {
+    let arrangement = Types::of(module).i32.constant(arrangement.into());
+    answer_with(module, intrinsic::MATRIX_ARRANGEMENT, arrangement);
+}
+
 /// Has a function return yes or no.
 fn answer(module: &Module<'_>, name: &str, yes: bool) {
+    answer_with(module, name, Types::of(module).i1.constant(yes.into()));
+}
+
+/// Has a function return a constant.
+fn answer_with<'m>(module: &'m Module<'_>, name: &str, answer: Value<'m>) {
     if let Some(function) = ir::function(module, name) {
         function.drop_body();
-        let answer = Types::of(module).i1.constant(yes.into());
         Builder::at_end(function.append_block("answer")).ret(Some(answer));
         function.remove_attribute("noinline");
         function.add_attribute("alwaysinline");

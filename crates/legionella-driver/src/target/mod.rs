@@ -60,6 +60,8 @@ pub(crate) struct Target {
     /// Operations on matrices ([`legionella_abi::intrinsic::MATRICES`]) and copies to shared memory
     /// ([`legionella_abi::intrinsic::COPIES`]) that the machine has; the others are the device library's.
     pub(crate) matrices: fn(&TargetMachine) -> Vec<&'static str>,
+    /// How lanes hold matrices ([`legionella_abi::intrinsic::MATRIX_ARRANGEMENT`]).
+    pub(crate) arrangement: fn(&TargetMachine) -> u32,
     /// Functions of the device library that the target builds on where items of a group work
     /// together.
     pub(crate) support: &'static [&'static str],

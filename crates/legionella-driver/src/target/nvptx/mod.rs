@@ -55,6 +55,7 @@ pub(super) const TARGET: Target = Target {
     has_allocator: false,
     peers: true,
     matrices: |machine| matrices::bound(&machine.get_cpu().to_string()),
+    arrangement: |_| intrinsic::QUADS,
     support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
     lines: Lines::Directives,
