@@ -92,7 +92,7 @@ enum Command {
     Pack {
         /// The folder to make.
         folder: PathBuf,
-        /// Targets to generate code for ahead of time, such as `nvptx:sm_90`.
+        /// Targets to generate code for ahead of time, such as `nvptx:sm_90a`.
         #[arg(long)]
         prebuild: Option<String>,
     },

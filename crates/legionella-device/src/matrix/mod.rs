@@ -12,6 +12,15 @@
 //! | AMD, gfx11 and gfx12 | one or two WMMA; of `Tf32` and `f64` an exchange |
 //! | all others | exchange of values within the subgroup |
 //!
+//! All subgroups of a group compute a product together by [`Unit::product`], out of matrices that stream through
+//! shared memory; [`Group::stream`](crate::Group::stream) lets them multiply what has come there as they like.
+//!
+//! | machine | what they become |
+//! | --- | --- |
+//! | NVIDIA, compute capability 9.0 | `wgmma` of four warps out of shared memory (not of `f64`), copies by `cp.async` |
+//! | NVIDIA, from compute capability 8.0 on | products as above, copies by `cp.async` |
+//! | all others | products as above, copies through registers |
+//!
 //! ```
 //! use legionella_device::Group;
 //! use legionella_device::Shared;
@@ -62,10 +71,12 @@
 //! One machine computes the same from the same every time. On the host, and where there is no matrix unit, each
 //! product is added in ascending order of the depth, with a sum that is rounded to nearest each time.
 
+mod bands;
 mod blocks;
 mod factor;
 mod fragment;
 mod product;
+mod stream;
 mod tile;
 
 use core::panic::Location;
@@ -73,6 +84,7 @@ use core::panic::Location;
 pub use blocks::Blocks;
 pub use factor::{Factor, Strip, Tf32};
 pub use fragment::{Left, Right, Sum};
+pub use stream::{Panel, Stages};
 pub use tile::Tile;
 
 pub(crate) use product::add as add_product;
@@ -274,6 +286,18 @@ impl<'s> Unit<'s> {
             let [row, column] = self.corner.of_sum(index);
             function(row, column, value);
         }
+    }
+
+    /// Values that the lane has of a sum: the first of [`Sum::values`].
+    #[inline(always)]
+    fn values(&self) -> usize {
+        self.corner.values()
+    }
+
+    /// Row and column of one of them.
+    #[inline(always)]
+    fn place(&self, index: usize) -> [usize; 2] {
+        self.corner.of_sum(index)
     }
 
     /// Adds the product of two matrices to a sum.

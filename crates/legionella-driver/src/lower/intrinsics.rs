@@ -50,7 +50,7 @@ pub(crate) fn work_in_groups(module: &Module<'_>) -> bool {
 }
 
 /// Discards the host's bodies; where the target binds [`intrinsic::OPPORTUNISTIC`] operations, theirs as
-/// well, and those of the [`intrinsic::MATRICES`] that it binds.
+/// well, and those of the [`intrinsic::MATRICES`] and [`intrinsic::COPIES`] that it binds.
 pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
     for name in IDS.into_iter().chain(CONSTANT) {
         if let Some(function) = ir::function(module, name) {
@@ -85,6 +85,25 @@ pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
             function.add_attribute("alwaysinline");
         }
     }
+    for name in intrinsic::COPIES {
+        let Some(function) = ir::function(module, name) else {
+            continue;
+        };
+        function.remove_attribute("noinline");
+        if !matrices.contains(&name) {
+            function.add_attribute("alwaysinline");
+            continue;
+        }
+        function.drop_body();
+        for attribute in ["nounwind", "nofree"] {
+            function.add_attribute(attribute);
+        }
+        if name == intrinsic::COPY_REACHES {
+            for attribute in ["willreturn", "nosync", "speculatable", "memory"] {
+                function.add_attribute(attribute);
+            }
+        }
+    }
     for name in intrinsic::OPPORTUNISTIC {
         let Some(function) = ir::function(module, name) else {
             continue;
@@ -114,12 +133,11 @@ pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
         }
     }
     answer(module, intrinsic::ON_DEVICE, true);
-    let loads = [intrinsic::MATRIX_ROWS, intrinsic::MATRIX_COLUMNS];
-    answer(
-        module,
-        intrinsic::MATRIX_LOADS,
-        loads.iter().all(|name| matrices.contains(name)),
-    );
+    let has = |names: &[&str]| names.iter().all(|name| matrices.contains(name));
+    let loads = has(&[intrinsic::MATRIX_ROWS, intrinsic::MATRIX_COLUMNS]);
+    answer(module, intrinsic::MATRIX_LOADS, loads);
+    let bands = has(&[intrinsic::MATRIX_BAND_STEP, intrinsic::MATRIX_BAND_END]);
+    answer(module, intrinsic::MATRIX_BANDS, bands);
     if let Some(panic) = ir::function(module, intrinsic::PANIC) {
         panic.drop_body();
         for attribute in ["noreturn", "cold", "nounwind"] {

@@ -54,7 +54,7 @@ pub(super) fn bind(
     entry: Function<'_>,
     lanes: u64,
 ) -> Result<SharedMemory, Error> {
-    let shared = shared_memory::bind(module, entry, MOST_STATIC)?;
+    let shared = shared_memory::bind(module, entry, MOST_STATIC, 1)?;
     let any = intrinsic::COLLECTIVE
         .into_iter()
         .chain(intrinsic::MATRICES)
