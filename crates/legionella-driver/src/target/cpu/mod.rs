@@ -57,6 +57,7 @@ pub(super) const TARGET: Target = Target {
     has_allocator: true,
     peers: false,
     matrices: |_| Vec::new(),
+    arrangement: |_| intrinsic::QUADS,
     support: &[
         intrinsic::CPU_RUN_GROUPS,
         intrinsic::ALLOC_ERROR,
