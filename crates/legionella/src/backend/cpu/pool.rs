@@ -35,8 +35,8 @@ const PATIENCE: Duration = Duration::from_micros(50);
 const CHUNK: Range<Duration> = Duration::from_micros(100)..Duration::from_micros(400);
 
 /// Bytes of one array that the caches keep of what a thread writes: a core's own and its share of the
-/// last one, generously. Reading back what was stored past them is slower below 4 MiB a thread and
-/// faster above 8, measured on a processor with 2 MiB a core and a large last cache.
+/// last one, generously. Reading back what was stored past them is slower up to 2 MiB a thread and
+/// faster from 16 on, measured on a processor with 2 MiB a core and a large last cache.
 const KEPT: u64 = 16 << 20;
 
 /// The threads, and the launches that they run.

@@ -19,7 +19,7 @@ const LEAST: usize = 1 << 26;
 /// With so many or more, the second round has higher blocks.
 const BELOW: usize = 1 << 30;
 /// Items of the group that does all rounds of the rest.
-const LAST: usize = 1024;
+const LAST: usize = 256;
 /// Most elements of the rest.
 const REST: usize = LAST * ROWS;
 /// Largest element in bytes: there is shared memory for a block of these.
