@@ -15,7 +15,7 @@ use std::sync::atomic::{
 };
 
 use legionella_device::intrinsic::pause;
-use legionella_device::{DeviceData, Group, Shared};
+use legionella_device::{DeviceData, Group, Shared, Subgroup};
 
 use super::RUN;
 use crate::buffer::{Buffer, SliceMut};
@@ -152,23 +152,31 @@ impl<T: Copy> Told<'_, T> {
         }
     }
 
-    /// Waits until the value is told.
+    /// Waits until the values are told that the items of a group want, each its own or none.
     ///
     /// # Safety
-    /// It is one of the places.
+    /// They are places.
+    #[inline(always)]
+    unsafe fn wait(&self, subgroup: &Subgroup<'_>, place: Option<usize>) {
+        // SAFETY: the caller's promise.
+        let is_told = |place| unsafe { self.flag(place) }.load(Acquire) != 0;
+        let mut looks = 0;
+        while !subgroup.all(place.is_none_or(is_told)) {
+            looks += 1;
+            if looks % LOOKS == 0 {
+                pause();
+            }
+        }
+    }
+
+    /// A value that the item has waited for.
+    ///
+    /// # Safety
+    /// It was told.
     #[inline(always)]
     unsafe fn get(&self, place: usize) -> T {
-        let mut looks = 0;
-        // SAFETY: the value is written before the flag is set, and never again.
-        unsafe {
-            while self.flag(place).load(Acquire) == 0 {
-                looks += 1;
-                if looks % LOOKS == 0 {
-                    pause();
-                }
-            }
-            self.values.add(place).read()
-        }
+        // SAFETY: written before the flag was set, and never again.
+        unsafe { self.values.add(place).read() }
     }
 
     /// # Safety
@@ -350,7 +358,7 @@ fn scan_tile<V: View, G>(
         first: tile * TILE,
         count: (len - tile * TILE).min(TILE),
     };
-    let rank = group.rank();
+    let (rank, subgroup) = (group.rank(), group.subgroup());
     let (runs, before) = (runs.into_raw(), before.into_raw());
     // SAFETY: one for each item.
     let run = unsafe { runs.add(rank) };
@@ -392,21 +400,21 @@ fn scan_tile<V: View, G>(
     let (tiles, blocks) = (before, unsafe { before.add(WIDTH) });
     // What others told, an item each; the last of a block and of a span need what all did.
     let ends_block = !is_last && in_block + 1 == WIDTH;
-    if rank < in_block || ends_block {
-        // SAFETY: the item's own; tiles before this one, or itself.
-        unsafe {
-            tiles
-                .add(rank)
-                .write(told.get(Places::tile(block * WIDTH + rank)))
-        };
-    }
-    if rank < in_span {
-        // SAFETY: likewise.
-        unsafe {
-            blocks
-                .add(rank)
-                .write(told.get(places.block(span * WIDTH + rank)))
-        };
+    let own_tile = (rank < in_block || ends_block).then(|| Places::tile(block * WIDTH + rank));
+    let own_block = (rank < in_span).then(|| places.block(span * WIDTH + rank));
+    let spans = span.checked_sub(1).map(|span| places.up_to(span));
+    // SAFETY: these are places, of this tile and ones before. What is told of them is read behind that, and
+    // written to the item's own of `before`.
+    unsafe {
+        for place in [own_tile, own_block, spans] {
+            told.wait(&subgroup, place);
+        }
+        if let Some(place) = own_tile {
+            tiles.add(rank).write(told.get(place));
+        }
+        if let Some(place) = own_block {
+            blocks.add(rank).write(told.get(place));
+        }
     }
     group.barrier();
 
@@ -420,12 +428,12 @@ fn scan_tile<V: View, G>(
                     if in_span + 1 == WIDTH {
                         let blocks = in_turn(None, blocks, in_span, &combine, |_, _| {});
                         let whole = after(blocks, whole, &combine);
-                        let before = span.checked_sub(1).map(|span| told.get(places.up_to(span)));
+                        let before = spans.map(|place| told.get(place));
                         told.tell(places.up_to(span), after(before, whole, &combine));
                     }
                 }
             }
-            let all = span.checked_sub(1).map(|span| told.get(places.up_to(span)));
+            let all = spans.map(|place| told.get(place));
             let all = in_turn(all, blocks, in_span, &combine, |_, _| {});
             let all = in_turn(all, tiles, in_block, &combine, |_, _| {});
             // Each run is read before what comes before it takes its place.

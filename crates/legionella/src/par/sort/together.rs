@@ -254,9 +254,16 @@ fn with_same(subgroup: &Subgroup<'_>, digit: usize) -> Same {
     }
 }
 
-/// Tells how many elements of the item's digit a tile has; gives how many the tiles before it have.
+/// Tells how many elements of the item's digit a tile has; gives how many the tiles before it have. Lanes wait
+/// until all of them know.
 #[inline(always)]
-fn in_tiles_before(told: &[AtomicU64], tile: usize, digit: usize, here: u64) -> u64 {
+fn in_tiles_before(
+    subgroup: &Subgroup<'_>,
+    told: &[AtomicU64],
+    tile: usize,
+    digit: usize,
+    here: u64,
+) -> u64 {
     let place = |tile: usize| {
         // SAFETY: there is one for each digit of each tile.
         unsafe { told.get_unchecked(tile * VALUES + digit) }
@@ -265,16 +272,19 @@ fn in_tiles_before(told: &[AtomicU64], tile: usize, digit: usize, here: u64) -> 
         place(tile).store(HERE | here, Relaxed);
     }
     let (mut before, mut other, mut looks) = (0, tile, 0);
-    while other > 0 {
-        let of = place(other - 1).load(Relaxed);
-        if of != 0 {
+    while subgroup.any(other > 0) {
+        if other > 0 {
+            let of = place(other - 1).load(Relaxed);
             before += of & NUMBER;
-            other = if of & UP_TO_HERE == 0 { other - 1 } else { 0 };
-        } else {
-            looks += 1;
-            if looks % LOOKS == 0 {
-                pause();
-            }
+            other = match of {
+                0 => other,
+                of if of & UP_TO_HERE == 0 => other - 1,
+                _ => 0,
+            };
+        }
+        looks += 1;
+        if looks % LOOKS == 0 {
+            pause();
         }
     }
     place(tile).store(UP_TO_HERE | (before + here), Relaxed);
@@ -367,7 +377,7 @@ fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
         begin += here;
     }
     // Those beyond the end are told as well, and nobody asks for what the last tile told.
-    let in_tiles_before = in_tiles_before(told, tile, digit, u64::from(here));
+    let in_tiles_before = in_tiles_before(&subgroup, told, tile, digit, u64::from(here));
     if let Some(offset) = offsets.own() {
         // SAFETY: there is a start for each digit of each place.
         let start = unsafe { starts.get_unchecked(place as usize * VALUES + digit) };
