@@ -307,6 +307,18 @@ impl<'m> Builder<'m> {
         Self::value(slot)
     }
 
+    /// Makes `bytes` bytes from an address on zero.
+    pub(crate) fn clear(&self, to: Value<'m>, bytes: u64, align: u32) -> Value<'m> {
+        let types = Types::of_type(to.ty());
+        Self::value(llvm!(c::LLVMBuildMemSet(
+            self.0,
+            to.raw(),
+            types.i8.zero().raw(),
+            types.i64.constant(bytes).raw(),
+            align
+        )))
+    }
+
     /// A variable on the stack of `count` elements, in the module's own address space for these.
     pub(crate) fn allocas(&self, ty: Type<'m>, count: Value<'m>, align: u32) -> Value<'m> {
         let slot = llvm!(c::LLVMBuildArrayAlloca(

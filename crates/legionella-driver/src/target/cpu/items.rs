@@ -18,7 +18,7 @@ use super::super::cold::{self, Deferred};
 use super::super::guards::Quick;
 use super::divisions;
 use super::loops::{self, Counter, Parallel, Strips};
-use super::regions::{self, Plan, Policy, Site};
+use super::regions::{self, Plan, Policy, Site, has_loop};
 use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::{self, Builder, Function, Type, Types, Value, llvm};
@@ -373,10 +373,19 @@ impl<'m> Loops<'m> {
         }
         let claim = parallel.then(|| Parallel::new(module));
         let result = self.call_item(&lane_loop.body, body, &[block]);
-        if let Some(slots) = slots {
-            slots.keep(&lane_loop.body, result, lane_loop.index, claim.as_ref());
-        }
-        let (after, latch) = lane_loop.finish();
+        let (after, latch) = match slots {
+            // Not for vectors.
+            Some(slots) if has_loop(body) => {
+                slots.clear(self);
+                let kept = slots.keep_if_asked(self, &lane_loop.body, result, lane_loop.index);
+                lane_loop.finish_from(kept)
+            }
+            Some(slots) => {
+                slots.keep(&lane_loop.body, result, lane_loop.index, claim.as_ref());
+                lane_loop.finish()
+            }
+            None => lane_loop.finish(),
+        };
         if let Some(claim) = claim {
             claim.mark(result);
             claim.finish(latch);
@@ -584,7 +593,8 @@ impl<'m> Slots<'m> {
         std::iter::once(self.places).chain(carried).collect()
     }
 
-    pub(super) fn keep(
+    /// Leaves an item's result, in a loop that is to become vectors.
+    fn keep(
         &self,
         at: &Builder<'m>,
         result: Value<'m>,
@@ -605,6 +615,35 @@ impl<'m> Slots<'m> {
         for (index, (array, ty)) in self.carried.iter().enumerate() {
             put(at.extract(result, index as u32 + 1), *ty, *array);
         }
+    }
+
+    /// Begins with nobody having asked, for loops that only [keep what is asked](Self::keep_if_asked): the first
+    /// place that isn't 0 ends the function, so once is enough.
+    pub(super) fn clear(&self, loops: &Loops<'m>) {
+        let at = Builder::before(loops.function.blocks()[0].terminator());
+        at.clear(self.places, 4 * STRIP, 64);
+    }
+
+    /// Leaves the result of an item that asked for a panic, in a loop over items one by one; gives the place behind.
+    pub(super) fn keep_if_asked(
+        &self,
+        loops: &Loops<'m>,
+        at: &Builder<'m>,
+        result: Value<'m>,
+        lane: Value<'m>,
+    ) -> Builder<'m> {
+        let [asked, kept] = ["asked", "kept"].map(|name| loops.function.append_block(name));
+        let place = if self.carried.is_empty() {
+            result
+        } else {
+            at.extract(result, 0)
+        };
+        let any = at.compare(LLVMIntPredicate::LLVMIntNE, place, loops.types.i32.zero());
+        at.branch_if(any, asked, kept);
+        let at = Builder::at_end(asked);
+        self.keep(&at, result, lane, None);
+        at.branch(kept);
+        Builder::at_end(kept)
     }
 }
 

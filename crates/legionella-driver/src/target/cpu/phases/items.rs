@@ -62,6 +62,9 @@ pub(super) fn build<'m>(
             phase.planned(plan, ids, place.count[0], None, at)
         }),
         Err(_) => {
+            if let Some(slots) = &phase.slots {
+                slots.clear(run.loops);
+            }
             let item = part.shape.body();
             phase.rows(at, planes.index, |phase, ids, at| {
                 phase.strips(item, ids, at)
@@ -252,10 +255,14 @@ impl<'m> Phase<'_, '_, '_, 'm> {
             lanes.body.store(id, word);
         }
         let result = self.run.loops.call_item(&lanes.body, item, &self.arguments);
-        if let Some(slots) = &self.slots {
-            slots.keep(&lanes.body, result, lanes.index, None);
-        }
-        let (behind, latch) = lanes.finish();
+        let (behind, latch) = match &self.slots {
+            Some(slots) => {
+                let (at, lane) = (&lanes.body, lanes.index);
+                let kept = slots.keep_if_asked(self.run.loops, at, result, lane);
+                lanes.finish_from(kept)
+            }
+            None => lanes.finish(),
+        };
         loops::keep_rolled(self.run.module, latch);
         behind
     }

@@ -151,7 +151,7 @@ pub(super) fn prepare(module: &Module<'_>, machine: &TargetMachine) -> Result<()
 }
 
 /// Whether a function has a cycle, of whatever kind.
-fn has_loop(function: Function<'_>) -> bool {
+pub(super) fn has_loop(function: Function<'_>) -> bool {
     Blocks::of(function).is_none_or(|blocks| {
         let flow = blocks.flow();
         Loops::of(flow, &Dominators::of(flow)).map_or(true, |loops| loops.all().next().is_some())
