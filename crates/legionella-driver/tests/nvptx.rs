@@ -207,6 +207,21 @@ fn loops_that_count_are_unrolled_once() {
 }
 
 #[test]
+fn loops_read_ahead_of_their_checks() {
+    let lines = body(&text("gathers"), nvptx::LINE);
+    let is_load = |line: &&String| line.starts_with("ld.global.nc.b32");
+    let first = lines.iter().position(|line| is_load(&line));
+    let turns = lines[first.unwrap()..].iter();
+    let together = turns.take_while(|line| !line.starts_with('@'));
+    assert_eq!(together.filter(is_load).count(), 4, "{lines:#?}");
+    // Of four turns, and of one.
+    assert_eq!(lines.iter().filter(is_load).count(), 4 + 4 + 1 + 1);
+
+    let lines = body(&text("gathers_blindly"), nvptx::LINE);
+    assert_eq!(lines.iter().filter(is_load).count(), 1 + 1, "{lines:#?}");
+}
+
+#[test]
 fn an_abort_is_a_panic() {
     let all = texts("abort", "sm_90").concat();
     assert!(!all.contains("trap;"), "{all}");

@@ -512,3 +512,81 @@ behind:
   store float %v, ptr %mine, align 4
   ret void
 }
+
+; Elements of one slice by those of another, whose length is how many there are.
+define void @gathers(ptr noundef nonnull readonly align 8 dereferenceable(48) %block) {
+  %cp = load ptr, ptr %block, align 8
+  %columns = call ptr @legionella.immutable(ptr %cp)
+  %np = getelementptr i8, ptr %block, i64 8
+  %n = load i64, ptr %np, align 8
+  %xpp = getelementptr i8, ptr %block, i64 16
+  %xp = load ptr, ptr %xpp, align 8
+  %x = call ptr @legionella.immutable(ptr %xp)
+  %mp = getelementptr i8, ptr %block, i64 24
+  %m = load i64, ptr %mp, align 8
+  %op = getelementptr i8, ptr %block, i64 32
+  %out = load ptr, ptr %op, align 8
+  %some = icmp ne i64 %n, 0
+  br i1 %some, label %loop, label %done
+loop:
+  %k = phi i64 [ 0, %0 ], [ %next, %fine ]
+  %sum = phi float [ 0.0, %0 ], [ %more, %fine ]
+  %ck = getelementptr inbounds i32, ptr %columns, i64 %k
+  %c = load i32, ptr %ck, align 4
+  %column = zext i32 %c to i64
+  %in = icmp ult i64 %column, %m
+  br i1 %in, label %fine, label %outside
+fine:
+  %xc = getelementptr inbounds float, ptr %x, i64 %column
+  %a = load float, ptr %xc, align 4
+  %more = fadd float %sum, %a
+  %next = add nuw i64 %k, 1
+  %last = icmp eq i64 %next, %n
+  br i1 %last, label %done, label %loop
+done:
+  %all = phi float [ 0.0, %0 ], [ %more, %fine ]
+  store float %all, ptr %out, align 4
+  ret void
+outside:
+  call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
+  unreachable
+}
+
+; The same of as many as are told elsewhere: whether so many can be read is not known.
+define void @gathers_blindly(ptr noundef nonnull readonly align 8 dereferenceable(48) %block) {
+  %cp = load ptr, ptr %block, align 8
+  %columns = call ptr @legionella.immutable(ptr %cp)
+  %np = getelementptr i8, ptr %block, i64 40
+  %n = load i64, ptr %np, align 8
+  %xpp = getelementptr i8, ptr %block, i64 16
+  %xp = load ptr, ptr %xpp, align 8
+  %x = call ptr @legionella.immutable(ptr %xp)
+  %mp = getelementptr i8, ptr %block, i64 24
+  %m = load i64, ptr %mp, align 8
+  %op = getelementptr i8, ptr %block, i64 32
+  %out = load ptr, ptr %op, align 8
+  %some = icmp ne i64 %n, 0
+  br i1 %some, label %loop, label %done
+loop:
+  %k = phi i64 [ 0, %0 ], [ %next, %fine ]
+  %sum = phi float [ 0.0, %0 ], [ %more, %fine ]
+  %ck = getelementptr inbounds i32, ptr %columns, i64 %k
+  %c = load i32, ptr %ck, align 4
+  %column = zext i32 %c to i64
+  %in = icmp ult i64 %column, %m
+  br i1 %in, label %fine, label %outside
+fine:
+  %xc = getelementptr inbounds float, ptr %x, i64 %column
+  %a = load float, ptr %xc, align 4
+  %more = fadd float %sum, %a
+  %next = add nuw i64 %k, 1
+  %last = icmp eq i64 %next, %n
+  br i1 %last, label %done, label %loop
+done:
+  %all = phi float [ 0.0, %0 ], [ %more, %fine ]
+  store float %all, ptr %out, align 4
+  ret void
+outside:
+  call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
+  unreachable
+}

@@ -3,8 +3,9 @@
 //!
 //! A group has a tile of runs, one an item, and tells all groups what its elements combined are. What comes
 //! before a tile is made of what others told: of the tiles before it in its block, of the blocks before
-//! that in their span, and of the spans before. Only the last of a span waits for what must be combined
-//! one after the other; that is 2²⁴ elements apart.
+//! that in their span, and of the spans before. The last of a block tells what that has as soon as it knows, and then
+//! waits for others; only the last of a span waits for what must be combined one after the other, which is 2²⁴ elements
+//! apart.
 //!
 //! Groups wait for others that began before them, since they take their tiles in the order in which they
 //! begin.
@@ -157,11 +158,16 @@ impl<T: Copy> Told<'_, T> {
     /// # Safety
     /// They are places.
     #[inline(always)]
-    unsafe fn wait(&self, subgroup: &Subgroup<'_>, place: Option<usize>) {
+    unsafe fn wait<const N: usize>(&self, subgroup: &Subgroup<'_>, places: [Option<usize>; N]) {
         // SAFETY: the caller's promise.
         let is_told = |place| unsafe { self.flag(place) }.load(Acquire) != 0;
         let mut looks = 0;
-        while !subgroup.all(place.is_none_or(is_told)) {
+        // All are looked at, at once.
+        let all_are = || {
+            let told = places.map(|place| place.is_none_or(is_told));
+            told.into_iter().fold(true, |all, told| all & told)
+        };
+        while !subgroup.all(all_are()) {
             looks += 1;
             if looks % LOOKS == 0 {
                 pause();
@@ -212,29 +218,74 @@ impl<T: DeviceData> Pieces<'_, T> {
         unsafe { self.start.add(element * (WIDTH + 1) + run) }
     }
 
-    /// Calls a function with slots and the indices of their elements: each slot that has one once in one of
-    /// the items, and neighbours in neighbouring items.
+    /// The `k`-th slot of an item, of those of a piece, and the index of its element in the tile: each slot is that
+    /// of one item, and neighbours of neighbouring items.
     #[inline(always)]
-    fn each(&self, piece: usize, mut each: impl FnMut(*mut T, usize)) {
-        let of = |k: usize| {
-            let number = k * WIDTH + self.group.rank();
-            let (run, element) = (number / Self::LEN, number % Self::LEN);
-            let within = run * RUN + piece * Self::LEN + element;
-            // SAFETY: `number` is below `LEN * WIDTH`. What uses the slot stands between barriers, and no
-            // other item gets it there.
-            (unsafe { self.slot(run, element) }, within)
-        };
-        // Without a test for each element, reads of many overlap.
-        if self.count == TILE {
-            for k in 0..Self::LEN {
-                let (slot, within) = of(k);
-                each(slot, self.first + within);
+    fn share(&self, piece: usize, k: usize) -> (*mut T, usize) {
+        // So many runs at a time; which of them, and which of its elements, is the same for all `k`.
+        let runs = const { WIDTH / Self::LEN };
+        let (run, element) = (self.group.rank() / Self::LEN, self.group.rank() % Self::LEN);
+        let within = run * RUN + piece * Self::LEN + element + k * (runs * RUN);
+        // SAFETY: there are `k` below `LEN`, so that runs are below `WIDTH`. What uses the slot stands between
+        // barriers, and no other item gets it there.
+        (unsafe { self.slot(run, element).add(k * runs) }, within)
+    }
+
+    /// Brings a piece of all runs to shared memory.
+    #[inline(always)]
+    fn read(&self, piece: usize, get: impl Fn(usize) -> T) {
+        match size_of::<T>() {
+            ..=4 => self.read_by::<32>(piece, get),
+            ..=8 => self.read_by::<16>(piece, get),
+            _ => self.read_by::<4>(piece, get),
+        }
+    }
+
+    /// The same, with that many elements of an item under way at once.
+    #[inline(always)]
+    fn read_by<const N: usize>(&self, piece: usize, get: impl Fn(usize) -> T) {
+        if self.count == TILE && Self::LEN.is_multiple_of(N) {
+            for begin in (0..Self::LEN).step_by(N) {
+                let next: [T; N] = std::array::from_fn(|k| {
+                    let (_, within) = self.share(piece, begin + k);
+                    get(self.first + within)
+                });
+                for (k, next) in next.into_iter().enumerate() {
+                    let (slot, _) = self.share(piece, begin + k);
+                    // SAFETY: this item's.
+                    unsafe { slot.write(next) };
+                }
             }
         } else {
             for k in 0..Self::LEN {
-                let (slot, within) = of(k);
+                let (slot, within) = self.share(piece, k);
                 if within < self.count {
-                    each(slot, self.first + within);
+                    // SAFETY: this item's.
+                    unsafe { slot.write(get(self.first + within)) };
+                }
+            }
+        }
+    }
+
+    /// Stores a piece of all runs.
+    ///
+    /// # Safety
+    /// It was written, and there is room at `out` for all elements, of which no other item writes this one's.
+    #[inline(always)]
+    unsafe fn store(&self, piece: usize, out: *mut T) {
+        // Without a test for each element, reads of many overlap.
+        if self.count == TILE {
+            for k in 0..Self::LEN {
+                let (slot, within) = self.share(piece, k);
+                // SAFETY: the caller's promise.
+                unsafe { out.add(self.first + within).write(slot.read()) };
+            }
+        } else {
+            for k in 0..Self::LEN {
+                let (slot, within) = self.share(piece, k);
+                if within < self.count {
+                    // SAFETY: the caller's promise.
+                    unsafe { out.add(self.first + within).write(slot.read()) };
                 }
             }
         }
@@ -364,10 +415,8 @@ fn scan_tile<V: View, G>(
     let run = unsafe { runs.add(rank) };
 
     let read = |piece| {
-        pieces.each(piece, |slot, index| {
-            // SAFETY: the source has as many elements as the output, and nobody uses the slot.
-            unsafe { slot.write(source.get(index)) }
-        });
+        // SAFETY: the source has as many elements as the output.
+        pieces.read(piece, |index| unsafe { source.get(index) });
         group.barrier();
     };
     let mut all = None;
@@ -406,12 +455,26 @@ fn scan_tile<V: View, G>(
     // SAFETY: these are places, of this tile and ones before. What is told of them is read behind that, and
     // written to the item's own of `before`.
     unsafe {
-        for place in [own_tile, own_block, spans] {
-            told.wait(&subgroup, place);
-        }
+        told.wait(&subgroup, [own_tile]);
         if let Some(place) = own_tile {
             tiles.add(rank).write(told.get(place));
         }
+    }
+    group.barrier();
+
+    // Others wait for this, so that it is told before this group waits for what others need for that.
+    let mut whole = None;
+    if rank == 0 && ends_block {
+        // SAFETY: all of these were written before the barrier.
+        whole = unsafe { in_turn(None, tiles, WIDTH, &combine, |_, _| {}) };
+        if let Some(whole) = whole {
+            // SAFETY: this group's.
+            unsafe { told.tell(places.block(block), whole) };
+        }
+    }
+    // SAFETY: as above.
+    unsafe {
+        told.wait(&subgroup, [own_block, spans]);
         if let Some(place) = own_block {
             blocks.add(rank).write(told.get(place));
         }
@@ -421,20 +484,15 @@ fn scan_tile<V: View, G>(
     if rank == 0 {
         // SAFETY: all of these were written before the barrier, as many as are read.
         unsafe {
-            if ends_block {
-                let whole = in_turn(None, tiles, WIDTH, &combine, |_, _| {});
-                if let Some(whole) = whole {
-                    told.tell(places.block(block), whole);
-                    if in_span + 1 == WIDTH {
-                        let blocks = in_turn(None, blocks, in_span, &combine, |_, _| {});
-                        let whole = after(blocks, whole, &combine);
-                        let before = spans.map(|place| told.get(place));
-                        told.tell(places.up_to(span), after(before, whole, &combine));
-                    }
-                }
+            let before = spans.map(|place| told.get(place));
+            if let Some(whole) = whole
+                && in_span + 1 == WIDTH
+            {
+                let blocks = in_turn(None, blocks, in_span, &combine, |_, _| {});
+                let whole = after(blocks, whole, &combine);
+                told.tell(places.up_to(span), after(before, whole, &combine));
             }
-            let all = spans.map(|place| told.get(place));
-            let all = in_turn(all, blocks, in_span, &combine, |_, _| {});
+            let all = in_turn(before, blocks, in_span, &combine, |_, _| {});
             let all = in_turn(all, tiles, in_block, &combine, |_, _| {});
             // Each run is read before what comes before it takes its place.
             in_turn(
@@ -464,11 +522,8 @@ fn scan_tile<V: View, G>(
         // SAFETY: between barriers, each item at its own run.
         all = unsafe { pieces.go_on(piece, all, &combine, |slot, value| slot.write(value)) };
         group.barrier();
-        pieces.each(piece, |slot, index| {
-            // SAFETY: within the output, of which no other item has this element; the slot was written
-            // before the barrier.
-            unsafe { out.add(index).write(slot.read()) };
-        });
+        // SAFETY: written before the barrier; the output has all of the tile's elements, and no other group has them.
+        unsafe { pieces.store(piece, out) };
         if Pieces::<V::Item>::COUNT > 1 {
             group.barrier();
         }
