@@ -137,6 +137,7 @@ fn optimise(
     narrow::narrow(module);
     let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";
     run(module, machine, simplify)?;
+    narrow::split_extremes(module);
     runtime::link(module, &built)?;
     memory::expand(module);
     set_machine(module, machine);
