@@ -216,15 +216,6 @@ fn loops_read_ahead_of_their_checks() {
     assert_eq!(together.filter(is_load).count(), 4, "{lines:#?}");
     // Of four turns, and of one.
     assert_eq!(lines.iter().filter(is_load).count(), 4 + 4 + 1 + 1);
-    // The largest of the four is compared, as a number of 32 bits.
-    let largest = |line: &&String| line.starts_with("max.u");
-    assert!(
-        lines
-            .iter()
-            .filter(largest)
-            .all(|line| line.starts_with("max.u32")),
-        "{lines:#?}"
-    );
 
     let lines = body(&text("gathers_blindly"), nvptx::LINE);
     assert_eq!(lines.iter().filter(is_load).count(), 1 + 1, "{lines:#?}");

@@ -2,8 +2,7 @@
 //!
 //! Takes optimised code; gives the same with sums, products and comparisons of 32 bits where what is known of
 //! their operands says that nothing is lost. Ids and extents of usual launches are such numbers, and on
-//! a GPU each operation of 64 bits is two or more: the larger of two is four, so that comparisons with it become two
-//! comparisons again, which is what LLVM made it of.
+//! a GPU each operation of 64 bits is two or more.
 
 use std::collections::HashMap;
 
@@ -22,8 +21,6 @@ pub(super) fn narrow(module: &Module<'_>) {
         if !function.is_declaration() {
             Narrow {
                 types: Types::of(module),
-                extremes: ["llvm.umax", "llvm.umin"]
-                    .map(|name| ir::intrinsic(module, name, &[Types::of(module).i32])),
                 known: HashMap::new(),
             }
             .function(function);
@@ -31,87 +28,8 @@ pub(super) fn narrow(module: &Module<'_>) {
     }
 }
 
-/// Compares two numbers of 64 bits in turn, in all functions, where the larger or the smaller of them is compared.
-pub(super) fn split_extremes(module: &Module<'_>) {
-    for comparison in ir::functions(module)
-        .into_iter()
-        .filter(|function| !function.is_declaration())
-        .flat_map(Function::instructions)
-    {
-        if comparison.is(LLVMOpcode::LLVMICmp) && split(comparison) {
-            comparison.erase();
-        }
-    }
-}
-
-/// Does so for one comparison; gives whether another value stands for it now.
-fn split(comparison: Value<'_>) -> bool {
-    let [a, b] = [comparison.operand(0), comparison.operand(1)];
-    let predicate = llvm!(c::LLVMGetICmpPredicate(comparison.raw()));
-    let at = Builder::before(comparison);
-    let split = each(&at, predicate, a, b).or_else(|| each(&at, mirrored(predicate)?, b, a));
-    split
-        .map(|split| comparison.replace_all_uses_with(split))
-        .is_some()
-}
-
-/// The predicate for operands the other way round, of those that order unsigned numbers.
-fn mirrored(predicate: LLVMIntPredicate) -> Option<LLVMIntPredicate> {
-    use LLVMIntPredicate::*;
-    Some(match predicate {
-        LLVMIntULT => LLVMIntUGT,
-        LLVMIntUGT => LLVMIntULT,
-        LLVMIntULE => LLVMIntUGE,
-        LLVMIntUGE => LLVMIntULE,
-        _ => return None,
-    })
-}
-
-/// A comparison of the larger or smaller of two numbers with another as comparisons of either; `None` if it is of none.
-fn each<'m>(
-    at: &Builder<'m>,
-    predicate: LLVMIntPredicate,
-    extreme: Value<'m>,
-    other: Value<'m>,
-) -> Option<Value<'m>> {
-    use LLVMIntPredicate::*;
-    let largest = extreme_of(extreme, 64)?;
-    let any = match predicate {
-        LLVMIntUGT | LLVMIntUGE => largest,
-        LLVMIntULT | LLVMIntULE => !largest,
-        _ => return None,
-    };
-    let [a, b] = [0, 1].map(|index| {
-        let of = extreme.operand(index);
-        each(at, predicate, of, other).unwrap_or_else(|| at.compare(predicate, of, other))
-    });
-    let join = if any {
-        LLVMOpcode::LLVMOr
-    } else {
-        LLVMOpcode::LLVMAnd
-    };
-    Some(at.binary(join, a, b))
-}
-
-/// Whether a value is the larger of two unsigned numbers of so many bits, or the smaller; `None` if it is neither.
-fn extreme_of(value: Value<'_>, bits: u32) -> Option<bool> {
-    if !value.is_instruction() || value.ty().integer_width() != bits {
-        return None;
-    }
-    let name = value.called_function()?.name();
-    if name.starts_with("llvm.umax.") {
-        Some(true)
-    } else if name.starts_with("llvm.umin.") {
-        Some(false)
-    } else {
-        None
-    }
-}
-
 struct Narrow<'m> {
     types: Types<'m>,
-    /// The larger and the smaller of two numbers of 32 bits.
-    extremes: [Function<'m>; 2],
     /// The most that values can be.
     known: HashMap<Value<'m>, u64>,
 }
@@ -178,20 +96,6 @@ impl<'m> Narrow<'m> {
                 };
                 let most = self.most(instruction, 0);
                 let whole = at.zero_extend(half, self.types.i64);
-                self.known.insert(whole, most);
-                Some(whole)
-            }
-            LLVMCall if self.fits(instruction) => {
-                let extreme = self.extremes[usize::from(!extreme_of(instruction, 64)?)];
-                let [a, b] = [instruction.operand(0), instruction.operand(1)];
-                if !self.fits(a) || !self.fits(b) {
-                    return None;
-                }
-                let at = Builder::before(instruction);
-                let operands = [self.half(&at, a), self.half(&at, b)];
-                let narrow = at.call(extreme, &operands);
-                let most = self.most(instruction, 0);
-                let whole = at.zero_extend(narrow, self.types.i64);
                 self.known.insert(whole, most);
                 Some(whole)
             }
@@ -267,11 +171,6 @@ impl<'m> Narrow<'m> {
             Some(LLVMURem) => of(0).min(of(1).saturating_sub(1)),
             Some(LLVMSelect) => of(1).max(of(2)),
             Some(LLVMTrunc) => of(0),
-            Some(LLVMCall) => match extreme_of(value, 64) {
-                Some(true) => of(0).max(of(1)),
-                Some(false) => of(0).min(of(1)),
-                None => u64::MAX,
-            },
             _ => u64::MAX,
         }
     }

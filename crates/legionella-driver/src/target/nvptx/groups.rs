@@ -203,6 +203,10 @@ impl<'m> Meetings<'m> {
                     let value = at.call(crowd.shuffle, &[every, operand(0), operand(1), last]);
                     site.call.replace_all_uses_with(value);
                 }
+                // Nobody asks what they say: they meet, and see what the others did to memory.
+                Kind::Ballot if site.call.users().is_empty() => {
+                    at.call(crowd.meet, &[types.i32.constant(EVERY_LANE)]);
+                }
                 Kind::Ballot => {
                     let bit = at.truncate(operand(0), types.i1);
                     let lanes = at.zero_extend(crowd.ballot(&at, bit), types.i64);
@@ -307,6 +311,7 @@ struct Crowd<'m> {
     lanes: Value<'m>,
     count: Function<'m>,
     vote: Function<'m>,
+    meet: Function<'m>,
     shuffle: Function<'m>,
 }
 
@@ -320,6 +325,7 @@ impl<'m> Crowd<'m> {
             lanes: types.i32.zero(),
             count: ir::intrinsic(module, "llvm.nvvm.barrier.cta.red.popc.all", &[]),
             vote: ir::intrinsic(module, "llvm.nvvm.vote.ballot.sync", &[]),
+            meet: ir::intrinsic(module, "llvm.nvvm.bar.warp.sync", &[]),
             shuffle: ir::intrinsic(module, "llvm.nvvm.shfl.sync.idx.i32", &[]),
             types,
         };

@@ -137,7 +137,6 @@ fn optimise(
     narrow::narrow(module);
     let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";
     run(module, machine, simplify)?;
-    narrow::split_extremes(module);
     runtime::link(module, &built)?;
     memory::expand(module);
     set_machine(module, machine);

@@ -10,8 +10,9 @@
 //! Groups wait for others that began before them, since they take their tiles in the order in which they
 //! begin.
 
+use std::any::TypeId;
 use std::sync::atomic::{
-    AtomicU32,
+    AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -72,14 +73,14 @@ impl<S: Source> Par<'_, S> {
     {
         let len = out.len();
         let places = Places::of(len);
-        let mut told = self.accelerator.zeroed::<u32>(places.end())?;
+        let mut told = self.accelerator.zeroed::<u64>(places.end())?;
         // SAFETY: what wasn't told is not read.
         let mut values =
             unsafe { Buffer::<ItemOf<S>>::uninitialised(self.accelerator, places.end()) }?;
         let arguments = (
             self.source,
             function(combine),
-            len,
+            (len, is_number::<ItemOf<S>>()),
             out.address_of_all(),
             told.atomic(),
             values.as_slice_mut().address_of_all(),
@@ -134,40 +135,71 @@ impl Places {
     }
 }
 
+/// That a place has a value.
+const TOLD: u64 = 1 << 32;
+
 /// What groups tell each other.
 struct Told<'a, T> {
-    /// Whether the value of a place was written.
-    flags: &'a [AtomicU32],
+    /// Whether the value of a place was written, and the value itself if it has a place in there.
+    flags: &'a [AtomicU64],
     values: *mut T,
+    /// Whether values are [numbers](is_number): there is nothing else to wait for then, and nothing else to read.
+    are_numbers: bool,
 }
 
-impl<T: Copy> Told<'_, T> {
+/// Whether elements of a type are numbers of 32 bits. Others may have bytes without a value.
+fn is_number<T: 'static>() -> bool {
+    let of = [
+        TypeId::of::<u32>(),
+        TypeId::of::<i32>(),
+        TypeId::of::<f32>(),
+    ];
+    of.contains(&TypeId::of::<T>())
+}
+
+impl<T: DeviceData> Told<'_, T> {
     /// # Safety
     /// It is one of the places, whose value nobody else tells.
     #[inline(always)]
     unsafe fn tell(&self, place: usize, value: T) {
+        if self.are_numbers && size_of::<T>() == size_of::<u32>() {
+            // SAFETY: a number of 32 bits.
+            let number: u32 = unsafe { std::mem::transmute_copy(&value) };
+            // SAFETY: the caller's promise.
+            unsafe { self.flag(place) }.store(TOLD | u64::from(number), Relaxed);
+            return;
+        }
         // SAFETY: there is a value for each place, which nobody reads before the flag is set.
         unsafe {
             self.values.add(place).write(value);
-            self.flag(place).store(1, Release);
+            self.flag(place).store(TOLD, Release);
         }
     }
 
-    /// Waits until the values are told that the items of a group want, each its own or none.
+    /// Waits until the values are told that the items of a group want, each its own or none; gives what was told.
     ///
     /// # Safety
     /// They are places.
     #[inline(always)]
-    unsafe fn wait<const N: usize>(&self, subgroup: &Subgroup<'_>, places: [Option<usize>; N]) {
-        // SAFETY: the caller's promise.
-        let is_told = |place| unsafe { self.flag(place) }.load(Acquire) != 0;
+    unsafe fn wait<const N: usize>(
+        &self,
+        subgroup: &Subgroup<'_>,
+        places: [Option<usize>; N],
+    ) -> [u64; N] {
         let mut looks = 0;
-        // All are looked at, at once.
-        let all_are = || {
-            let told = places.map(|place| place.is_none_or(is_told));
-            told.into_iter().fold(true, |all, told| all & told)
-        };
-        while !subgroup.all(all_are()) {
+        loop {
+            // All are looked at, at once.
+            let told = places.map(|place| match place {
+                // SAFETY: the caller's promise.
+                Some(place) if self.are_numbers => unsafe { self.flag(place) }.load(Relaxed),
+                // SAFETY: likewise.
+                Some(place) => unsafe { self.flag(place) }.load(Acquire),
+                None => TOLD,
+            });
+            let all = told.iter().fold(TOLD, |all, told| all & told);
+            if subgroup.all(all == TOLD) {
+                return told;
+            }
             looks += 1;
             if looks % LOOKS == 0 {
                 pause();
@@ -175,12 +207,16 @@ impl<T: Copy> Told<'_, T> {
         }
     }
 
-    /// A value that the item has waited for.
+    /// A value that the item has waited for, and what was told.
     ///
     /// # Safety
     /// It was told.
     #[inline(always)]
-    unsafe fn get(&self, place: usize) -> T {
+    unsafe fn get(&self, place: usize, told: u64) -> T {
+        if self.are_numbers && size_of::<T>() == size_of::<u32>() {
+            // SAFETY: a number of 32 bits.
+            return unsafe { std::mem::transmute_copy(&(told as u32)) };
+        }
         // SAFETY: written before the flag was set, and never again.
         unsafe { self.values.add(place).read() }
     }
@@ -188,7 +224,7 @@ impl<T: Copy> Told<'_, T> {
     /// # Safety
     /// It is one of the places.
     #[inline(always)]
-    unsafe fn flag(&self, place: usize) -> &AtomicU32 {
+    unsafe fn flag(&self, place: usize) -> &AtomicU64 {
         // SAFETY: there is a flag for each. A test would carry what it panics with through the kernel.
         unsafe { self.flags.get_unchecked(place) }
     }
@@ -384,9 +420,9 @@ fn scan_tile<V: View, G>(
     group: Group,
     source: V,
     combine: G,
-    len: usize,
+    (len, are_numbers): (usize, bool),
     out: *mut V::Item,
-    flags: &[AtomicU32],
+    flags: &[AtomicU64],
     values: *mut V::Item,
     number: Shared<[usize; 1]>,
     runs: Shared<[V::Item; WIDTH]>,
@@ -396,7 +432,11 @@ fn scan_tile<V: View, G>(
     G: Fn(V::Item, V::Item) -> V::Item,
 {
     let places = Places::of(len);
-    let told = Told { flags, values };
+    let told = Told {
+        flags,
+        values,
+        are_numbers,
+    };
     let number = number.fill(|_| {
         // SAFETY: one of the places.
         let begun = unsafe { told.flag(Places::BEGUN) };
@@ -455,9 +495,9 @@ fn scan_tile<V: View, G>(
     // SAFETY: these are places, of this tile and ones before. What is told of them is read behind that, and
     // written to the item's own of `before`.
     unsafe {
-        told.wait(&subgroup, [own_tile]);
+        let [word] = told.wait(&subgroup, [own_tile]);
         if let Some(place) = own_tile {
-            tiles.add(rank).write(told.get(place));
+            tiles.add(rank).write(told.get(place, word));
         }
     }
     group.barrier();
@@ -473,18 +513,19 @@ fn scan_tile<V: View, G>(
         }
     }
     // SAFETY: as above.
-    unsafe {
-        told.wait(&subgroup, [own_block, spans]);
+    let of_spans = unsafe {
+        let [word, of_spans] = told.wait(&subgroup, [own_block, spans]);
         if let Some(place) = own_block {
-            blocks.add(rank).write(told.get(place));
+            blocks.add(rank).write(told.get(place, word));
         }
-    }
+        of_spans
+    };
     group.barrier();
 
     if rank == 0 {
         // SAFETY: all of these were written before the barrier, as many as are read.
         unsafe {
-            let before = spans.map(|place| told.get(place));
+            let before = spans.map(|place| told.get(place, of_spans));
             if let Some(whole) = whole
                 && in_span + 1 == WIDTH
             {

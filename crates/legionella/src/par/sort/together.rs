@@ -3,7 +3,7 @@
 //! One launch counts the digits of all places. Then, for each place, a launch reads the keys once and writes
 //! them once: a group takes a tile of elements, which its subgroups share in order. It counts their digits and
 //! tells how many it has of each before it does anything else, since groups behind wait for that. Then, in each subgroup,
-//! lanes with the same digit find each other and take places among those of the digit, round after
+//! lanes with the same digit find each other by a word of bits and take places among those of the digit, round after
 //! round, so that equal digits keep their order. The group brings its keys in order in shared memory, adds up what
 //! groups told of the tiles before, and writes the keys out from there, where neighbours mostly go to
 //! neighbouring places.
@@ -223,37 +223,55 @@ struct Same {
     before: u32,
 }
 
-macro_rules! same {
-    ($subgroup:expr, $digit:expr, $lanes:ident) => {{
-        let lanes = $subgroup.lanes() as $lanes;
-        let with_bit = |bit: u32| {
-            let is_set = $digit >> bit & 1 == 1;
-            let votes = $subgroup.ballot(is_set) as $lanes;
-            // Not `!votes`: that becomes arithmetic with the bit, which takes longer than a choice.
-            votes ^ if is_set { 0 } else { lanes }
-        };
-        // Not in a loop, so that those around it are simple.
-        let lower = with_bit(0) & with_bit(1) & with_bit(2) & with_bit(3);
-        let upper = with_bit(4) & with_bit(5) & with_bit(6) & with_bit(7);
-        let same = lower & upper;
-        let before = same & ((1 << $subgroup.lane()) - 1);
-        Same {
-            // SAFETY: the lane itself is among them.
-            last: unsafe { NonZero::new_unchecked(same) }.ilog2() as usize,
-            before: before.count_ones(),
-        }
-    }};
+/// What lanes of a subgroup leave for others with the same digit: a bit each.
+struct Marks<'a> {
+    /// For each digit, the words of all lanes.
+    words: &'a [InGroup<AtomicU32>],
 }
 
-/// Finds the lanes with the same digit.
-#[inline(always)]
-fn with_same(subgroup: &Subgroup<'_>, digit: usize) -> Same {
-    let digit = digit as u32;
-    if subgroup.size() <= 32 {
-        same!(subgroup, digit, u32)
-    } else {
-        same!(subgroup, digit, u64)
+impl Marks<'_> {
+    /// The word of some of the lanes of a digit.
+    #[inline(always)]
+    fn word(&self, part: usize, digit: usize) -> &InGroup<AtomicU32> {
+        // SAFETY: the caller's words, which are those of a subgroup; digits are below `VALUES`.
+        unsafe { self.words.get_unchecked(part * VALUES + digit) }
     }
+
+    /// Finds the lanes with the same digit; marks are there until they are cleared.
+    #[inline(always)]
+    fn with_same(&self, subgroup: &Subgroup<'_>, digit: usize) -> Same {
+        let (lane, wide) = (subgroup.lane(), subgroup.size() > 32);
+        self.word(lane / 32, digit)
+            .fetch_or(1 << (lane % 32), Relaxed);
+        meet(subgroup);
+        let low = u64::from(self.word(0, digit).load(Relaxed));
+        let high = if wide {
+            u64::from(self.word(1, digit).load(Relaxed))
+        } else {
+            0
+        };
+        // SAFETY: the lane itself is among them.
+        let same = unsafe { NonZero::new_unchecked(low | high << 32) };
+        Same {
+            last: same.ilog2() as usize,
+            before: (same.get() & ((1 << lane) - 1)).count_ones(),
+        }
+    }
+
+    /// Takes the marks of a digit back, for all lanes with it.
+    #[inline(always)]
+    fn clear(&self, subgroup: &Subgroup<'_>, digit: usize) {
+        self.word(0, digit).store(0, Relaxed);
+        if subgroup.size() > 32 {
+            self.word(1, digit).store(0, Relaxed);
+        }
+    }
+}
+
+/// Lanes wait until all of them are here, behind what each of them did to shared memory.
+#[inline(always)]
+fn meet(subgroup: &Subgroup<'_>) {
+    let _ = subgroup.ballot(true);
 }
 
 /// The sum of what the items before have.
@@ -349,7 +367,7 @@ fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
     told: &[AtomicU64],
     keys_to: *mut U,
     values_to: *mut T,
-    counters: Shared<Counters<{ VALUES * SUBGROUPS }>>,
+    counters: Shared<Counters<{ 2 * VALUES * SUBGROUPS }>>,
     offsets: Shared<[u64; VALUES]>,
     totals: Shared<[u32; SUBGROUPS]>,
     in_order: Shared<[K]>,
@@ -361,6 +379,7 @@ fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
         _ => 0,
     });
     let (counters, number) = group.sync((counters, number));
+    let (counters, marks) = counters.split_at(VALUES * SUBGROUPS);
     let tile = number[0] as usize;
     let subgroup = group.subgroup();
     let (lane, size) = (subgroup.lane(), subgroup.size());
@@ -418,17 +437,24 @@ fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
 
     let in_order = in_order.into_raw();
     let mut positions = [0; ROUNDS];
+    let words = size / 32 * VALUES;
+    // SAFETY: there are as many marks as counters: a word for 32 lanes, and as many items.
+    let words = unsafe { marks.get_unchecked(of * words..(of + 1) * words) };
+    let marks = Marks { words };
     for round in 0..rounds {
         let digit = mine[round].digit(place_again);
-        let same = with_same(&subgroup, digit);
-        // The last lane alone uses what it reads. The next round asks all lanes before it reads what this one left.
-        let begin = counter(of, digit).load(Relaxed);
-        if same.last == lane {
+        let same = marks.with_same(&subgroup, digit);
+        let is_last = same.last == lane;
+        let mut begin = 0;
+        if is_last {
+            begin = counter(of, digit).load(Relaxed);
             counter(of, digit).store(begin + same.before + 1, Relaxed);
         }
-        // SAFETY: one of those that voted.
-        unsafe { std::hint::assert_unchecked(subgroup.lanes() >> same.last & 1 == 1) };
         let position = subgroup.shuffle(begin, same.last).unwrap_or(0) + same.before;
+        if is_last {
+            marks.clear(&subgroup, digit);
+        }
+        meet(&subgroup);
         // SAFETY: positions of a tile's elements are different numbers below how many it has room for.
         unsafe { in_order.add(position as usize).write(mine[round]) };
         if size_of::<T>() > 0 {
