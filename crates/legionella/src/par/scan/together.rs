@@ -16,7 +16,6 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use legionella_device::intrinsic::pause;
 use legionella_device::{DeviceData, Group, Shared, Subgroup};
 
 use super::RUN;
@@ -24,6 +23,7 @@ use crate::buffer::{Buffer, SliceMut};
 use crate::error::Result;
 use crate::grid::Grid;
 use crate::launch::{function, shared, shared_slice};
+use crate::par::looks::Looks;
 use crate::par::{ItemOf, Par, Source, View};
 use crate::schedule::completion::Completion;
 
@@ -37,9 +37,6 @@ const BYTES: usize = 36 << 10;
 const LARGEST: usize = 64;
 /// Elements of shared memory that are read before they are combined.
 const UNROLLED: usize = 8;
-/// How often an item looks whether another group told something before it asks whether it should go on at all, of
-/// which the host tells: that takes much longer.
-const LOOKS: u32 = 1 << 12;
 
 /// Whether elements of that type are scanned so.
 pub(super) const fn may<T>() -> bool {
@@ -186,7 +183,7 @@ impl<T: DeviceData> Told<'_, T> {
         subgroup: &Subgroup<'_>,
         places: [Option<usize>; N],
     ) -> [u64; N] {
-        let mut looks = 0;
+        let mut looks = Looks::default();
         loop {
             // All are looked at, at once.
             let told = places.map(|place| match place {
@@ -200,10 +197,7 @@ impl<T: DeviceData> Told<'_, T> {
             if subgroup.all(all == TOLD) {
                 return told;
             }
-            looks += 1;
-            if looks % LOOKS == 0 {
-                pause();
-            }
+            looks.again();
         }
     }
 
@@ -272,7 +266,7 @@ impl<T: DeviceData> Pieces<'_, T> {
     fn read(&self, piece: usize, get: impl Fn(usize) -> T) {
         match size_of::<T>() {
             ..=4 => self.read_by::<32>(piece, get),
-            ..=8 => self.read_by::<16>(piece, get),
+            5..=8 => self.read_by::<16>(piece, get),
             _ => self.read_by::<4>(piece, get),
         }
     }

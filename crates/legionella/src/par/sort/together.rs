@@ -12,7 +12,6 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use legionella_device::atomic::InGroup;
-use legionella_device::intrinsic::pause;
 use legionella_device::{DeviceData, Disjoint, Group, Shared, Subgroup};
 
 use super::VALUES;
@@ -20,6 +19,7 @@ use crate::buffer::Buffer;
 use crate::error::Result;
 use crate::grid::Grid;
 use crate::launch::{function, shared, shared_slice};
+use crate::par::looks::Looks;
 use crate::par::{Digits, ItemOf, Par, Source, View};
 use crate::schedule::completion::Completion;
 
@@ -50,9 +50,6 @@ const HERE: u64 = 1 << 62;
 const UP_TO_HERE: u64 = 2 << 62;
 /// The number in that.
 const NUMBER: u64 = HERE - 1;
-/// How often an item looks whether another group told something before it asks whether it should go on at all, of
-/// which the host tells: that takes much longer.
-const LOOKS: u32 = 1 << 12;
 
 /// Keys in order, with as many values.
 pub(super) fn in_order<S, T, U, F>(
@@ -327,7 +324,8 @@ impl Told<'_> {
     /// How many the tiles before have; tells how many that are with this one. Lanes wait until all of them know.
     #[inline(always)]
     fn before(&self, subgroup: &Subgroup<'_>) -> u64 {
-        let (mut before, mut other, mut looks) = (0, self.tile, 0);
+        let (mut before, mut other) = (0, self.tile);
+        let mut looks = Looks::default();
         while subgroup.any(other > 0) {
             if other > 0 {
                 let of = self.place(other - 1).load(Relaxed);
@@ -338,10 +336,7 @@ impl Told<'_> {
                     _ => 0,
                 };
             }
-            looks += 1;
-            if looks % LOOKS == 0 {
-                pause();
-            }
+            looks.again();
         }
         self.place(self.tile)
             .store(UP_TO_HERE | (before + self.here), Relaxed);
@@ -356,6 +351,10 @@ impl Told<'_> {
 #[allow(
     clippy::too_many_arguments,
     reason = "buffers and shared memory of a kernel"
+)]
+#[allow(
+    clippy::needless_range_loop,
+    reason = "the optimiser finds how often a counter turns"
 )]
 fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
     group: Group,
