@@ -18,7 +18,7 @@ use crate::ir::{self, Block, Function, Value, llvm};
 /// Turns that become one.
 const TURNS: u64 = 4;
 
-/// Most instructions of such a loop.
+/// Most instructions of a loop of which several turns become one.
 const LONGEST: usize = 128;
 
 /// Most turns of a loop that is unrolled as a whole, and most instructions that it then has.
@@ -116,7 +116,7 @@ fn latches<'m>(function: Function<'m>) -> Vec<(Value<'m>, bool)> {
                 .count()
         });
         let length = length.sum::<usize>();
-        if !innermost || length > LONGEST || latch.has_metadata("llvm.loop") {
+        if !innermost || latch.has_metadata("llvm.loop") {
             return None;
         }
         let turns = turns(header, &inside)?;
@@ -126,7 +126,8 @@ fn latches<'m>(function: Function<'m>) -> Vec<(Value<'m>, bool)> {
         if has_own_array(&inside) && whole(MOST_FOR_ARRAYS) {
             return Some((latch, true));
         }
-        is_plain(&inside).then_some((latch, whole(MOST_INSTRUCTIONS)))
+        let whole = whole(MOST_INSTRUCTIONS);
+        ((whole || length <= LONGEST) && is_plain(&inside)).then_some((latch, whole))
     };
     loops.all().filter_map(counted).collect()
 }
