@@ -207,6 +207,21 @@ fn loops_that_count_are_unrolled_once() {
 }
 
 #[test]
+fn loops_read_ahead_of_their_checks() {
+    let lines = body(&text("gathers"), nvptx::LINE);
+    let is_load = |line: &&String| line.starts_with("ld.global.nc.b32");
+    let first = lines.iter().position(|line| is_load(&line));
+    let turns = lines[first.unwrap()..].iter();
+    let together = turns.take_while(|line| !line.starts_with('@'));
+    assert_eq!(together.filter(is_load).count(), 4, "{lines:#?}");
+    // Of four turns, and of one.
+    assert_eq!(lines.iter().filter(is_load).count(), 4 + 4 + 1 + 1);
+
+    let lines = body(&text("gathers_blindly"), nvptx::LINE);
+    assert_eq!(lines.iter().filter(is_load).count(), 1 + 1, "{lines:#?}");
+}
+
+#[test]
 fn an_abort_is_a_panic() {
     let all = texts("abort", "sm_90").concat();
     assert!(!all.contains("trap;"), "{all}");
@@ -291,8 +306,8 @@ fn values_go_past_barriers_for_the_optimiser_by_their_registers() {
 fn items_that_wait_tell_each_other_where() {
     let text = text("together");
     let lines = body(&text, nvptx::LINE);
-    // Two labels are two bits; then, if they differ, twice to say where.
-    assert_eq!(count(&lines, "barrier.red.popc.u32"), 4, "{text}");
+    // Whether some have ended; then, if so, twice to say where.
+    assert_eq!(count(&lines, "barrier.red.popc.u32"), 2, "{text}");
     assert_eq!(count(&lines, "barrier.sync"), 2, "{text}");
     assert!(
         !text.contains("aligned") && !text.contains("bar."),
@@ -305,6 +320,18 @@ fn items_that_wait_tell_each_other_where() {
     assert_eq!(count(&lines, "ld.b32"), 0, "{text}");
     // What panics is not among it.
     assert_eq!(count(&lines, "call"), 0, "{text}");
+}
+
+#[test]
+fn labels_are_compared_where_items_may_come_to_different_barriers() {
+    let apart = text("ways");
+    // Two labels are two bits.
+    let lines = body(&apart, nvptx::LINE);
+    assert_eq!(count(&lines, "barrier.red.popc.u32"), 4, "{apart}");
+    // Items that end are counted alone, whatever the label is.
+    let alike = text("turns");
+    let lines = body(&alike, nvptx::LINE);
+    assert_eq!(count(&lines, "barrier.red.popc.u32"), 1, "{alike}");
 }
 
 #[test]
@@ -397,8 +424,8 @@ fn bands_of_matrices_are_multiplied_by_four_warps_on_hopper() {
         order.map(place).is_sorted_by(|a, b| a.is_some() && a < b),
         "{all}"
     );
-    // Of the labels, which are one in the source, two are told apart, so that four warps are at one instruction.
-    assert_eq!(count(&lines, "barrier.red.popc.u32"), 4, "{all}");
+    // All come to the same one, so that four warps are at one instruction.
+    assert_eq!(count(&lines, "barrier.red.popc.u32"), 2, "{all}");
     let aligned = |tile| all.contains(&format!(".align 1024 .b8 legionella_shared_{tile}"));
     assert!(aligned(1) && aligned(2) && !aligned(0), "{all}");
     assert!(!all.contains(".local"), "{all}");

@@ -180,7 +180,7 @@ fn predecessors(block: Block<'_>) -> usize {
 }
 
 /// Whether an instruction may run where nobody asked for its result.
-fn may_run_early(instruction: Value<'_>) -> bool {
+pub(super) fn may_run_early(instruction: Value<'_>) -> bool {
     use LLVMOpcode::*;
     match instruction.opcode() {
         Some(

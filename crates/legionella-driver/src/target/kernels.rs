@@ -12,9 +12,9 @@ use legionella_abi::{gpu, intrinsic};
 use llvm_sys::core as c;
 use llvm_sys::{LLVMAtomicOrdering, LLVMIntPredicate, LLVMLinkage, LLVMOpcode, LLVMTypeKind};
 
-use super::checks;
 use super::cold::{self, Deferred};
 use super::wide::{self, Wide};
+use super::{ahead, checks};
 use crate::error::Error;
 use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
 
@@ -162,6 +162,13 @@ impl<'m> Kernels<'m> {
                 }
                 kernel.form != Form::Wide
             });
+        }
+    }
+
+    /// Has loops of each kernel read ahead of their checks, if their panics are deferred.
+    pub(super) fn read_ahead(&self) {
+        for kernel in &self.all {
+            ahead::read(kernel.function, kernel.state);
         }
     }
 

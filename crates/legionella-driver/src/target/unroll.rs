@@ -2,7 +2,8 @@
 //!
 //! Takes simplified code; asks LLVM to unroll the innermost loops that it would leave because what a GPU is thought
 //! to gain by that is little, as the vendor's compiler does: their counters and addresses, of 64 bits each,
-//! cost as much as a few operations of floats.
+//! cost as much as a few operations of floats. Loops whose counter is the index of an array of the item's own are unrolled as
+//! a whole, since an array is in registers only if all of its indices are known.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +18,15 @@ use crate::ir::{self, Block, Function, Value, llvm};
 /// Turns that become one.
 const TURNS: u64 = 4;
 
-/// Most instructions of such a loop.
+/// Most instructions of a loop of which several turns become one.
 const LONGEST: usize = 128;
 
 /// Most turns of a loop that is unrolled as a whole, and most instructions that it then has.
 const MOST_TURNS: u64 = 32;
 const MOST_INSTRUCTIONS: u64 = 2560;
+
+/// Most instructions of a loop that is unrolled as a whole for the sake of an item's own array.
+const MOST_FOR_ARRAYS: u64 = 4096;
 
 /// Asks for it in all functions.
 pub(super) fn mark(module: &Module<'_>) {
@@ -112,15 +116,35 @@ fn latches<'m>(function: Function<'m>) -> Vec<(Value<'m>, bool)> {
                 .count()
         });
         let length = length.sum::<usize>();
-        if !innermost || length > LONGEST || latch.has_metadata("llvm.loop") || !is_plain(&inside) {
+        if !innermost || latch.has_metadata("llvm.loop") {
             return None;
         }
         let turns = turns(header, &inside)?;
-        let whole = turns
-            .is_some_and(|turns| turns <= MOST_TURNS && turns * length as u64 <= MOST_INSTRUCTIONS);
-        Some((latch, whole))
+        let whole = |most: u64| {
+            turns.is_some_and(|turns| turns <= MOST_TURNS && turns * length as u64 <= most)
+        };
+        if has_own_array(&inside) && whole(MOST_FOR_ARRAYS) {
+            return Some((latch, true));
+        }
+        let whole = whole(MOST_INSTRUCTIONS);
+        ((whole || length <= LONGEST) && is_plain(&inside)).then_some((latch, whole))
     };
     loops.all().filter_map(counted).collect()
+}
+
+/// Whether a loop accesses memory of the item's own at an index that it computes.
+fn has_own_array(inside: &BTreeSet<Block<'_>>) -> bool {
+    let mut instructions = inside.iter().flat_map(|block| block.instructions());
+    instructions.any(|address| {
+        let by_index = address.is(LLVMOpcode::LLVMGetElementPtr)
+            && (address.operands()[1..].iter())
+                .any(|index| index.is_instruction() && inside.contains(&index.block()));
+        let mut base = address;
+        while base.is_instruction() && base.is(LLVMOpcode::LLVMGetElementPtr) {
+            base = base.operand(0);
+        }
+        by_index && base.is_instruction() && base.is(LLVMOpcode::LLVMAlloca)
+    })
 }
 
 /// Whether a loop does nothing that threads do together or in an order.

@@ -200,10 +200,66 @@ define void @together(ptr noundef nonnull readonly align 8 dereferenceable(8) %b
   ret void
 }
 
+; Two barriers, to which items come by branches that they take differently.
+define void @ways(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+  %p = load ptr, ptr %block, align 8
+  %i = call i64 @legionella.global_id(i32 0)
+  %first = icmp ult i64 %i, 5
+  br i1 %first, label %one, label %other
+one:
+  call void @legionella.barrier(i32 4, ptr @here)
+  br label %both
+other:
+  call void @legionella.barrier(i32 8, ptr @there)
+  br label %both
+both:
+  store i32 1, ptr %p, align 4
+  ret void
+}
+
+; A barrier that all come to but those that panic, and one behind a branch where items that differ meet again, in a loop.
+define void @turns(ptr noundef nonnull readonly align 8 dereferenceable(16) %block) {
+start:
+  %p = load ptr, ptr %block, align 8
+  %np = getelementptr i8, ptr %block, i64 8
+  %n = load i64, ptr %np, align 8
+  %i = call i64 @legionella.global_id(i32 0)
+  br label %loop
+loop:
+  %k = phi i64 [ 0, %start ], [ %next, %met ]
+  %label = phi i32 [ 4, %start ], [ %turned, %met ]
+  %turned = phi i32 [ 8, %start ], [ %label, %met ]
+  %slot = getelementptr i32, ptr %p, i64 %k
+  %v = load i32, ptr %slot, align 4
+  %w = zext i32 %v to i64
+  %sum = add i64 %w, %i
+  %in = icmp ult i64 %sum, 1000
+  br i1 %in, label %fine, label %out
+fine:
+  call void @legionella.barrier(i32 %label, ptr @here)
+  %odd = trunc i64 %i to i1
+  br i1 %odd, label %stores, label %met
+stores:
+  %place = getelementptr i32, ptr %p, i64 %i
+  store i32 %v, ptr %place, align 4
+  br label %met
+met:
+  %next = add i64 %k, 1
+  %more = icmp ult i64 %next, %n
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+out:
+  call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
+  unreachable
+}
+
 ; A barrier whose label depends on the item.
 define void @swapped(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
   %p = load ptr, ptr %block, align 8
-  %label = load i32, ptr %p, align 4
+  %i = call i64 @legionella.global_id(i32 0)
+  %own = getelementptr i32, ptr %p, i64 %i
+  %label = load i32, ptr %own, align 4
   call void @legionella.barrier(i32 %label, ptr @here)
   store i32 1, ptr %p, align 4
   ret void
@@ -511,4 +567,82 @@ behind:
   %v = load float, ptr %sum, align 4
   store float %v, ptr %mine, align 4
   ret void
+}
+
+; Elements of one slice by those of another, whose length is how many there are.
+define void @gathers(ptr noundef nonnull readonly align 8 dereferenceable(48) %block) {
+  %cp = load ptr, ptr %block, align 8
+  %columns = call ptr @legionella.immutable(ptr %cp)
+  %np = getelementptr i8, ptr %block, i64 8
+  %n = load i64, ptr %np, align 8
+  %xpp = getelementptr i8, ptr %block, i64 16
+  %xp = load ptr, ptr %xpp, align 8
+  %x = call ptr @legionella.immutable(ptr %xp)
+  %mp = getelementptr i8, ptr %block, i64 24
+  %m = load i64, ptr %mp, align 8
+  %op = getelementptr i8, ptr %block, i64 32
+  %out = load ptr, ptr %op, align 8
+  %some = icmp ne i64 %n, 0
+  br i1 %some, label %loop, label %done
+loop:
+  %k = phi i64 [ 0, %0 ], [ %next, %fine ]
+  %sum = phi float [ 0.0, %0 ], [ %more, %fine ]
+  %ck = getelementptr inbounds i32, ptr %columns, i64 %k
+  %c = load i32, ptr %ck, align 4
+  %column = zext i32 %c to i64
+  %in = icmp ult i64 %column, %m
+  br i1 %in, label %fine, label %outside
+fine:
+  %xc = getelementptr inbounds float, ptr %x, i64 %column
+  %a = load float, ptr %xc, align 4
+  %more = fadd float %sum, %a
+  %next = add nuw i64 %k, 1
+  %last = icmp eq i64 %next, %n
+  br i1 %last, label %done, label %loop
+done:
+  %all = phi float [ 0.0, %0 ], [ %more, %fine ]
+  store float %all, ptr %out, align 4
+  ret void
+outside:
+  call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
+  unreachable
+}
+
+; The same of as many as are told elsewhere: whether so many can be read is not known.
+define void @gathers_blindly(ptr noundef nonnull readonly align 8 dereferenceable(48) %block) {
+  %cp = load ptr, ptr %block, align 8
+  %columns = call ptr @legionella.immutable(ptr %cp)
+  %np = getelementptr i8, ptr %block, i64 40
+  %n = load i64, ptr %np, align 8
+  %xpp = getelementptr i8, ptr %block, i64 16
+  %xp = load ptr, ptr %xpp, align 8
+  %x = call ptr @legionella.immutable(ptr %xp)
+  %mp = getelementptr i8, ptr %block, i64 24
+  %m = load i64, ptr %mp, align 8
+  %op = getelementptr i8, ptr %block, i64 32
+  %out = load ptr, ptr %op, align 8
+  %some = icmp ne i64 %n, 0
+  br i1 %some, label %loop, label %done
+loop:
+  %k = phi i64 [ 0, %0 ], [ %next, %fine ]
+  %sum = phi float [ 0.0, %0 ], [ %more, %fine ]
+  %ck = getelementptr inbounds i32, ptr %columns, i64 %k
+  %c = load i32, ptr %ck, align 4
+  %column = zext i32 %c to i64
+  %in = icmp ult i64 %column, %m
+  br i1 %in, label %fine, label %outside
+fine:
+  %xc = getelementptr inbounds float, ptr %x, i64 %column
+  %a = load float, ptr %xc, align 4
+  %more = fadd float %sum, %a
+  %next = add nuw i64 %k, 1
+  %last = icmp eq i64 %next, %n
+  br i1 %last, label %done, label %loop
+done:
+  %all = phi float [ 0.0, %0 ], [ %more, %fine ]
+  store float %all, ptr %out, align 4
+  ret void
+outside:
+  call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
+  unreachable
 }

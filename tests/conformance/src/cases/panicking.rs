@@ -4,8 +4,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use legionella::Error;
+use legionella::prelude::*;
+
 use crate::suite::Suite;
-use crate::trial::Failure;
+use crate::trial::{Failure, Trial, Verdict};
 use crate::values::values;
 
 #[inline(never)]
@@ -71,8 +74,87 @@ fn crc(x: u32) -> u32 {
     std::arch::x86_64::_mm_crc32_u32(1, x)
 }
 
+/// What a row of a sparse matrix makes of a vector; the matrix has `width` elements in each row.
+fn product(
+    at: Item,
+    width: usize,
+    columns: &[u32],
+    values: &[f32],
+    x: &[f32],
+    mut y: Disjoint<f32>,
+) {
+    let Some(y) = y.at(&at) else { return };
+    let row = at.global() * width..(at.global() + 1) * width;
+    let entries = columns[row.clone()].iter().zip(&values[row]);
+    *y = entries
+        .map(|(column, value)| value * x[*column as usize])
+        .sum();
+}
+
+/// A loop in which each element tells what is read next: of several that are out of bounds the first panics, and before
+/// that nothing is read that isn't there.
+fn gathered(t: &mut Trial<'_>) -> Verdict {
+    const ROWS: usize = 40;
+    let x: Vec<f32> = (0..50).map(|i| i as f32 * 0.37).collect();
+    let device_x = t.accelerator.upload(&x)?;
+    for (width, outside) in [
+        (0, None),
+        (3, None),
+        (4, None),
+        (11, None),
+        (1, Some(0)),
+        (4, Some(3)),
+        (6, Some(5)),
+        (9, Some(6)),
+        (11, Some(2)),
+    ] {
+        let mut columns: Vec<u32> = (0..ROWS * width).map(|i| (i * 7 % 50) as u32).collect();
+        let values: Vec<f32> = (0..ROWS * width).map(|i| 1.0 / (1 + i) as f32).collect();
+        let row = (ROWS - 1) * width;
+        if let Some(outside) = outside {
+            columns[row + outside..].fill(1000);
+            columns[row + outside] = 77;
+        }
+        let mut y = t.accelerator.filled(ROWS, 1.0f32)?;
+        let (device_columns, device_values) = (
+            t.accelerator.upload(&columns)?,
+            t.accelerator.upload(&values)?,
+        );
+        let arguments = (width, &device_columns, &device_values, &device_x, &mut y);
+        let message = match t.accelerator.launch(product, ROWS, arguments)?.wait() {
+            Ok(()) => None,
+            Err(Error::KernelPanicked { message, item, .. }) if item[0] == ROWS - 1 => {
+                Some(message)
+            }
+            Err(error) => return Err(Failure::unexpected("a panic of the last row", error)),
+        };
+        let expected =
+            outside.map(|_| "index out of bounds: the len is 50 but the index is 77".to_owned());
+        if message != expected {
+            let found = format!("{message:?} with {width} in a row");
+            return Err(Failure::unexpected(format!("{expected:?}"), found));
+        }
+        let (found, whole) = (y.to_vec()?, ROWS - usize::from(outside.is_some()));
+        for (row, found) in found.iter().enumerate().take(whole) {
+            let of = row * width..(row + 1) * width;
+            let entries = columns[of.clone()].iter().zip(&values[of]);
+            let sum: f32 = entries
+                .map(|(column, value)| value * x[*column as usize])
+                .sum();
+            // Others may have ended before they stored anything, since one panicked.
+            let is_there = found.to_bits() == sum.to_bits();
+            if !is_there && (outside.is_none() || *found != 1.0) {
+                let place = format!("{sum} in row {row} of {width} each");
+                return Err(Failure::unexpected(place, found));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Adds the cases.
 pub fn add(suite: &mut Suite) {
+    suite.case("panics/gathered", gathered);
     suite.case("panics/bounds", |t| {
         t.panics(|at: usize| [1u8, 2, 3, 4][at % 9], &[0, 1, 2, 3, 7])
     });

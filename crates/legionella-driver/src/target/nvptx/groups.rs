@@ -16,6 +16,8 @@
 //! * In any other, the group's first item leaves its label in shared memory; all count that they came,
 //!   then that their label is the one that is there. If the first item has ended, so that an old label
 //!   is there, the first count tells.
+//! * Where branches that items take differently lead to no barrier but behind the place where all of them meet again, or
+//!   past all barriers, those that have not ended come to the same ones: all count once that they came.
 //!
 //! Where a kernel exchanges values within warps, the lanes of a warp first vote in the same way on
 //! what they came for: a barrier has number 0, and lanes that come to an exchange miss those that
@@ -76,7 +78,7 @@ pub(super) fn bind(
         .chain(intrinsic::MATRICES)
         .filter(|name| *name != intrinsic::BARRIER)
         .any(|name| !calls(module, name).is_empty());
-    if in_warps {
+    if in_warps || !calls(module, intrinsic::BARRIER).is_empty() {
         run(module, machine, meetings::PREPARE)?;
     }
     let meetings = Meetings::of(module, entry, in_warps)?;
@@ -113,6 +115,8 @@ struct Meetings<'m> {
     own: Vec<Option<u64>>,
     /// All of these, if they are few; the number of each is its place here, from 1.
     labels: Option<Vec<u64>>,
+    /// Whether labels needn't be compared: who comes to a barrier comes to the same one as all others.
+    alike: bool,
     /// For each place, what the lanes of a warp vote on there: a number, 0 for barriers; `None` if they are
     /// together.
     votes: Vec<Option<u64>>,
@@ -133,6 +137,7 @@ impl<'m> Meetings<'m> {
             .collect();
         Ok(Meetings {
             own,
+            alike: together::only_ends_part(entry, &sites),
             labels: labels
                 .map(|labels| labels.into_iter().collect())
                 .filter(|labels: &Vec<u64>| labels.len() <= MOST_NUMBERED),
@@ -182,6 +187,7 @@ impl<'m> Meetings<'m> {
                     None => own_of_a_stream(&types, &at, site.call.operand(0), index as u64),
                 };
                 let failed = match &self.labels {
+                    _ if self.alike => crowd.count_numbers(&at, &[0], types.i32.zero()),
                     Some(labels) => crowd.count_numbers(&at, labels, label),
                     None => at.call(differ, &[label, crowd.items]),
                 };
@@ -196,6 +202,10 @@ impl<'m> Meetings<'m> {
                     let last = types.i32.constant(WARP - 1);
                     let value = at.call(crowd.shuffle, &[every, operand(0), operand(1), last]);
                     site.call.replace_all_uses_with(value);
+                }
+                // Nobody asks what they say: they meet, and see what the others did to memory.
+                Kind::Ballot if site.call.users().is_empty() => {
+                    at.call(crowd.meet, &[types.i32.constant(EVERY_LANE)]);
                 }
                 Kind::Ballot => {
                     let bit = at.truncate(operand(0), types.i1);
@@ -301,6 +311,7 @@ struct Crowd<'m> {
     lanes: Value<'m>,
     count: Function<'m>,
     vote: Function<'m>,
+    meet: Function<'m>,
     shuffle: Function<'m>,
 }
 
@@ -314,6 +325,7 @@ impl<'m> Crowd<'m> {
             lanes: types.i32.zero(),
             count: ir::intrinsic(module, "llvm.nvvm.barrier.cta.red.popc.all", &[]),
             vote: ir::intrinsic(module, "llvm.nvvm.vote.ballot.sync", &[]),
+            meet: ir::intrinsic(module, "llvm.nvvm.bar.warp.sync", &[]),
             shuffle: ir::intrinsic(module, "llvm.nvvm.shfl.sync.idx.i32", &[]),
             types,
         };

@@ -130,6 +130,9 @@ fn optimise(
     memory::split_copies(module);
     let promote = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>)";
     run(module, machine, promote)?;
+    run(module, machine, "function(loop-simplify,lcssa)")?;
+    built.read_ahead();
+    run(module, machine, "function(simplifycfg)")?;
     built.join_checks();
     narrow::narrow(module);
     let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";

@@ -6,6 +6,9 @@
 //! never, where one of these ends in a panic; nor behind a call, in which some may panic. At an operation on
 //! matrices that found that all have come to it they are together again. The other operations can be met at
 //! several places by one warp.
+//!
+//! Also tells where all items of a group that have not ended come to the same barriers in the same order, whether or not
+//! they are together in between.
 
 use legionella_abi::intrinsic;
 
@@ -27,7 +30,7 @@ pub(super) fn at<'m>(entry: Function<'m>, sites: &[Site<'m>]) -> Vec<bool> {
     let ends = Ends::of(flow);
     let mut lanes = Lanes {
         flow,
-        sites,
+        sites: sites.iter().collect(),
         instructions: (0..flow.len())
             .map(|node| blocks.block(node).instructions())
             .collect(),
@@ -48,10 +51,54 @@ pub(super) fn at<'m>(entry: Function<'m>, sites: &[Site<'m>]) -> Vec<bool> {
     lanes.found
 }
 
+/// Whether all items of a group that have not ended, wherever one of them waits at a barrier, come to that one, with one
+/// label: what they find out there is only whether some have ended.
+pub(super) fn only_ends_part<'m>(entry: Function<'m>, sites: &[Site<'m>]) -> bool {
+    let Some(blocks) = Blocks::of(entry) else {
+        return false;
+    };
+    let flow = blocks.flow();
+    let Ok(loops) = Loops::of(flow, &Dominators::of(flow)) else {
+        return false;
+    };
+    let uniform = Uniform::of(&blocks, &loops);
+    let barriers = || sites.iter().filter(|site| site.kind == Kind::Barrier);
+    if !barriers().all(|site| uniform.contains(site.call.operand(0))) {
+        return false;
+    }
+    // From where a barrier is reached: who goes elsewhere has ended as far as others can tell.
+    let mut leads = vec![false; flow.len()];
+    let mut ahead: Vec<_> = barriers()
+        .map(|site| blocks.number(site.call.block()))
+        .collect();
+    while let Some(node) = ahead.pop() {
+        if !std::mem::replace(&mut leads[node], true) {
+            ahead.extend(flow.predecessors(node));
+        }
+    }
+    let ends = Ends::of(flow);
+    let mut items = Lanes {
+        flow,
+        sites: barriers().collect(),
+        instructions: (0..flow.len())
+            .map(|node| blocks.block(node).instructions())
+            .collect(),
+        found: vec![true; barriers().count()],
+    };
+    for node in (0..flow.len()).filter(|node| uniform.parts(*node)) {
+        let ways = flow.successors(node).iter().copied();
+        let ways: Vec<_> = ways.filter(|next| leads[*next]).collect();
+        if ways.len() > 1 {
+            items.part(&ways, |next| ends.all_come_to(next, node));
+        }
+    }
+    items.found.into_iter().all(|together| together)
+}
+
 /// What is known of the lanes so far: assumptions that only become weaker.
 struct Lanes<'a, 'm> {
     flow: &'a Flow,
-    sites: &'a [Site<'m>],
+    sites: Vec<&'a Site<'m>>,
     instructions: Vec<Vec<Value<'m>>>,
     found: Vec<bool>,
 }
@@ -74,7 +121,7 @@ impl Lanes<'_, '_> {
     /// its end.
     fn meet_again(&mut self, node: usize, from: usize) -> bool {
         for instruction in &self.instructions[node][from..] {
-            let is_here = |site: &Site<'_>| site.call == *instruction;
+            let is_here = |site: &&Site<'_>| site.call == *instruction;
             if let Some(site) = self.sites.iter().position(is_here) {
                 self.found[site] = false;
                 if self.sites[site].kind == Kind::Matrix {

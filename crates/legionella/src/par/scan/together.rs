@@ -3,14 +3,16 @@
 //!
 //! A group has a tile of runs, one an item, and tells all groups what its elements combined are. What comes
 //! before a tile is made of what others told: of the tiles before it in its block, of the blocks before
-//! that in their span, and of the spans before. Only the last of a span waits for what must be combined
-//! one after the other; that is 2²⁴ elements apart.
+//! that in their span, and of the spans before. The last of a block tells what that has as soon as it knows, and then
+//! waits for others; only the last of a span waits for what must be combined one after the other, which is 2²⁴ elements
+//! apart.
 //!
 //! Groups wait for others that began before them, since they take their tiles in the order in which they
 //! begin.
 
+use std::any::TypeId;
 use std::sync::atomic::{
-    AtomicU32,
+    AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -68,14 +70,14 @@ impl<S: Source> Par<'_, S> {
     {
         let len = out.len();
         let places = Places::of(len);
-        let mut told = self.accelerator.zeroed::<u32>(places.end())?;
+        let mut told = self.accelerator.zeroed::<u64>(places.end())?;
         // SAFETY: what wasn't told is not read.
         let mut values =
             unsafe { Buffer::<ItemOf<S>>::uninitialised(self.accelerator, places.end()) }?;
         let arguments = (
             self.source,
             function(combine),
-            len,
+            (len, is_number::<ItemOf<S>>()),
             out.address_of_all(),
             told.atomic(),
             values.as_slice_mut().address_of_all(),
@@ -130,45 +132,85 @@ impl Places {
     }
 }
 
+/// That a place has a value.
+const TOLD: u64 = 1 << 32;
+
 /// What groups tell each other.
 struct Told<'a, T> {
-    /// Whether the value of a place was written.
-    flags: &'a [AtomicU32],
+    /// Whether the value of a place was written, and the value itself if it has a place in there.
+    flags: &'a [AtomicU64],
     values: *mut T,
+    /// Whether values are [numbers](is_number): there is nothing else to wait for then, and nothing else to read.
+    are_numbers: bool,
 }
 
-impl<T: Copy> Told<'_, T> {
+/// Whether elements of a type are numbers of 32 bits. Others may have bytes without a value.
+fn is_number<T: 'static>() -> bool {
+    let of = [
+        TypeId::of::<u32>(),
+        TypeId::of::<i32>(),
+        TypeId::of::<f32>(),
+    ];
+    of.contains(&TypeId::of::<T>())
+}
+
+impl<T: DeviceData> Told<'_, T> {
     /// # Safety
     /// It is one of the places, whose value nobody else tells.
     #[inline(always)]
     unsafe fn tell(&self, place: usize, value: T) {
+        if self.are_numbers && size_of::<T>() == size_of::<u32>() {
+            // SAFETY: a number of 32 bits.
+            let number: u32 = unsafe { std::mem::transmute_copy(&value) };
+            // SAFETY: the caller's promise.
+            unsafe { self.flag(place) }.store(TOLD | u64::from(number), Relaxed);
+            return;
+        }
         // SAFETY: there is a value for each place, which nobody reads before the flag is set.
         unsafe {
             self.values.add(place).write(value);
-            self.flag(place).store(1, Release);
+            self.flag(place).store(TOLD, Release);
         }
     }
 
-    /// Waits until the values are told that the items of a group want, each its own or none.
+    /// Waits until the values are told that the items of a group want, each its own or none; gives what was told.
     ///
     /// # Safety
     /// They are places.
     #[inline(always)]
-    unsafe fn wait(&self, subgroup: &Subgroup<'_>, place: Option<usize>) {
-        // SAFETY: the caller's promise.
-        let is_told = |place| unsafe { self.flag(place) }.load(Acquire) != 0;
+    unsafe fn wait<const N: usize>(
+        &self,
+        subgroup: &Subgroup<'_>,
+        places: [Option<usize>; N],
+    ) -> [u64; N] {
         let mut looks = Looks::default();
-        while !subgroup.all(place.is_none_or(is_told)) {
+        loop {
+            // All are looked at, at once.
+            let told = places.map(|place| match place {
+                // SAFETY: the caller's promise.
+                Some(place) if self.are_numbers => unsafe { self.flag(place) }.load(Relaxed),
+                // SAFETY: likewise.
+                Some(place) => unsafe { self.flag(place) }.load(Acquire),
+                None => TOLD,
+            });
+            let all = told.iter().fold(TOLD, |all, told| all & told);
+            if subgroup.all(all == TOLD) {
+                return told;
+            }
             looks.again();
         }
     }
 
-    /// A value that the item has waited for.
+    /// A value that the item has waited for, and what was told.
     ///
     /// # Safety
     /// It was told.
     #[inline(always)]
-    unsafe fn get(&self, place: usize) -> T {
+    unsafe fn get(&self, place: usize, told: u64) -> T {
+        if self.are_numbers && size_of::<T>() == size_of::<u32>() {
+            // SAFETY: a number of 32 bits.
+            return unsafe { std::mem::transmute_copy(&(told as u32)) };
+        }
         // SAFETY: written before the flag was set, and never again.
         unsafe { self.values.add(place).read() }
     }
@@ -176,7 +218,7 @@ impl<T: Copy> Told<'_, T> {
     /// # Safety
     /// It is one of the places.
     #[inline(always)]
-    unsafe fn flag(&self, place: usize) -> &AtomicU32 {
+    unsafe fn flag(&self, place: usize) -> &AtomicU64 {
         // SAFETY: there is a flag for each. A test would carry what it panics with through the kernel.
         unsafe { self.flags.get_unchecked(place) }
     }
@@ -206,29 +248,74 @@ impl<T: DeviceData> Pieces<'_, T> {
         unsafe { self.start.add(element * (WIDTH + 1) + run) }
     }
 
-    /// Calls a function with slots and the indices of their elements: each slot that has one once in one of
-    /// the items, and neighbours in neighbouring items.
+    /// The `k`-th slot of an item, of those of a piece, and the index of its element in the tile: each slot is that
+    /// of one item, and neighbours of neighbouring items.
     #[inline(always)]
-    fn each(&self, piece: usize, mut each: impl FnMut(*mut T, usize)) {
-        let of = |k: usize| {
-            let number = k * WIDTH + self.group.rank();
-            let (run, element) = (number / Self::LEN, number % Self::LEN);
-            let within = run * RUN + piece * Self::LEN + element;
-            // SAFETY: `number` is below `LEN * WIDTH`. What uses the slot stands between barriers, and no
-            // other item gets it there.
-            (unsafe { self.slot(run, element) }, within)
-        };
-        // Without a test for each element, reads of many overlap.
-        if self.count == TILE {
-            for k in 0..Self::LEN {
-                let (slot, within) = of(k);
-                each(slot, self.first + within);
+    fn share(&self, piece: usize, k: usize) -> (*mut T, usize) {
+        // So many runs at a time; which of them, and which of its elements, is the same for all `k`.
+        let runs = const { WIDTH / Self::LEN };
+        let (run, element) = (self.group.rank() / Self::LEN, self.group.rank() % Self::LEN);
+        let within = run * RUN + piece * Self::LEN + element + k * (runs * RUN);
+        // SAFETY: there are `k` below `LEN`, so that runs are below `WIDTH`. What uses the slot stands between
+        // barriers, and no other item gets it there.
+        (unsafe { self.slot(run, element).add(k * runs) }, within)
+    }
+
+    /// Brings a piece of all runs to shared memory.
+    #[inline(always)]
+    fn read(&self, piece: usize, get: impl Fn(usize) -> T) {
+        match size_of::<T>() {
+            ..=4 => self.read_by::<32>(piece, get),
+            5..=8 => self.read_by::<16>(piece, get),
+            _ => self.read_by::<4>(piece, get),
+        }
+    }
+
+    /// The same, with that many elements of an item under way at once.
+    #[inline(always)]
+    fn read_by<const N: usize>(&self, piece: usize, get: impl Fn(usize) -> T) {
+        if self.count == TILE && Self::LEN.is_multiple_of(N) {
+            for begin in (0..Self::LEN).step_by(N) {
+                let next: [T; N] = std::array::from_fn(|k| {
+                    let (_, within) = self.share(piece, begin + k);
+                    get(self.first + within)
+                });
+                for (k, next) in next.into_iter().enumerate() {
+                    let (slot, _) = self.share(piece, begin + k);
+                    // SAFETY: this item's.
+                    unsafe { slot.write(next) };
+                }
             }
         } else {
             for k in 0..Self::LEN {
-                let (slot, within) = of(k);
+                let (slot, within) = self.share(piece, k);
                 if within < self.count {
-                    each(slot, self.first + within);
+                    // SAFETY: this item's.
+                    unsafe { slot.write(get(self.first + within)) };
+                }
+            }
+        }
+    }
+
+    /// Stores a piece of all runs.
+    ///
+    /// # Safety
+    /// It was written, and there is room at `out` for all elements, of which no other item writes this one's.
+    #[inline(always)]
+    unsafe fn store(&self, piece: usize, out: *mut T) {
+        // Without a test for each element, reads of many overlap.
+        if self.count == TILE {
+            for k in 0..Self::LEN {
+                let (slot, within) = self.share(piece, k);
+                // SAFETY: the caller's promise.
+                unsafe { out.add(self.first + within).write(slot.read()) };
+            }
+        } else {
+            for k in 0..Self::LEN {
+                let (slot, within) = self.share(piece, k);
+                if within < self.count {
+                    // SAFETY: the caller's promise.
+                    unsafe { out.add(self.first + within).write(slot.read()) };
                 }
             }
         }
@@ -327,9 +414,9 @@ fn scan_tile<V: View, G>(
     group: Group,
     source: V,
     combine: G,
-    len: usize,
+    (len, are_numbers): (usize, bool),
     out: *mut V::Item,
-    flags: &[AtomicU32],
+    flags: &[AtomicU64],
     values: *mut V::Item,
     number: Shared<[usize; 1]>,
     runs: Shared<[V::Item; WIDTH]>,
@@ -339,7 +426,11 @@ fn scan_tile<V: View, G>(
     G: Fn(V::Item, V::Item) -> V::Item,
 {
     let places = Places::of(len);
-    let told = Told { flags, values };
+    let told = Told {
+        flags,
+        values,
+        are_numbers,
+    };
     let number = number.fill(|_| {
         // SAFETY: one of the places.
         let begun = unsafe { told.flag(Places::BEGUN) };
@@ -358,10 +449,8 @@ fn scan_tile<V: View, G>(
     let run = unsafe { runs.add(rank) };
 
     let read = |piece| {
-        pieces.each(piece, |slot, index| {
-            // SAFETY: the source has as many elements as the output, and nobody uses the slot.
-            unsafe { slot.write(source.get(index)) }
-        });
+        // SAFETY: the source has as many elements as the output.
+        pieces.read(piece, |index| unsafe { source.get(index) });
         group.barrier();
     };
     let mut all = None;
@@ -400,35 +489,45 @@ fn scan_tile<V: View, G>(
     // SAFETY: these are places, of this tile and ones before. What is told of them is read behind that, and
     // written to the item's own of `before`.
     unsafe {
-        for place in [own_tile, own_block, spans] {
-            told.wait(&subgroup, place);
-        }
+        let [word] = told.wait(&subgroup, [own_tile]);
         if let Some(place) = own_tile {
-            tiles.add(rank).write(told.get(place));
-        }
-        if let Some(place) = own_block {
-            blocks.add(rank).write(told.get(place));
+            tiles.add(rank).write(told.get(place, word));
         }
     }
+    group.barrier();
+
+    // Others wait for this, so that it is told before this group waits for what others need for that.
+    let mut whole = None;
+    if rank == 0 && ends_block {
+        // SAFETY: all of these were written before the barrier.
+        whole = unsafe { in_turn(None, tiles, WIDTH, &combine, |_, _| {}) };
+        if let Some(whole) = whole {
+            // SAFETY: this group's.
+            unsafe { told.tell(places.block(block), whole) };
+        }
+    }
+    // SAFETY: as above.
+    let of_spans = unsafe {
+        let [word, of_spans] = told.wait(&subgroup, [own_block, spans]);
+        if let Some(place) = own_block {
+            blocks.add(rank).write(told.get(place, word));
+        }
+        of_spans
+    };
     group.barrier();
 
     if rank == 0 {
         // SAFETY: all of these were written before the barrier, as many as are read.
         unsafe {
-            if ends_block {
-                let whole = in_turn(None, tiles, WIDTH, &combine, |_, _| {});
-                if let Some(whole) = whole {
-                    told.tell(places.block(block), whole);
-                    if in_span + 1 == WIDTH {
-                        let blocks = in_turn(None, blocks, in_span, &combine, |_, _| {});
-                        let whole = after(blocks, whole, &combine);
-                        let before = spans.map(|place| told.get(place));
-                        told.tell(places.up_to(span), after(before, whole, &combine));
-                    }
-                }
+            let before = spans.map(|place| told.get(place, of_spans));
+            if let Some(whole) = whole
+                && in_span + 1 == WIDTH
+            {
+                let blocks = in_turn(None, blocks, in_span, &combine, |_, _| {});
+                let whole = after(blocks, whole, &combine);
+                told.tell(places.up_to(span), after(before, whole, &combine));
             }
-            let all = spans.map(|place| told.get(place));
-            let all = in_turn(all, blocks, in_span, &combine, |_, _| {});
+            let all = in_turn(before, blocks, in_span, &combine, |_, _| {});
             let all = in_turn(all, tiles, in_block, &combine, |_, _| {});
             // Each run is read before what comes before it takes its place.
             in_turn(
@@ -458,11 +557,8 @@ fn scan_tile<V: View, G>(
         // SAFETY: between barriers, each item at its own run.
         all = unsafe { pieces.go_on(piece, all, &combine, |slot, value| slot.write(value)) };
         group.barrier();
-        pieces.each(piece, |slot, index| {
-            // SAFETY: within the output, of which no other item has this element; the slot was written
-            // before the barrier.
-            unsafe { out.add(index).write(slot.read()) };
-        });
+        // SAFETY: written before the barrier; the output has all of the tile's elements, and no other group has them.
+        unsafe { pieces.store(piece, out) };
         if Pieces::<V::Item>::COUNT > 1 {
             group.barrier();
         }

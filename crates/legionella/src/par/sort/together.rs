@@ -1,11 +1,12 @@
 //! The sort on devices whose neighbouring items should access neighbours.
 //!
 //! One launch counts the digits of all places. Then, for each place, a launch reads the keys once and writes
-//! them once: a group takes a tile of elements, which its subgroups share in order. In each of them,
-//! lanes with the same digit find each other and take places among those of the digit, round after
-//! round, so that equal digits keep their order. How many elements of each digit the tiles before have,
-//! groups tell each other. The group brings its keys in order in shared memory and writes them out from
-//! there, where neighbours mostly go to neighbouring places.
+//! them once: a group takes a tile of elements, which its subgroups share in order. It counts their digits and
+//! tells how many it has of each before it does anything else, since groups behind wait for that. Then, in each subgroup,
+//! lanes with the same digit find each other by a word of bits and take places among those of the digit, round after
+//! round, so that equal digits keep their order. The group brings its keys in order in shared memory, adds up what
+//! groups told of the tiles before, and writes the keys out from there, where neighbours mostly go to
+//! neighbouring places.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -33,8 +34,6 @@ const LEAST: usize = 1 << 13;
 const GROUPS: usize = 1 << 11;
 /// Keys that an item reads before it counts the first.
 const UNROLLED: usize = 8;
-/// Bits of a digit.
-const BITS: u32 = VALUES.trailing_zeros();
 
 /// Elements of an item: what a group's keys take of shared memory is 32 KiB.
 const fn rounds<K>() -> usize {
@@ -66,7 +65,7 @@ where
     F: Fn(ItemOf<S>) -> U + Copy + Send + 'static,
 {
     let (accelerator, len) = (keys.accelerator, keys.len());
-    let (mut keys, starts) = counted(keys)?;
+    let (mut keys, starts, counted) = counted(keys)?;
     // SAFETY: all three are written in full before they are read.
     let (mut keys_to, mut finished, mut values_to) = unsafe {
         (
@@ -77,7 +76,7 @@ where
     };
     // Nothing of the caller's runs in them but `finish`, which is last: each may begin before it is known how
     // the one before ended.
-    let mut passes = Vec::new();
+    let mut passes = vec![counted];
     let last = ItemOf::<S>::COUNT - 1;
     for place in 0..last {
         let to = (&mut keys_to, &mut values_to);
@@ -93,8 +92,10 @@ where
     Ok((finished, values_to))
 }
 
-/// The keys, and for each place where those with each digit begin if they are in the order of that.
-fn counted<S>(keys: Par<'_, S>) -> Result<(Buffer<ItemOf<S>>, Buffer<u64>)>
+/// The keys, and for each place where those with each digit begin if they are in the order of that, which is still
+/// being found out.
+#[allow(clippy::type_complexity, reason = "two buffers and when there is what")]
+fn counted<S>(keys: Par<'_, S>) -> Result<(Buffer<ItemOf<S>>, Buffer<u64>, Completion)>
 where
     S: Source,
     ItemOf<S>: Digits,
@@ -113,10 +114,8 @@ where
         })
     }?;
     let grid = Grid::over(counters).group(VALUES);
-    accelerator
-        .launch(begin, grid, (&mut starts, shared()))?
-        .wait()?;
-    Ok((stored, starts))
+    let begun = accelerator.launch(begin, grid, (&mut starts, shared()))?;
+    Ok((stored, starts, begun))
 }
 
 /// Moves keys and values to where they come in the order of a digit.
@@ -139,7 +138,7 @@ where
     // One more: how many tiles have begun.
     let mut told = accelerator.zeroed::<u64>(tiles * VALUES + 1)?;
     let arguments = (
-        place,
+        [place; 2],
         function(finish),
         keys,
         values,
@@ -215,84 +214,151 @@ fn begin(group: Group, mut counts: Disjoint<u64>, scratch: Shared<[u64; VALUES]>
 
 /// The lanes of a subgroup that have the same digit, as one of them sees them.
 struct Same {
-    /// The first of them.
-    leader: usize,
-    /// How many there are, and how many of them come before this one.
-    count: u32,
+    /// The last of them.
+    last: usize,
+    /// How many of them come before this one.
     before: u32,
 }
 
-macro_rules! same {
-    ($subgroup:expr, $digit:expr, $lanes:ident) => {{
-        let mut same = $subgroup.lanes() as $lanes;
-        for bit in 0..BITS {
-            let is_set = $digit >> bit & 1;
-            let votes = $subgroup.ballot(is_set == 1) as $lanes;
-            // Those without, where it isn't set.
-            same &= votes ^ (is_set as $lanes).wrapping_sub(1);
-        }
-        let before = same & ((1 << $subgroup.lane()) - 1);
+/// What lanes of a subgroup leave for others with the same digit: a bit each.
+struct Marks<'a> {
+    /// For each digit, the words of all lanes.
+    words: &'a [InGroup<AtomicU32>],
+}
+
+impl Marks<'_> {
+    /// The word of some of the lanes of a digit.
+    #[inline(always)]
+    fn word(&self, part: usize, digit: usize) -> &InGroup<AtomicU32> {
+        // SAFETY: the caller's words, which are those of a subgroup; digits are below `VALUES`.
+        unsafe { self.words.get_unchecked(part * VALUES + digit) }
+    }
+
+    /// Finds the lanes with the same digit; marks are there until they are cleared.
+    #[inline(always)]
+    fn with_same(&self, subgroup: &Subgroup<'_>, digit: usize) -> Same {
+        let (lane, wide) = (subgroup.lane(), subgroup.size() > 32);
+        self.word(lane / 32, digit)
+            .fetch_or(1 << (lane % 32), Relaxed);
+        meet(subgroup);
+        let low = u64::from(self.word(0, digit).load(Relaxed));
+        let high = if wide {
+            u64::from(self.word(1, digit).load(Relaxed))
+        } else {
+            0
+        };
+        // SAFETY: the lane itself is among them.
+        let same = unsafe { NonZero::new_unchecked(low | high << 32) };
         Same {
-            // SAFETY: the lane itself is among them.
-            leader: unsafe { NonZero::new_unchecked(same) }.trailing_zeros() as usize,
-            count: same.count_ones(),
-            before: before.count_ones(),
+            last: same.ilog2() as usize,
+            before: (same.get() & ((1 << lane) - 1)).count_ones(),
         }
-    }};
-}
+    }
 
-/// Finds the lanes with the same digit.
-#[inline(always)]
-fn with_same(subgroup: &Subgroup<'_>, digit: usize) -> Same {
-    if subgroup.size() <= 32 {
-        same!(subgroup, digit, u32)
-    } else {
-        same!(subgroup, digit, u64)
+    /// Takes the marks of a digit back, for all lanes with it.
+    #[inline(always)]
+    fn clear(&self, subgroup: &Subgroup<'_>, digit: usize) {
+        self.word(0, digit).store(0, Relaxed);
+        if subgroup.size() > 32 {
+            self.word(1, digit).store(0, Relaxed);
+        }
     }
 }
 
-/// Tells how many elements of the item's digit a tile has; gives how many the tiles before it have. Lanes wait
-/// until all of them know.
+/// Lanes wait until all of them are here, behind what each of them did to shared memory.
 #[inline(always)]
-fn in_tiles_before(
-    subgroup: &Subgroup<'_>,
-    told: &[AtomicU64],
-    tile: usize,
-    digit: usize,
-    here: u64,
-) -> u64 {
-    let place = |tile: usize| {
-        // SAFETY: there is one for each digit of each tile.
-        unsafe { told.get_unchecked(tile * VALUES + digit) }
-    };
-    if tile > 0 {
-        place(tile).store(HERE | here, Relaxed);
+fn meet(subgroup: &Subgroup<'_>) {
+    let _ = subgroup.ballot(true);
+}
+
+/// The sum of what the items before have.
+#[inline(always)]
+fn sum_before(group: &Group, subgroup: &Subgroup<'_>, totals: *mut u32, own: u32) -> u32 {
+    let of = group.rank() / subgroup.size();
+    // Not a scan of any lanes that exist: these are whole, and lanes must not come apart here.
+    let mut up_to = own;
+    let mut step = 1;
+    while step < subgroup.size() {
+        up_to += subgroup.shuffle_up(up_to, step).unwrap_or(0);
+        step *= 2;
     }
-    let (mut before, mut other, mut looks) = (0, tile, Looks::default());
-    while subgroup.any(other > 0) {
-        if other > 0 {
-            let of = place(other - 1).load(Relaxed);
-            before += of & NUMBER;
-            other = match of {
-                0 => other,
-                of if of & UP_TO_HERE == 0 => other - 1,
-                _ => 0,
-            };
+    if subgroup.lane() + 1 == subgroup.size() {
+        // SAFETY: there is one for each subgroup, and they are whole.
+        unsafe { totals.add(of).write(up_to) };
+    }
+    group.barrier();
+    let mut before = up_to - own;
+    for other in 0..SUBGROUPS {
+        if other < of {
+            // SAFETY: written before the barrier.
+            before += unsafe { totals.add(other).read() };
         }
-        looks.again();
     }
-    place(tile).store(UP_TO_HERE | (before + here), Relaxed);
     before
 }
 
+/// What groups tell of a digit.
+struct Told<'a> {
+    of: &'a [AtomicU64],
+    tile: usize,
+    digit: usize,
+    /// How many elements of it the tile has.
+    here: u64,
+}
+
+impl Told<'_> {
+    #[inline(always)]
+    fn place(&self, tile: usize) -> &AtomicU64 {
+        // SAFETY: there is one for each digit of each tile.
+        unsafe { self.of.get_unchecked(tile * VALUES + self.digit) }
+    }
+
+    /// Tells what the tile has.
+    #[inline(always)]
+    fn tell(&self) {
+        if self.tile > 0 {
+            self.place(self.tile).store(HERE | self.here, Relaxed);
+        }
+    }
+
+    /// How many the tiles before have; tells how many that are with this one. Lanes wait until all of them know.
+    #[inline(always)]
+    fn before(&self, subgroup: &Subgroup<'_>) -> u64 {
+        let (mut before, mut other) = (0, self.tile);
+        let mut looks = Looks::default();
+        while subgroup.any(other > 0) {
+            if other > 0 {
+                let of = self.place(other - 1).load(Relaxed);
+                before += of & NUMBER;
+                other = match of {
+                    0 => other,
+                    of if of & UP_TO_HERE == 0 => other - 1,
+                    _ => 0,
+                };
+            }
+            looks.again();
+        }
+        self.place(self.tile)
+            .store(UP_TO_HERE | (before + self.here), Relaxed);
+        before
+    }
+}
+
 /// Moves the tile that is the next to where the elements of each digit go.
+///
+/// It is told the digits' place twice, so that those that it counted are not kept until it looks for lanes with the same:
+/// to find them again takes no longer, and a multiprocessor has registers for twice as many groups.
 #[allow(
     clippy::too_many_arguments,
     reason = "buffers and shared memory of a kernel"
 )]
+#[allow(
+    clippy::needless_range_loop,
+    reason = "the optimiser finds how often a counter turns"
+)]
 fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
     group: Group,
-    place: u32,
+    [place, place_again]: [u32; 2],
     finish: F,
     keys: &[K],
     values: &[T],
@@ -300,9 +366,9 @@ fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
     told: &[AtomicU64],
     keys_to: *mut U,
     values_to: *mut T,
-    counters: Shared<Counters<{ VALUES * SUBGROUPS }>>,
+    counters: Shared<Counters<{ 2 * VALUES * SUBGROUPS }>>,
     offsets: Shared<[u64; VALUES]>,
-    scratch: Shared<[u32; GROUP]>,
+    totals: Shared<[u32; SUBGROUPS]>,
     in_order: Shared<[K]>,
 ) {
     let rounds = const { rounds::<K>() };
@@ -312,6 +378,7 @@ fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
         _ => 0,
     });
     let (counters, number) = group.sync((counters, number));
+    let (counters, marks) = counters.split_at(VALUES * SUBGROUPS);
     let tile = number[0] as usize;
     let subgroup = group.subgroup();
     let (lane, size) = (subgroup.lane(), subgroup.size());
@@ -342,36 +409,59 @@ fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
         // SAFETY: digits are below `VALUES`, and so are ranks; there are no more subgroups than counters.
         unsafe { counters.get_unchecked(number * VALUES + digit) }
     };
-    let mut places = [0; ROUNDS];
     for round in 0..rounds {
-        let digit = mine[round].digit(place);
-        let same = with_same(&subgroup, digit);
-        let begin = match same.before {
-            0 => counter(of, digit).fetch_add(same.count, Relaxed),
-            _ => 0,
-        };
-        let begin = subgroup.shuffle(begin, same.leader).unwrap_or(0);
-        places[round] = begin + same.before;
+        counter(of, mine[round].digit(place)).fetch_add(1, Relaxed);
     }
     let mut offsets = group.sync(number);
 
     // Each item has a digit: where its elements begin in the tile, and those of each subgroup.
     let digit = group.rank();
-    let mut here = 0;
-    for number in 0..SUBGROUPS {
-        here += counter(number, digit).load(Relaxed);
-    }
-    let mut scratch = scratch.scratch();
-    let before = group.exclusive_scan(&mut scratch, here, 0, |a, b| a + b);
-    let mut begin = before;
-    for number in 0..SUBGROUPS {
-        let counter = counter(number, digit);
-        let here = counter.load(Relaxed);
-        counter.store(begin, Relaxed);
-        begin += here;
-    }
+    let counts: [u32; SUBGROUPS] = std::array::from_fn(|other| counter(other, digit).load(Relaxed));
+    let here: u32 = counts.iter().sum();
     // Those beyond the end are told as well, and nobody asks for what the last tile told.
-    let in_tiles_before = in_tiles_before(&subgroup, told, tile, digit, u64::from(here));
+    let told = Told {
+        of: told,
+        tile,
+        digit,
+        here: u64::from(here),
+    };
+    told.tell();
+    let before = sum_before(&group, &subgroup, totals.into_raw(), here);
+    let mut begin = before;
+    for (other, count) in counts.into_iter().enumerate() {
+        counter(other, digit).store(begin, Relaxed);
+        begin += count;
+    }
+    group.barrier();
+
+    let in_order = in_order.into_raw();
+    let mut positions = [0; ROUNDS];
+    let words = size / 32 * VALUES;
+    // SAFETY: there are as many marks as counters: a word for 32 lanes, and as many items.
+    let words = unsafe { marks.get_unchecked(of * words..(of + 1) * words) };
+    let marks = Marks { words };
+    for round in 0..rounds {
+        let digit = mine[round].digit(place_again);
+        let same = marks.with_same(&subgroup, digit);
+        let is_last = same.last == lane;
+        let mut begin = 0;
+        if is_last {
+            begin = counter(of, digit).load(Relaxed);
+            counter(of, digit).store(begin + same.before + 1, Relaxed);
+        }
+        let position = subgroup.shuffle(begin, same.last).unwrap_or(0) + same.before;
+        if is_last {
+            marks.clear(&subgroup, digit);
+        }
+        meet(&subgroup);
+        // SAFETY: positions of a tile's elements are different numbers below how many it has room for.
+        unsafe { in_order.add(position as usize).write(mine[round]) };
+        if size_of::<T>() > 0 {
+            positions[round] = position;
+        }
+    }
+
+    let in_tiles_before = told.before(&subgroup);
     if let Some(offset) = offsets.own() {
         // SAFETY: there is a start for each digit of each place.
         let start = unsafe { starts.get_unchecked(place as usize * VALUES + digit) };
@@ -381,22 +471,20 @@ fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
     let to =
         |key: K, position: usize| offsets[key.digit(place)].wrapping_add(position as u64) as usize;
 
-    let in_order = in_order.into_raw();
-    for round in 0..rounds {
-        let (key, index) = (mine[round], first + round * size);
-        let position = counter(of, key.digit(place)).load(Relaxed) + places[round];
-        // SAFETY: positions of a tile's elements are different numbers below how many it has room for. With
-        // their digit's offset they are, over all tiles, each of the output's once, of those below the
-        // end.
-        unsafe {
-            in_order.add(position as usize).write(key);
-            if size_of::<T>() > 0 && index < keys.len() {
-                let value = values.get_unchecked(index);
-                values_to.add(to(key, position as usize)).write(*value);
+    // With their digit's offset, positions are, over all tiles, each of the output's once, of those below the end.
+    if size_of::<T>() > 0 {
+        for round in 0..rounds {
+            let index = first + round * size;
+            if index < keys.len() {
+                // SAFETY: as many values as keys; the place is the element's own.
+                unsafe {
+                    let value = values.get_unchecked(index);
+                    let place = to(mine[round], positions[round] as usize);
+                    values_to.add(place).write(*value);
+                }
             }
         }
     }
-    group.barrier();
     for position in (group.rank()..count).step_by(GROUP) {
         // SAFETY: as above; all keys of the tile were written before the barrier.
         unsafe {
