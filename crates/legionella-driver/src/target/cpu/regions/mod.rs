@@ -17,6 +17,7 @@ mod crossings;
 #[cfg(test)]
 mod form_tests;
 mod forms;
+mod growth;
 mod listing;
 mod rows;
 mod sharing;

@@ -7,11 +7,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use legionella_abi::intrinsic;
 use llvm_sys::LLVMOpcode;
 
 use super::super::items::Ids;
 use super::build::{ALIGNMENT, Place};
+use super::forms::Forms;
+use super::growth::{Growths, Low, ROW_IDS};
 use crate::ir::{Block, Builder, Type, Types, Value};
 
 /// How many rows go side by side.
@@ -21,27 +22,51 @@ pub(in super::super) const ROWS: u64 = 4;
 pub(super) const MOST_INSTRUCTIONS: usize = 300;
 
 /// Which values differ from row to row where all items go the same way.
+#[derive(Default)]
 pub(super) struct Rows<'m> {
     vary: HashSet<Value<'m>>,
+    pub(super) growths: Growths<'m>,
+    /// Whether any of this rests on sizes, in the first dimension, that are multiples of the lanes.
+    pub(super) on_sizes: bool,
 }
 
 impl<'m> Rows<'m> {
     /// Of the values in some blocks of a function; what comes from elsewhere is the same for all.
     pub(super) fn of(blocks: &[Block<'m>]) -> Self {
-        let mut rows = Rows {
-            vary: HashSet::new(),
-        };
+        let mut rows = Rows::default();
+        rows.spread(&instructions(blocks), |_| false);
+        rows
+    }
+
+    /// The same of blocks in order where all lanes are at one place and sizes are multiples of them, by
+    /// which more is known.
+    pub(super) fn side_by_side(
+        blocks: &[Block<'m>],
+        forms: &Forms<'m>,
+        size: impl Fn(Type<'m>) -> u64,
+    ) -> Self {
+        let all = instructions(blocks);
+        let low = Low::of(&all, Rows::of(blocks), forms);
+        let mut rows = Rows::default();
+        rows.spread(&all, |value| low.is_cut_to_same(value));
+        rows.growths = Growths::of(&all, &rows, &low, forms, size);
+        rows.on_sizes =
+            rows.growths.any_is_cut() || all.iter().any(|value| low.is_cut_to_same(*value));
+        rows
+    }
+
+    /// Finds what differs, but for some values that don't although they are made of what does.
+    fn spread(&mut self, instructions: &[Value<'m>], but: impl Fn(Value<'m>) -> bool) {
         let mut changed = true;
         while changed {
             changed = false;
-            for value in blocks.iter().flat_map(|block| block.instructions()) {
+            for &value in instructions {
                 let varies = is_row_id(value)
                     || value.is(LLVMOpcode::LLVMAlloca)
-                    || value.operands().into_iter().any(|one| rows.vary(one));
-                changed |= varies && rows.vary.insert(value);
+                    || value.operands().into_iter().any(|one| self.vary(one));
+                changed |= varies && !but(value) && self.vary.insert(value);
             }
         }
-        rows
     }
 
     pub(super) fn vary(&self, value: Value<'m>) -> bool {
@@ -49,12 +74,16 @@ impl<'m> Rows<'m> {
     }
 }
 
+fn instructions<'m>(blocks: &[Block<'m>]) -> Vec<Value<'m>> {
+    let blocks = blocks.iter();
+    blocks.flat_map(|block| block.instructions()).collect()
+}
+
 /// Whether a call asks for an id that is of the item's row.
-fn is_row_id(value: Value<'_>) -> bool {
+pub(super) fn is_row_id(value: Value<'_>) -> bool {
     value.is(LLVMOpcode::LLVMCall)
-        && value.called_function().is_some_and(|function| {
-            [intrinsic::GLOBAL_ID, intrinsic::LOCAL_ID].contains(&function.name().as_str())
-        })
+        && (value.called_function())
+            .is_some_and(|function| ROW_IDS.contains(&function.name().as_str()))
         && value.operand(0).constant_integer() != Some(0)
 }
 

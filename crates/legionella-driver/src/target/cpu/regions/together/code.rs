@@ -1,5 +1,6 @@
 //! Writing the code down: regions, blocks, and where lanes come apart.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
 use llvm_sys::LLVMIntPredicate::LLVMIntULE;
@@ -9,12 +10,26 @@ use llvm_sys::core as c;
 use super::super::build::{ALIGNMENT, Machine, Place};
 use super::super::crossings::{at_start, incoming};
 use super::super::forms::{Form, is_sum};
+use super::super::growth::Growth;
 use super::super::rows::{Parked, PerRow, ROWS, Rows, Side};
 use super::super::sharing::is_lane_id;
 use super::super::split::{Split, Target};
 use super::{Leaves, MOSTLY, Together, is_silent, leaves};
 use crate::ir::flow::Dominators;
 use crate::ir::{Block, Builder, Function, Types, Value, llvm};
+
+/// Most that a value grows by from one row to the next, and from the first lane to the last, where
+/// this is made use of.
+pub(super) const MOST_GROWTH: u64 = 1 << 61;
+
+/// Rows side by side.
+struct Beside<'b, 'm> {
+    rows: &'b Rows<'m>,
+    /// What they have when they come apart, and where they go.
+    parked: Parked<'m>,
+    apart: Block<'m>,
+    begin: Block<'m>,
+}
 
 /// The code under construction.
 pub(super) struct Writer<'a, 'b, 'c, 'm> {
@@ -24,7 +39,9 @@ pub(super) struct Writer<'a, 'b, 'c, 'm> {
     pub(super) types: Types<'m>,
     pub(super) lanes: u64,
     /// What differs from row to row, where rows go side by side, and where they are when they don't.
-    side: Option<(&'b Rows<'m>, Parked<'m>, Block<'m>)>,
+    side: Option<Beside<'b, 'm>>,
+    /// How much values grow from row to row, computed where the code begins.
+    steps: RefCell<Vec<(Growth<'m>, Value<'m>)>>,
     /// By region, whether there is code of it.
     plain: &'b [bool],
     /// Ids of the first lane, by intrinsic's name.
@@ -48,13 +65,14 @@ pub(in super::super) fn build<'m>(
     together: &Together<'m>,
     over: Block<'m>,
 ) -> Block<'m> {
-    let writer = Writer {
+    let mut writer = Writer {
         machine,
         together,
         dominators: Dominators::of(machine.plan.split.blocks.flow()),
         types: Types::of(machine.site.module),
         lanes: machine.lanes,
         side: None,
+        steps: RefCell::default(),
         plain: &together.plain,
         ids: machine.first,
         first: PerRow::default(),
@@ -82,7 +100,13 @@ pub(in super::super) fn build_side<'m>(
         dominators: Dominators::of(machine.plan.split.blocks.flow()),
         types: Types::of(machine.site.module),
         lanes: machine.lanes,
-        side: Some((rows, parked, side.apart)),
+        side: Some(Beside {
+            rows,
+            parked,
+            begin: side.begin,
+            apart: side.apart,
+        }),
+        steps: RefCell::default(),
         plain: &together.side,
         ids: machine.first.map(|(name, _)| {
             let ids = side.ids.of(name).map(|ids| ids[0]);
@@ -96,17 +120,28 @@ pub(in super::super) fn build_side<'m>(
     };
     let at = Builder::at_end(side.begin);
     writer.number_rows(&at, side);
+    let mut conditions = Vec::new();
     for value in row_values {
-        let copies = (0..ROWS).map(|row| writer.copy(&at, *value, row));
-        let copies = copies.collect();
+        let copies = writer.copies(&at, *value, 0..ROWS);
+        conditions.extend(writer.grows(&at, *value, Form::Same, &copies));
         writer.first.insert(*value, copies);
     }
     let begin = writer.write();
-    at.branch(begin);
+    conditions.extend(writer.small_steps(&at));
+    let fine = (conditions.into_iter()).reduce(|a, b| at.binary(LLVMOpcode::LLVMAnd, a, b));
+    match fine {
+        Some(fine) => {
+            let apart = writer.parted(0);
+            at.branch_if(fine, begin, apart).set_weights(MOSTLY);
+        }
+        None => {
+            at.branch(begin);
+        }
+    }
 }
 
 impl<'m> Writer<'_, '_, '_, 'm> {
-    fn write(mut self) -> Block<'m> {
+    fn write(&mut self) -> Block<'m> {
         let machine = self.machine;
         let split = &machine.plan.split;
         let mut reached = BTreeSet::from([0]);
@@ -150,8 +185,69 @@ impl<'m> Writer<'_, '_, '_, 'm> {
 
     /// The rows that have a value of their own, or one for all.
     pub(super) fn rows(&self, value: Value<'m>) -> std::ops::Range<u64> {
-        let vary = (self.side.as_ref()).is_some_and(|(rows, _, _)| rows.vary(value));
+        let vary = (self.side.as_ref()).is_some_and(|side| side.rows.vary(value));
         0..if vary { ROWS } else { 1 }
+    }
+
+    /// How much a value has more in each row than in the one before, if that is the same for all.
+    fn growth(&self, value: Value<'m>) -> Option<Value<'m>> {
+        let side = self.side.as_ref()?;
+        let growth = side.rows.growths.get(value)?;
+        Some(self.step(&Builder::at_end(side.begin), growth))
+    }
+
+    fn step(&self, at: &Builder<'m>, growth: &Growth<'m>) -> Value<'m> {
+        let known = |(of, _): &&(Growth<'m>, Value<'m>)| of == growth;
+        if let Some((_, step)) = self.steps.borrow().iter().find(known) {
+            return *step;
+        }
+        let number = |value| self.types.i64.constant(value);
+        let step = match growth {
+            Growth::One => number(1),
+            Growth::Scaled(of, by) => at.mul(self.step(at, of), number(*by)),
+            Growth::Cut(of, by) => at.binary(LLVMOpcode::LLVMLShr, self.step(at, of), number(*by)),
+            Growth::Times(of, by) => {
+                let by = self.machine.outside.get(by).copied().unwrap_or(*by);
+                at.mul(self.step(at, of), by)
+            }
+        };
+        self.steps.borrow_mut().push((growth.clone(), step));
+        step
+    }
+
+    /// Whether nothing grows by more than is made use of.
+    fn small_steps(&self, at: &Builder<'m>) -> Vec<Value<'m>> {
+        let most = self.types.i64.constant(MOST_GROWTH);
+        let steps = self.steps.borrow();
+        let small = steps.iter();
+        (small.map(|(_, step)| at.compare(LLVMIntULE, *step, most))).collect()
+    }
+
+    /// How much the last row has more than the first.
+    pub(super) fn last_row(&self, at: &Builder<'m>, value: Value<'m>) -> Option<Value<'m>> {
+        let step = self.growth(value)?;
+        Some(at.mul(step, self.types.i64.constant(ROWS - 1)))
+    }
+
+    /// The first lane's values of an instruction, in some rows.
+    fn copies(
+        &self,
+        at: &Builder<'m>,
+        value: Value<'m>,
+        rows: std::ops::Range<u64>,
+    ) -> Vec<Value<'m>> {
+        let Some(step) = self.growth(value).filter(|_| rows.end > 1) else {
+            return rows.map(|row| self.copy(at, value, row)).collect();
+        };
+        let first = self.copy(at, value, 0);
+        let further = |row| {
+            let by = at.mul(step, self.types.i64.constant(row));
+            match first.ty().integer_width() {
+                0 => at.address(self.types.i8, first, &[by]),
+                _ => at.add(first, by),
+            }
+        };
+        (rows.map(|row| if row == 0 { first } else { further(row) })).collect()
     }
 
     /// All rows side by side.
@@ -253,9 +349,9 @@ impl<'m> Writer<'_, '_, '_, 'm> {
             }
         }
         match &self.side {
-            Some((_, parked, apart)) => {
-                parked.set_region(at, machine.number(region));
-                at.branch(*apart);
+            Some(side) => {
+                side.parked.set_region(at, machine.number(region));
+                at.branch(side.apart);
             }
             None => {
                 machine.begin_at(at, machine.number(region));
@@ -275,7 +371,7 @@ impl<'m> Writer<'_, '_, '_, 'm> {
         for row in self.all_rows() {
             let is = of_row(if self.rows(value).end > 1 { row } else { 0 });
             let to = match &self.side {
-                Some((_, parked, _)) => parked.slot(at, slot, self.types.i64.constant(row)),
+                Some(side) => side.parked.slot(at, slot, self.types.i64.constant(row)),
                 None => self.machine.slots[slot].memory,
             };
             let store = at.store(is, to);
@@ -328,26 +424,44 @@ impl<'m> Writer<'_, '_, '_, 'm> {
                 self.all.insert(value, all);
             }
             (_, form) => {
-                let copies = self.rows(value).map(|row| self.copy(&at, value, row));
-                let copies: Vec<_> = copies.collect();
+                let copies = self.copies(&at, value, self.rows(value));
                 self.first.insert(value, copies.clone());
-                if let Form::Step(step) = form
-                    && is_sum(value)
-                {
-                    // Nobody's sum saturates, so that they grow.
-                    let most = u64::MAX >> (64 - value.ty().integer_width());
-                    let span = self.together.forms.span(step);
-                    let most = value.ty().constant(most.wrapping_sub(span));
-                    let grow = (copies.into_iter()).map(|one| at.compare(LLVMIntULE, one, most));
-                    let grow = grow.reduce(|a, b| at.binary(LLVMAnd, a, b));
-                    return match grow {
-                        Some(grow) => self.demand(at, region, grow),
-                        None => at,
-                    };
+                if let Some(condition) = self.grows(&at, value, form, &copies) {
+                    return self.demand(at, region, condition);
                 }
             }
         }
         at
+    }
+
+    /// Whether a value grows as it is taken to, where that isn't certain.
+    fn grows(
+        &self,
+        at: &Builder<'m>,
+        value: Value<'m>,
+        form: Form,
+        copies: &[Value<'m>],
+    ) -> Option<Value<'m>> {
+        if (self.side.as_ref()).is_some_and(|side| side.rows.growths.may_wrap(value)) {
+            let of = value.operand(0);
+            let most = at.sub(self.types.i64.constant(u64::MAX), self.last_row(at, of)?);
+            return Some(at.compare(LLVMIntULE, self.scalar(of, 0), most));
+        }
+        let Form::Step(step) = form else {
+            return None;
+        };
+        if !is_sum(value) {
+            return None;
+        }
+        // Nobody's sum saturates, so that they grow.
+        let most = u64::MAX >> (64 - value.ty().integer_width());
+        let span = self.together.forms.span(step);
+        let most = value.ty().constant(most.wrapping_sub(span));
+        if let Some(further) = self.last_row(at, value) {
+            return Some(at.compare(LLVMIntULE, copies[0], at.sub(most, further)));
+        }
+        let grow = copies.iter().map(|one| at.compare(LLVMIntULE, *one, most));
+        grow.reduce(|a, b| at.binary(LLVMOpcode::LLVMAnd, a, b))
     }
 
     /// The first lane's value of an instruction.
