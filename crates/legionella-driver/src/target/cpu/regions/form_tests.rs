@@ -167,7 +167,10 @@ fn rows_share_what_does_not_come_from_their_id() {
 #[test]
 fn indices_grow_from_row_to_row() {
     let (found, on_sizes) = in_rows(
-        "%row = mul i64 %y, %width
+        "%z = call i64 @legionella.local_id(i32 2)
+         %plane = mul i64 %z, %n
+         %line = add i64 %plane, %y
+         %row = mul i64 %line, %width
          %at = add i64 %row, %x
          %low = and i64 %at, 15
          %high = lshr i64 %at, 4

@@ -15,7 +15,7 @@ use llvm_sys::core as c;
 use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
 use super::forms::{Form, Forms, is_sum};
-use super::rows::Rows;
+use super::rows::{Rows, is_row};
 use super::sharing::is_lane_id;
 use crate::ir::{Type, Value, llvm};
 use crate::target::uniform::computable;
@@ -174,11 +174,6 @@ impl<'m, S: Fn(Type<'m>) -> u64> Search<'_, 'm, S> {
             _ => None,
         }
     }
-}
-
-/// Whether a call asks for the item's row.
-fn is_row(call: Value<'_>) -> bool {
-    super::rows::is_row_id(call) && call.operand(0).constant_integer() == Some(1)
 }
 
 /// Values that are computed before all rows: of arguments, and of what is the same for all.

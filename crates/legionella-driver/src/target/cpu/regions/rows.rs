@@ -34,7 +34,7 @@ impl<'m> Rows<'m> {
     /// Of the values in some blocks of a function; what comes from elsewhere is the same for all.
     pub(super) fn of(blocks: &[Block<'m>]) -> Self {
         let mut rows = Rows::default();
-        rows.spread(&instructions(blocks), |_| false);
+        rows.spread(&instructions(blocks), is_row_id, |_| false);
         rows
     }
 
@@ -48,7 +48,8 @@ impl<'m> Rows<'m> {
         let all = instructions(blocks);
         let low = Low::of(&all, Rows::of(blocks), forms);
         let mut rows = Rows::default();
-        rows.spread(&all, |value| low.is_cut_to_same(value));
+        // All are of one plane.
+        rows.spread(&all, is_row, |value| low.is_cut_to_same(value));
         rows.growths = Growths::of(&all, &rows, &low, forms, size);
         rows.on_sizes =
             rows.growths.any_is_cut() || all.iter().any(|value| low.is_cut_to_same(*value));
@@ -56,12 +57,17 @@ impl<'m> Rows<'m> {
     }
 
     /// Finds what differs, but for some values that don't although they are made of what does.
-    fn spread(&mut self, instructions: &[Value<'m>], but: impl Fn(Value<'m>) -> bool) {
+    fn spread(
+        &mut self,
+        instructions: &[Value<'m>],
+        begins: impl Fn(Value<'m>) -> bool,
+        but: impl Fn(Value<'m>) -> bool,
+    ) {
         let mut changed = true;
         while changed {
             changed = false;
             for &value in instructions {
-                let varies = is_row_id(value)
+                let varies = begins(value)
                     || value.is(LLVMOpcode::LLVMAlloca)
                     || value.operands().into_iter().any(|one| self.vary(one));
                 changed |= varies && !but(value) && self.vary.insert(value);
@@ -79,8 +85,13 @@ fn instructions<'m>(blocks: &[Block<'m>]) -> Vec<Value<'m>> {
     blocks.flat_map(|block| block.instructions()).collect()
 }
 
-/// Whether a call asks for an id that is of the item's row.
-pub(super) fn is_row_id(value: Value<'_>) -> bool {
+/// Whether a call asks for the item's row in its plane.
+pub(super) fn is_row(call: Value<'_>) -> bool {
+    is_row_id(call) && call.operand(0).constant_integer() == Some(1)
+}
+
+/// Whether a call asks for an id that is of the item's row or plane.
+fn is_row_id(value: Value<'_>) -> bool {
     value.is(LLVMOpcode::LLVMCall)
         && (value.called_function())
             .is_some_and(|function| ROW_IDS.contains(&function.name().as_str()))
