@@ -17,6 +17,8 @@ mod matrices;
 mod measure;
 #[path = "cuda/peer.rs"]
 mod peer;
+#[path = "cuda/products.rs"]
+mod products;
 mod report;
 #[path = "cuda/runtime.rs"]
 mod runtime;
@@ -94,7 +96,7 @@ const CHAIN: u32 = 1000;
 /// Benchmarks that belong together. The heap comes first: CUDA's has one size in the life of a process.
 type Group = fn(&mut Bench) -> anyhow::Result<()>;
 
-const GROUPS: [(&str, Group); 15] = [
+const GROUPS: [(&str, Group); 16] = [
     ("heap", Bench::heap),
     ("launches", runtime::launches),
     ("memory", runtime::memory),
@@ -104,6 +106,7 @@ const GROUPS: [(&str, Group); 15] = [
     ("convolution", Bench::convolution),
     ("black-scholes", Bench::black_scholes),
     ("gemm", matrices::gemm_4096),
+    ("products", products::of_bf16),
     ("spmv", matrices::spmv),
     ("fft", matrices::fft),
     ("reduce", blocks::reduce),

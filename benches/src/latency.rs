@@ -50,7 +50,43 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         let (ours, peer) = first_instruction(bench)?;
         rows.push(row("launch-to-first-instruction", ours, peer));
     }
+    if accelerator.name().starts_with("hsa") {
+        rows.extend(doorbell(bench)?.map(|ours| row("launch-to-doorbell", ours, DOORBELL)));
+    }
     Ok(rows)
+}
+
+/// The limit for the time from a launch to the doorbell of a queue, in seconds. There is no peer.
+const DOORBELL: f64 = 1e-6;
+
+/// Median seconds from before a launch until the device is told that there is a packet, which only the simulator
+/// can say.
+fn doorbell(bench: &Bench) -> anyhow::Result<Option<f64>> {
+    let setting = std::env::var("LEGIONELLA_HSA").unwrap_or_default();
+    let Some(("sim", path)) =
+        (setting.split_once('@')).map(|(kind, path)| (kind.get(..3).unwrap_or_default(), path))
+    else {
+        return Ok(None);
+    };
+    type Time = unsafe extern "C" fn() -> u64;
+    // SAFETY: the library is the one that the accelerator is from; the functions take nothing and give a number.
+    unsafe {
+        let library = libloading::Library::new(path)?;
+        let now = library.get::<Time>(b"legionella_hsasim_now")?;
+        let rung = library.get::<Time>(b"legionella_hsasim_rung")?;
+        let mut times = Vec::new();
+        for _ in 0..BLOCKS * TURNS {
+            let before = now();
+            let completion = bench.accelerator.launch(empty, Grid::over(1), ())?;
+            let mut after = rung();
+            while after < before {
+                after = rung();
+            }
+            times.push((after - before) as f64 * 1e-9);
+            completion.wait()?;
+        }
+        Ok(Some(median(&mut times)))
+    }
 }
 
 /// Median seconds from before the launch to the first store of the kernel, and of the peer.

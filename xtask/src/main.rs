@@ -15,6 +15,7 @@ mod tools;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -78,6 +79,12 @@ enum Command {
         /// Processors to simulate.
         #[arg(long, value_delimiter = ',', default_values = simulated::PROCESSORS)]
         processors: Vec<String>,
+        /// Seconds that a case may take, code generation included.
+        #[arg(long, default_value_t = simulated::LIMIT.as_secs())]
+        limit: u64,
+        /// Go on with the last run: cases that it has passed are not run again.
+        #[arg(long)]
+        resume: bool,
     },
     /// Run the programs in README and CODING.
     Documented,
@@ -85,7 +92,7 @@ enum Command {
     Pack {
         /// The folder to make.
         folder: PathBuf,
-        /// Targets to generate code for ahead of time, such as `nvptx:sm_90`.
+        /// Targets to generate code for ahead of time, such as `nvptx:sm_90a`.
         #[arg(long)]
         prebuild: Option<String>,
     },
@@ -99,6 +106,9 @@ enum Command {
         /// Only list the benchmarks' names.
         #[arg(long)]
         list: bool,
+        /// On one of AMD's devices in software: its processor.
+        #[arg(long)]
+        simulated: Option<String>,
     },
     /// Compare random kernels' code for the CPU with what the kernels mean.
     Fuzz {
@@ -147,12 +157,36 @@ fn run(command: Command) -> anyhow::Result<()> {
             architectures,
         } => ptxas::run(&tools, &filter, &architectures),
         Command::Amdgpu { filter, processors } => amdgpu::run(&tools, &filter, &processors),
-        Command::Simulated { filter, processors } => processors
-            .iter()
-            .try_for_each(|processor| simulated::run(&tools, &[&filter], processor)),
+        Command::Simulated {
+            filter,
+            processors,
+            limit,
+            resume,
+        } => {
+            let plan = simulated::Plan {
+                filters: &[&filter],
+                limit: Duration::from_secs(limit),
+                resume,
+            };
+            // On all of them, whatever comes of the first.
+            let results: Vec<_> = processors
+                .iter()
+                .map(|processor| simulated::run(&tools, &plan, processor))
+                .collect();
+            results.into_iter().collect()
+        }
         Command::Documented => documented::run(&tools),
-        Command::Bench { names, json, list } => {
+        Command::Bench {
+            names,
+            json,
+            list,
+            simulated,
+        } => {
             let mut benches = tools.benches()?;
+            if let Some(processor) = simulated {
+                benches.env("LEGIONELLA_HSA", simulated::device(&tools, &processor)?);
+                benches.args(["--accelerator", "hsa:0"]);
+            }
             benches.args(json.then_some("--json"));
             benches.args(list.then_some("--list"));
             tools::succeed(benches.args(names))

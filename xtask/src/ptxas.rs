@@ -11,7 +11,7 @@ use crate::tools::Tools;
 
 /// Architectures that this `ptxas` and the driver both know; of the first, what panics is checked as
 /// well.
-pub const ARCHITECTURES: [&str; 4] = ["sm_90", "sm_75", "sm_80", "sm_120"];
+pub const ARCHITECTURES: [&str; 4] = ["sm_90a", "sm_75", "sm_80", "sm_120"];
 
 /// Checks every kernel whose name contains `filter`.
 pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Result<()> {
@@ -47,7 +47,9 @@ pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Res
         target: "nvptx",
         filter,
         machines: architectures,
-        features: (0..200).map(|number| format!("sm_{number}")).collect(),
+        features: (0..200)
+            .flat_map(|number| [format!("sm_{number}"), format!("sm_{number}a")])
+            .collect(),
         look: &look,
     }
     .run(tools)

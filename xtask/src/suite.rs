@@ -120,7 +120,14 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
     for processor in simulated::PROCESSORS {
         summary.step(
             format!("part of conformance on a simulated {processor}"),
-            || simulated::run(tools, &simulated::PART, processor),
+            || {
+                let plan = simulated::Plan {
+                    filters: &simulated::PART,
+                    limit: simulated::LIMIT,
+                    resume: false,
+                };
+                simulated::run(tools, &plan, processor)
+            },
         )?;
     }
     for name in &accelerators {

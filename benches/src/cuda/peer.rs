@@ -62,6 +62,7 @@ peer! {
     convolution(*const f32, *const f32, *mut f32, usize, usize);
     gemm(c_int, *const f32, *const f32, *mut f32);
     sgemm(c_int, *const f32, *const f32, *mut f32);
+    bgemm(c_int, *const u16, *const u16, *mut f32);
     spmv(*const u32, *const u32, *const f32, *const f32, *mut f32, usize);
     fft(*const [f32; 2], *const [f32; 2], *mut [f32; 2], *mut [f32; 2], usize, usize);
     reduce(*const f32, *mut f32, usize);

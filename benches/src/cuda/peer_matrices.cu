@@ -88,6 +88,27 @@ extern "C" int peer_sgemm(int n, const float *a, const float *b, float *c) {
     return error ? -error : wait();
 }
 
+// The product of `a` and the transpose of `b`, both n × n of bf16 by rows, by cuBLAS; sums are f32.
+extern "C" int peer_bgemm(int n, const uint16_t *a, const uint16_t *b, float *c) {
+    typedef void *Handle;
+    typedef int (*Create)(Handle *);
+    typedef int (*Gemm)(Handle, int, int, int, int, int, const void *, const void *, int, int,
+                        const void *, int, int, const void *, void *, int, int, int, int);
+    static Handle handle = nullptr;
+    static Gemm gemm = (Gemm)cublas("cublasGemmEx");
+    if (!gemm) return -1;
+    const int PLAIN = 0, TRANSPOSED = 1, F32 = 0, BF16 = 14, SUMS_F32 = 68, ANY = -1;
+    if (!handle) {
+        int error = ((Create)cublas("cublasCreate_v2"))(&handle);
+        if (error) return -error;
+    }
+    float one = 1, zero = 0;
+    // By columns, as cuBLAS has it, the result is the transpose of b by a.
+    int error = gemm(handle, TRANSPOSED, PLAIN, n, n, n, &one, b, BF16, n, a, BF16, n, &zero, c,
+                     F32, n, SUMS_F32, ANY);
+    return error ? -error : wait();
+}
+
 // A sparse matrix by rows and a vector: a row a thread.
 __global__ void spmv(const uint32_t *__restrict__ starts, const uint32_t *__restrict__ columns,
                      const float *__restrict__ values, const float *__restrict__ x,

@@ -26,6 +26,9 @@ pub struct Launch {
     pub groups: [u64; 3],
     /// Bytes of shared memory that each work-group gets besides what its code asks for.
     pub shared: u64,
+    /// Bytes that each work-item may write to an array so that the caches keep all of it. Where items
+    /// write more, code may store past the caches.
+    pub kept: u64,
 }
 
 /// What generated code tells about where it is, for the panic record.
@@ -43,6 +46,9 @@ pub struct Progress {
 /// `block` points to the kernel's argument block and `launch` to its index space, both valid for
 /// reads; `progress` is valid for writes; and the pointers in the block satisfy what the kernel's
 /// parameter types promise. The call may end by [`Host::panic`] instead of returning.
+///
+/// Stores may be non-temporal. However the call ends, its caller orders them (on x86-64 by `sfence`)
+/// before another thread may read what was written.
 pub type Run = unsafe extern "C" fn(
     block: *const u8,
     launch: *const Launch,

@@ -81,8 +81,44 @@ pub const MATRIX_ROWS: &str = "legionella.matrix.rows";
 /// `l / 4` of the rows `2 (l mod 4)` and `2 (l mod 4) + 1` of matrix `i`.
 pub const MATRIX_COLUMNS: &str = "legionella.matrix.columns";
 
+/// `fn() -> bool`: whether the target binds the operations that follow, on bands. Lowering answers it.
+pub const MATRIX_BANDS: &str = "legionella.matrix.bands";
+/// `fn(left: *const u8, right: *const u8, columns: u32, sum: *mut [f32; 8], place: &'static Location)`: begins to
+/// add a product to a band of sums, of which each of four subgroups beside each other has 16 rows. `left` and
+/// `right` are matrices of 64 and of `columns` rows of 128 bytes in shared memory, arranged as
+/// `legionella_device::matrix::Tile` has it and aligned to 1,024 bytes; the right one is by columns. Each
+/// lane has `columns / 16` parts of the sum. `columns` is a constant once the kernel is inlined. Factors are of
+/// `f16`.
+///
+/// All lanes of the four subgroups come to it behind one [`is_stepwise`] barrier, with the same values. What is
+/// read is left alone, and the sums are not looked at, until [`MATRIX_BAND_STEP`] or [`MATRIX_BAND_END`].
+pub const MATRIX_BAND_F16: &str = "legionella.matrix.band.f16";
+/// As [`MATRIX_BAND_F16`], of `bf16`.
+pub const MATRIX_BAND_BF16: &str = "legionella.matrix.band.bf16";
+/// As [`MATRIX_BAND_F16`], of `f32` whose lowest 13 bits are zero.
+pub const MATRIX_BAND_TF32: &str = "legionella.matrix.band.tf32";
+/// As [`MATRIX_BAND_F16`], of `i8`, with a sum of `i32` that wraps.
+pub const MATRIX_BAND_I8: &str = "legionella.matrix.band.i8";
+/// As [`MATRIX_BAND_I8`], of `u8`.
+pub const MATRIX_BAND_U8: &str = "legionella.matrix.band.u8";
+/// `fn(place: &'static Location)`: waits until of all products of bands that were begun only those since the last
+/// such step are under way.
+pub const MATRIX_BAND_STEP: &str = "legionella.matrix.band.step";
+/// `fn(columns: u32, floats: u32, sum: *mut u8, place: &'static Location)`: waits for all products of bands; the
+/// sum is that of all that were begun, of `f32` if `floats` isn't 0, and else of `i32`.
+pub const MATRIX_BAND_END: &str = "legionella.matrix.band.end";
+/// `fn() -> u32`: how the lanes of a subgroup hold matrices, one of [`QUADS`], [`ROWS`], [`ALTERNATE_ROWS`]
+/// (`legionella_device::matrix` has what these are). Lowering answers it.
+pub const MATRIX_ARRANGEMENT: &str = "legionella.matrix.arrangement";
+/// As NVIDIA's matrix units have it.
+pub const QUADS: u32 = 0;
+/// As AMD's have it: a row or column a lane.
+pub const ROWS: u32 = 1;
+/// The same where neighbouring rows of what a unit computes are in different lanes.
+pub const ALTERNATE_ROWS: u32 = 2;
+
 /// Operations on matrices that a target may bind.
-pub const MATRICES: [&str; 8] = [
+pub const MATRICES: [&str; 15] = [
     MATRIX_F16,
     MATRIX_BF16,
     MATRIX_TF32,
@@ -91,7 +127,37 @@ pub const MATRICES: [&str; 8] = [
     MATRIX_U8,
     MATRIX_ROWS,
     MATRIX_COLUMNS,
+    MATRIX_BAND_F16,
+    MATRIX_BAND_BF16,
+    MATRIX_BAND_TF32,
+    MATRIX_BAND_I8,
+    MATRIX_BAND_U8,
+    MATRIX_BAND_STEP,
+    MATRIX_BAND_END,
 ];
+
+/// Whether barriers with that label are steps of a stream through shared memory
+/// (`legionella_device::matrix::stream`): both bits of two tiles are set, which no other label has.
+pub fn is_stepwise(label: u64) -> bool {
+    (label & (label >> 1) & 0x5555_5555).count_ones() > 1
+}
+
+/// `fn(from: *const u8) -> bool`: whether [`COPY_BEGIN`] can read there, which is so for the memory of buffers.
+pub const COPY_REACHES: &str = "legionella.copy.reaches";
+/// `fn(to: *mut u8, from: *const u8, bytes: u32)`: begins to copy 16 bytes to shared memory, or, if `bytes` is 0, to
+/// fill them with zeros; it is one or the other. Addresses are aligned to 16. The bytes are there for the item
+/// behind a [`COPY_WAIT`], and for others behind the next barrier.
+///
+/// The bodies of these functions copy at once: a target that has nothing better keeps them.
+pub const COPY_BEGIN: &str = "legionella.copy.begin";
+/// `fn()`: the item's copies begun since the last such call are a set.
+pub const COPY_CLOSE: &str = "legionella.copy.close";
+/// `fn(sets: u32)`: waits until at most so many of the item's last sets are under way: a constant once the kernel
+/// is inlined.
+pub const COPY_WAIT: &str = "legionella.copy.wait";
+
+/// Copies that go on while the item does, which a target may bind, all or none.
+pub const COPIES: [&str; 4] = [COPY_REACHES, COPY_BEGIN, COPY_CLOSE, COPY_WAIT];
 
 /// Whether lanes carry out the operation of that name together, if a target binds it.
 pub fn is_collective(name: &str) -> bool {
@@ -252,3 +318,26 @@ pub const C_PREFIX: &str = "legionella.c.";
 
 /// The C functions for which there may be one, by their names in object files.
 pub const C_FUNCTIONS: [&str; 3] = ["strlen", "strerror_r", "__xpg_strerror_r"];
+
+#[cfg(test)]
+mod tests {
+    use super::is_stepwise;
+
+    #[test]
+    fn only_streams_have_both_bits_of_two_tiles() {
+        assert!(is_stepwise(0b11_11));
+        assert!(is_stepwise(0b11 << 30 | 0b11 << 2));
+        // Tiles that change hands, and what a group computes together.
+        for other in [
+            0,
+            0x5555_5555,
+            0xaaaa_aaaa,
+            0b01_10_01,
+            0b11,
+            0b01_11,
+            0b11 << 30 | 1,
+        ] {
+            assert!(!is_stepwise(other), "{other:b}");
+        }
+    }
+}

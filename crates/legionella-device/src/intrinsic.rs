@@ -174,6 +174,13 @@ pub(crate) extern "C" fn matrix_loads() -> bool {
     false
 }
 
+/// How lanes hold matrices: lowering replaces it by the answer.
+#[unsafe(export_name = "legionella.matrix.arrangement")]
+#[inline(never)]
+pub(crate) extern "C" fn matrix_arrangement() -> u32 {
+    legionella_abi::intrinsic::QUADS
+}
+
 /// Loads rows of matrices.
 ///
 /// # Safety
@@ -201,6 +208,101 @@ pub(crate) unsafe extern "C" fn matrix_columns(
 ) {
     only_on_devices("matrix_columns")
 }
+
+/// Whether the target multiplies bands of matrices: lowering replaces it by the answer.
+#[unsafe(export_name = "legionella.matrix.bands")]
+#[inline(never)]
+pub(crate) extern "C" fn matrix_bands() -> bool {
+    false
+}
+
+macro_rules! bands {
+    ($($name:ident $symbol:literal: $sum:ty),* $(,)?) => {$(
+        /// Begins to add a product to a band of sums.
+        ///
+        /// # Safety
+        /// In device code that has it, as [`legionella_abi::intrinsic::MATRIX_BAND_F16`] has it.
+        #[unsafe(export_name = $symbol)]
+        #[inline(never)]
+        pub(crate) unsafe extern "C" fn $name(
+            _left: *const u8,
+            _right: *const u8,
+            _columns: u32,
+            _sum: *mut [$sum; 8],
+            _place: &'static Location<'static>,
+        ) {
+            only_on_devices(stringify!($name))
+        }
+    )*};
+}
+
+bands! {
+    matrix_band_tf32 "legionella.matrix.band.tf32": f32,
+    matrix_band_i8 "legionella.matrix.band.i8": i32,
+    matrix_band_u8 "legionella.matrix.band.u8": i32,
+}
+
+#[cfg(feature = "half")]
+bands! {
+    matrix_band_f16 "legionella.matrix.band.f16": f32,
+    matrix_band_bf16 "legionella.matrix.band.bf16": f32,
+}
+
+/// Waits for products of bands but those begun last.
+///
+/// # Safety
+/// In device code that has it, by all lanes of the four subgroups.
+#[unsafe(export_name = "legionella.matrix.band.step")]
+#[inline(never)]
+pub(crate) unsafe extern "C" fn matrix_band_step(_place: &'static Location<'static>) {
+    only_on_devices("matrix_band_step")
+}
+
+/// Waits for all products of bands.
+///
+/// # Safety
+/// In device code that has it, by all lanes of the four subgroups; the sum is that of all products.
+#[unsafe(export_name = "legionella.matrix.band.end")]
+#[inline(never)]
+pub(crate) unsafe extern "C" fn matrix_band_end(
+    _columns: u32,
+    _floats: u32,
+    _sum: *mut u8,
+    _place: &'static Location<'static>,
+) {
+    only_on_devices("matrix_band_end")
+}
+
+/// Whether copies that go on by themselves can read there.
+#[unsafe(export_name = "legionella.copy.reaches")]
+#[inline(never)]
+pub(crate) extern "C" fn copy_reaches(_from: *const u8) -> bool {
+    true
+}
+
+/// Begins to copy 16 bytes, or to fill them with zeros.
+///
+/// # Safety
+/// `to` is valid for writes and, unless `bytes` is 0, `from` for reads of 16 bytes, aligned to as many; nobody
+/// looks at what is at `to` before it was waited for. On a device `to` is in shared memory, and `from` is where
+/// [`copy_reaches`] says.
+#[unsafe(export_name = "legionella.copy.begin")]
+#[inline(never)]
+pub(crate) unsafe extern "C" fn copy_begin(to: *mut u8, from: *const u8, bytes: u32) {
+    let to = to.cast::<u128>();
+    // SAFETY: the caller's promise.
+    unsafe { to.write(if bytes == 0 { 0 } else { *from.cast::<u128>() }) }
+}
+
+/// The copies begun since the last such call are a set.
+#[unsafe(export_name = "legionella.copy.close")]
+#[inline(never)]
+pub(crate) extern "C" fn copy_close() {}
+
+/// Waits until at most so many of the last sets of copies are under way.
+#[unsafe(export_name = "legionella.copy.wait")]
+#[inline(never)]
+pub(crate) extern "C" fn copy_wait(_sets: u32) {}
 
 /// The address of an atomic, noted to be operated on at a scope.
 #[unsafe(export_name = "legionella.scoped")]
@@ -266,10 +368,12 @@ pub(crate) unsafe extern "C" fn atomic_exchange_if_u128(
     }
 }
 
-/// Lets others get on, while the work-item waits for the host.
+/// Lets others get on, while the work-item waits for the host or for work-items of other groups. Ends it if
+/// the launch was cancelled or another item of it panicked.
+#[doc(hidden)]
 #[unsafe(export_name = "legionella.pause")]
 #[inline(never)]
-pub(crate) extern "C" fn pause() {
+pub extern "C" fn pause() {
     core::hint::spin_loop();
 }
 

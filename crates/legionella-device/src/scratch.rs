@@ -12,7 +12,8 @@
 //!
 //! That the items are at the same step rests on labels. Those of the barriers here name the tile and
 //! the kind of operation, and no other barrier has them: of the two bits that a label has for each
-//! tile, [`Group::sync`](crate::Group::sync) never sets both. A barrier lets items pass only if all
+//! tile, [`Group::sync`](crate::Group::sync) never sets both, and a stream of matrices sets both of two tiles,
+//! where those of the kind are at most one bit beside the tile's own two. A barrier lets items pass only if all
 //! wait with one label, so all items begin the same kind of operation on the tile, and since the
 //! number of steps is given by the number of items, all end it with the same barrier. Which values and which functions
 //! items bring along may differ, and does no harm. An item that leaves by a panic never comes to the

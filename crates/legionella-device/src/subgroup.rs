@@ -117,6 +117,12 @@ impl<'g> Subgroup<'g> {
         whole.then(|| Unit::new(self))
     }
 
+    /// The group that it is a part of.
+    #[inline(always)]
+    pub(crate) fn group(&self) -> &'g Group<'g> {
+        self.group
+    }
+
     /// The work-item that asks.
     #[inline(always)]
     pub(crate) fn item(&self) -> &Item {

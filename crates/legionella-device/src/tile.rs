@@ -269,6 +269,25 @@ impl<'g, A: Elements + ?Sized> Shared<'g, A> {
         Scratch::new(self.0)
     }
 
+    /// The bits of a label by which the items stream through the tile (`crate::matrix`): both, as no other operation
+    /// has them of two tiles at once.
+    #[inline(always)]
+    pub(crate) fn streams(&self) -> u32 {
+        publishes(self.0.position) | reclaims(self.0.position)
+    }
+
+    /// Whether it is an earlier parameter than another.
+    #[inline(always)]
+    pub(crate) fn is_before<B: Elements + ?Sized>(&self, other: &Shared<'_, B>) -> bool {
+        self.0.position < other.0.position
+    }
+
+    /// The item's number in its group, and the group's number of items.
+    #[inline(always)]
+    pub(crate) fn who(&self) -> (usize, usize) {
+        (self.0.rank, self.0.stride)
+    }
+
     /// Takes the item's own elements for written.
     ///
     /// # Safety

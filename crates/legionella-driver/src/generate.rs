@@ -189,6 +189,7 @@ pub fn generate_seen(
         has_allocator: target.has_allocator,
         peers: target.peers,
         matrices: &(target.matrices)(&machine),
+        arrangement: (target.arrangement)(&machine),
         support: target.support,
         vendor: target.vendor.as_ref().zip(toolbox.maths.as_deref()),
     };

@@ -12,7 +12,8 @@ use legionella_driver::llvm;
 use legionella_driver::target::Toolbox;
 use object::{Object as _, ObjectSymbol as _};
 
-/// What is compiled: also a kernel whose items come to a barrier by two ways.
+/// What is compiled: also a kernel whose items come to a barrier by two ways, and one that multiplies matrices where
+/// some of its items may not come to.
 const KERNELS: &str = concat!(
     include_str!("nvptx/kernel.ll"),
     "
@@ -31,6 +32,28 @@ const KERNELS: &str = concat!(
     other:
       call void @legionella.barrier(i32 4, ptr @there)
       store i32 2, ptr %slot, align 4
+      br label %end
+    end:
+      ret void
+    }
+    define void @product(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+    start:
+      %left = alloca [4 x i32], align 4
+      %right = alloca [4 x i32], align 4
+      %sum = alloca [8 x float], align 4
+      %p = load ptr, ptr %block, align 8
+      %i = call i64 @legionella.global_id(i32 0)
+      %slot = getelementptr [8 x float], ptr %p, i64 %i
+      %v = load [4 x i32], ptr %slot, align 4
+      store [4 x i32] %v, ptr %left, align 4
+      store [4 x i32] %v, ptr %right, align 4
+      store [8 x float] zeroinitializer, ptr %sum, align 4
+      %few = icmp slt i64 %i, 1000
+      br i1 %few, label %multiply, label %end
+    multiply:
+      call void @legionella.matrix.bf16(ptr %left, ptr %right, ptr %sum, ptr @here)
+      %done = load [8 x float], ptr %sum, align 4
+      store [8 x float] %done, ptr %slot, align 4
       br label %end
     end:
       ret void
@@ -226,6 +249,24 @@ fn barriers_on_two_ways_are_at_one_place() {
     let lines = body(&text, gpu::KERNEL);
     // One to begin with, and two that belong to the one place where items meet.
     assert_eq!(count(&lines, "s_barrier"), 3, "{lines:#?}");
+}
+
+#[test]
+fn matrices_are_multiplied_by_the_machines_units() {
+    for (cpu, unit) in [
+        ("gfx90a", "v_mfma_f32_16x16x16bf16_1k"),
+        ("gfx942", "v_mfma_f32_16x16x16_bf16"),
+        ("gfx1100", "v_wmma_f32_16x16x16_bf16"),
+        ("gfx1201", "v_wmma_f32_16x16x16_bf16"),
+        ("gfx12-generic", "v_wmma_f32_16x16x16_bf16"),
+    ] {
+        let text = assembly("product", cpu);
+        let lines = body(&text, gpu::KERNEL);
+        assert_eq!(count(&lines, unit), 1, "{cpu}: {text}");
+    }
+    // RDNA 3 has whole rows in each lane: four words of each factor come from the other half.
+    let lines = body(&assembly("product", "gfx1100"), gpu::KERNEL);
+    assert_eq!(count(&lines, "v_permlanex16_b32"), 8, "{lines:#?}");
 }
 
 #[test]

@@ -343,10 +343,12 @@ fn lanes_agree_on_what_they_came_for() {
 
 #[test]
 fn lanes_that_are_together_dont_vote() {
-    let text = text("lanes");
-    let lines = body(&text, nvptx::LINE);
-    assert_eq!(count(&lines, "shfl.sync.idx"), 1, "{text}");
-    assert_eq!(count(&lines, "vote.sync.ballot"), 0, "{text}");
+    for kernel in ["lanes", "lanes_meet"] {
+        let text = text(kernel);
+        let lines = body(&text, nvptx::LINE);
+        assert_eq!(count(&lines, "shfl.sync.idx"), 1, "{text}");
+        assert_eq!(count(&lines, "vote.sync.ballot"), 0, "{text}");
+    }
 }
 
 #[test]
@@ -370,6 +372,36 @@ fn matrices_are_multiplied_by_the_machines_units() {
     // number, and if that differs, who is left. Those in the loop need none.
     assert_eq!(count(&lines, "vote.sync.ballot"), 4, "{all}");
     assert!(!all.contains("st.local"), "{all}");
+}
+
+#[test]
+fn bands_of_matrices_are_multiplied_by_four_warps_on_hopper() {
+    let all = texts("bands", "sm_90a").swap_remove(0);
+    let lines = body(&all, nvptx::LINE);
+    let product = "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16";
+    assert_eq!(count(&lines, product), 8, "{all}");
+    // Before what was copied is read by other means than a thread's, and after what the copy wrote is there.
+    let place = |what: &str| lines.iter().position(|line| line.starts_with(what));
+    let order = [
+        "cp.async.cg.shared.global",
+        "cp.async.wait_group",
+        "fence.proxy.async.shared::cta",
+        "barrier.red.popc.u32",
+        "wgmma.fence",
+        "wgmma.mma_async",
+        "wgmma.commit_group",
+        "wgmma.wait_group.sync.aligned 1",
+        "wgmma.wait_group.sync.aligned 0",
+    ];
+    assert!(
+        order.map(place).is_sorted_by(|a, b| a.is_some() && a < b),
+        "{all}"
+    );
+    // Of the labels, which are one in the source, two are told apart, so that four warps are at one instruction.
+    assert_eq!(count(&lines, "barrier.red.popc.u32"), 4, "{all}");
+    let aligned = |tile| all.contains(&format!(".align 1024 .b8 legionella_shared_{tile}"));
+    assert!(aligned(1) && aligned(2) && !aligned(0), "{all}");
+    assert!(!all.contains(".local"), "{all}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod assembler;
 
 use legionella_hsasim::decode::{Code, EXEC};
 use legionella_hsasim::interpret::access::Reach;
+use legionella_hsasim::interpret::fences::Unfenced;
 use legionella_hsasim::interpret::local::Bytes;
 use legionella_hsasim::interpret::run::{Stop, run};
 use legionella_hsasim::interpret::vector::Halves;
@@ -108,6 +109,8 @@ fn measure(isa: Isa, name: &str, text: &str) {
         memory: &mut view,
         local: &mut local,
         counts_stores: isa.counts_stores(),
+        unfenced: &Unfenced::default(),
+        wave: 0,
         buffer_scale: 64,
     };
     let halves = Halves {

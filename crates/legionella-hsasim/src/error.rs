@@ -87,4 +87,30 @@ pub enum Fault {
     /// A mode of the floating-point unit that is not there.
     #[error("the simulator doesn't have the floating-point mode {0:#x}")]
     Mode(u32),
+    /// A value that another wave of the work-group stored before a barrier, without waiting for the store.
+    #[error(
+        "a load at {address:#x} of lane {lane}: wave {wave} has stored there before a barrier, at which it had \
+         not waited for the store: a fence is missing"
+    )]
+    MissingFence {
+        /// Where.
+        address: u64,
+        /// The lane that loads.
+        lane: usize,
+        /// The wave that stored.
+        wave: usize,
+        /// The slot of its instruction.
+        slot: u32,
+    },
+    /// A product of matrices for which all lanes have to be active.
+    #[error("matrices are multiplied while lanes are off")]
+    LanesOff,
+    /// A product of matrices whose factors both halves of the wave must have.
+    #[error("lane {0} has another part of a matrix than the lane 16 below it")]
+    Halves(usize),
+    /// A wave has executed more instructions than it may.
+    #[error(
+        "a wave has executed {0} instructions, which is as many as LEGIONELLA_HSASIM_LIMIT lets it"
+    )]
+    Endless(u64),
 }

@@ -138,6 +138,7 @@ impl Grid {
             group: wide(group),
             groups: [0, 1, 2].map(|d| self.extent[d].div_ceil(group[d]) as u64),
             shared: 0,
+            kept: u64::MAX,
         })
     }
 }

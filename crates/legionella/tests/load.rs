@@ -82,6 +82,7 @@ fn run(object: &SharedObject) -> u64 {
         group: [1; 3],
         groups: [1; 3],
         shared: 0,
+        kept: u64::MAX,
     };
     let mut progress = Progress { item: [0; 3] };
     // SAFETY: the object reads a pointer to a number from the block and uses nothing else.

@@ -24,9 +24,14 @@ pub struct Blocks<'a, T, const ROWS: usize, const COLUMNS: usize> {
     start: *mut T,
     len: usize,
     width: usize,
+    rows: usize,
     owner: usize,
     lifetime: PhantomData<&'a mut [T]>,
 }
+
+/// Two elements that are written at once.
+#[repr(C, align(8))]
+struct Pair<T>([T; 2]);
 
 impl<T, const ROWS: usize, const COLUMNS: usize> Blocks<'_, T, ROWS, COLUMNS> {
     /// The output of one work-item. For entry shims.
@@ -47,6 +52,7 @@ impl<T, const ROWS: usize, const COLUMNS: usize> Blocks<'_, T, ROWS, COLUMNS> {
             start,
             len,
             width,
+            rows: len.checked_div(width).unwrap_or(0),
             owner: item.global(),
             lifetime: PhantomData,
         }
@@ -80,7 +86,64 @@ impl<T, const ROWS: usize, const COLUMNS: usize> Blocks<'_, T, ROWS, COLUMNS> {
     where
         T: Copy,
     {
+        if let Some(start) = self.whole(unit, place) {
+            let mut index = 0;
+            while index < unit.values() {
+                let [first, second] = [index, index + 1].map(|index| unit.place(index));
+                // SAFETY: the square is within the matrix; the elements are this lane's alone, as the module has
+                // it. Both are beside each other, and the first is at an even place of a square that begins with one.
+                unsafe {
+                    let element = |[row, column]: [usize; 2]| start.add(row * self.width + column);
+                    if first[0] == second[0] && first[1] + 1 == second[1] && first[1] % 2 == 0 {
+                        let pair = Pair([sum.values[index], sum.values[index + 1]]);
+                        element(first).cast::<Pair<T>>().write(pair);
+                    } else {
+                        element(first).write(sum.values[index]);
+                        element(second).write(sum.values[index + 1]);
+                    }
+                }
+                index += 2;
+            }
+            return;
+        }
         self.for_each(unit, place, sum, |element, value| *element = value);
+    }
+
+    /// The first element of a square of 16 × 16 of the subgroup's block, if all of it is within the matrix and pairs
+    /// of its elements are aligned as a [`Pair`].
+    ///
+    /// # Panics
+    /// As [`store`](Blocks::store).
+    #[inline(always)]
+    #[track_caller]
+    fn whole(&self, unit: &Unit<'_>, [row, column]: [usize; 2]) -> Option<*mut T> {
+        if size_of::<T>() != 4 {
+            return None;
+        }
+        let [first_row, first_column] = self.square(unit, [row, column]);
+        let inside = |start: usize, all: usize| all >= 16 && start <= all - 16;
+        let whole = inside(first_row, self.rows) && inside(first_column, self.width);
+        let aligned = self.width.is_multiple_of(2) && self.start.cast::<Pair<T>>().is_aligned();
+        // SAFETY: within the matrix.
+        (whole && aligned).then(|| unsafe { self.start.add(first_row * self.width + first_column) })
+    }
+
+    /// Row and column of the matrix where a square of the subgroup's block begins.
+    ///
+    /// # Panics
+    /// As [`store`](Blocks::store).
+    #[inline(always)]
+    #[track_caller]
+    fn square(&self, unit: &Unit<'_>, [row, column]: [usize; 2]) -> [usize; 2] {
+        let within = |start: usize, all: usize| start.is_multiple_of(16) && start < all;
+        if !(within(row, ROWS) && within(column, COLUMNS)) {
+            outside([row, column], [ROWS, COLUMNS]);
+        }
+        let [first_row, first_column] = self.first(unit);
+        [
+            first_row.saturating_add(row),
+            first_column.saturating_add(column),
+        ]
     }
 
     /// Calls a function for each element of a square of 16 × 16 of the subgroup's block that is the lane's own,
@@ -93,21 +156,16 @@ impl<T, const ROWS: usize, const COLUMNS: usize> Blocks<'_, T, ROWS, COLUMNS> {
     pub fn for_each<S: Copy>(
         &mut self,
         unit: &Unit<'_>,
-        [row, column]: [usize; 2],
+        place: [usize; 2],
         sum: &Sum<S>,
         mut function: impl FnMut(&mut T, S),
     ) {
-        let within = |start: usize, all: usize| start.is_multiple_of(16) && start < all;
-        if !(within(row, ROWS) && within(column, COLUMNS)) {
-            outside([row, column], [ROWS, COLUMNS]);
-        }
-        let [first_row, first_column] = self.first(unit);
-        let rows = self.len.checked_div(self.width).unwrap_or(0);
+        let [first_row, first_column] = self.square(unit, place);
         let mut sum = *sum;
         unit.for_each(&mut sum, |r, c, value| {
-            let row = first_row.saturating_add(row + r);
-            let column = first_column.saturating_add(column + c);
-            if row < rows && column < self.width {
+            let row = first_row.saturating_add(r);
+            let column = first_column.saturating_add(c);
+            if row < self.rows && column < self.width {
                 // SAFETY: within the matrix; the element is this lane's alone, as the module has it.
                 function(
                     unsafe { &mut *self.start.add(row * self.width + column) },

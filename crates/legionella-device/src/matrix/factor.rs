@@ -47,6 +47,24 @@ pub trait Factor: DeviceData + Debug + PartialEq + sealed::Sealed {
         sum: *mut [Self::Sum; 8],
         place: &'static Location<'static>,
     );
+
+    /// Begins to add a product to a band of sums on the device, if it multiplies bands of such factors
+    /// ([`Factor::bands`]).
+    ///
+    /// # Safety
+    /// As [`legionella_abi::intrinsic::MATRIX_BAND_F16`] has it.
+    #[doc(hidden)]
+    unsafe fn multiply_band(
+        left: *const Strip<Self>,
+        right: *const Strip<Self>,
+        columns: u32,
+        sum: *mut [Self::Sum; 8],
+        place: &'static Location<'static>,
+    );
+
+    /// Whether the device multiplies bands of such factors.
+    #[doc(hidden)]
+    fn bands() -> bool;
 }
 
 mod sealed {
@@ -168,8 +186,12 @@ impl Tf32 {
 // SAFETY: a number.
 unsafe impl DeviceData for Tf32 {}
 
+/// An operation on bands with sums of that type.
+type Band<S> =
+    unsafe extern "C" fn(*const u8, *const u8, u32, *mut [S; 8], &'static Location<'static>);
+
 macro_rules! factor {
-    ($type:ty, $sum:ty, $len:literal, $words:literal, $multiply:ident, $add_products:expr) => {
+    ($type:ty, $sum:ty, $len:literal, $words:literal, $multiply:ident, $band:expr, $add_products:expr) => {
         impl sealed::Sealed for $type {}
 
         impl Factor for $type {
@@ -194,6 +216,27 @@ macro_rules! factor {
                 // SAFETY: passed on.
                 unsafe { intrinsic::$multiply(left, right, sum, place) }
             }
+
+            #[inline(always)]
+            unsafe fn multiply_band(
+                left: *const Strip<Self>,
+                right: *const Strip<Self>,
+                columns: u32,
+                sum: *mut [$sum; 8],
+                place: &'static Location<'static>,
+            ) {
+                let band: Option<Band<$sum>> = $band;
+                if let Some(band) = band {
+                    // SAFETY: passed on.
+                    unsafe { band(left.cast(), right.cast(), columns, sum, place) }
+                }
+            }
+
+            #[inline(always)]
+            fn bands() -> bool {
+                let band: Option<Band<$sum>> = $band;
+                band.is_some() && intrinsic::on_device() && intrinsic::matrix_bands()
+            }
         }
     };
 }
@@ -204,6 +247,7 @@ factor!(
     4,
     1,
     matrix_tf32,
+    Some(intrinsic::matrix_band_tf32),
     |left: [u32; 2], right: [u32; 2], sum| {
         sum + f32::from_bits(left[0]) * f32::from_bits(right[0])
     }
@@ -215,6 +259,7 @@ factor!(
     2,
     2,
     matrix_f64,
+    None,
     |left: [u32; 2], right: [u32; 2], sum| {
         let value = |[low, high]: [u32; 2]| f64::from_bits(u64::from(high) << 32 | u64::from(low));
         libm::fma(value(left), value(right), sum)
@@ -233,8 +278,24 @@ macro_rules! bytes {
     };
 }
 
-factor!(i8, i32, 16, 1, matrix_i8, bytes!(i8));
-factor!(u8, i32, 16, 1, matrix_u8, bytes!(u8));
+factor!(
+    i8,
+    i32,
+    16,
+    1,
+    matrix_i8,
+    Some(intrinsic::matrix_band_i8),
+    bytes!(i8)
+);
+factor!(
+    u8,
+    i32,
+    16,
+    1,
+    matrix_u8,
+    Some(intrinsic::matrix_band_u8),
+    bytes!(u8)
+);
 
 #[cfg(feature = "half")]
 mod halves {
@@ -252,8 +313,24 @@ mod halves {
         };
     }
 
-    factor!(f16, f32, 8, 1, matrix_f16, pairs!(f16));
-    factor!(bf16, f32, 8, 1, matrix_bf16, pairs!(bf16));
+    factor!(
+        f16,
+        f32,
+        8,
+        1,
+        matrix_f16,
+        Some(intrinsic::matrix_band_f16),
+        pairs!(f16)
+    );
+    factor!(
+        bf16,
+        f32,
+        8,
+        1,
+        matrix_bf16,
+        Some(intrinsic::matrix_band_bf16),
+        pairs!(bf16)
+    );
 
     macro_rules! data {
         ($($type:ty)*) => {$(

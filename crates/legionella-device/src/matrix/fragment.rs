@@ -1,8 +1,11 @@
 //! The parts of matrices that lanes hold.
 //!
-//! # Arrangement
+//! # Arrangements
 //!
-//! A lane of a subgroup of 32 is `4 g + t` with `t` below 4. It holds
+//! Which elements a lane holds is up to the machine. A target that binds operations on matrices says which of these
+//! arrangements they have; all others have the first.
+//!
+//! *Quads.* A lane of a subgroup of 32 is `4 g + t` with `t` below 4. It holds
 //!
 //! * of the left matrix, 16 × 32 bytes, as word `w` the word `t + 4 (w / 2)` of row `g + 8 (w mod 2)`; of
 //!   `f64` as value `v` the element `t` of row `g + 8 v`;
@@ -15,15 +18,37 @@
 //! them beside each other. In subgroups of 64, lanes 0 to 31 do what is on the left of the sum and lanes 32 to 63
 //! what is on its right: of the right matrix and of the sum each holds half as much, and of the left matrix both
 //! hold all.
+//!
+//! *Rows.* A lane is `16 g + n`, of `G` groups, 2 or 4. It holds `8 / G` words in a row, beginning with word
+//! `8 g / G`, of column `n` of the right matrix and of a row of the left one, and column `n` of the `16 / G` rows of
+//! the sum from row `16 g / G` on. These are the operands of MFMA (AMD Instinct MI300 ISA, "Matrix
+//! Arithmetic Instructions") and of WMMA on RDNA 4; RDNA 3 has whole rows in each lane, which are exchanged
+//! between the two groups. In subgroups of 64 the last two words are those before once more.
+//!
+//! The row of the left matrix is `n`, unless what the unit computes of row `r` comes to group `r mod G`: then lanes
+//! hold the rows that have the sum as above nevertheless, row `n / G + (n mod G) 16 / G`. So it is with all types on
+//! RDNA 3 (*alternate rows*), and with `f64` everywhere.
 
 use core::fmt::{self, Debug};
 use core::marker::PhantomData;
 
+use legionella_abi::intrinsic::{ALTERNATE_ROWS, QUADS};
+
 use super::{Factor, Strip};
+use crate::intrinsic;
 
 /// Where a lane is in the arrangement.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Corner {
+pub(super) enum Corner {
+    /// Of quads.
+    Quad(Quad),
+    /// Of rows.
+    Row(Row),
+}
+
+/// A lane's place among quads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quad {
     /// `g`.
     pub(super) row: usize,
     /// `t`.
@@ -34,57 +59,138 @@ pub(super) struct Corner {
     pub(super) halves: usize,
 }
 
+/// A lane's place among rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    /// `n`.
+    pub(super) column: usize,
+    /// `g`.
+    pub(super) group: usize,
+    /// `G`.
+    pub(super) groups: usize,
+    /// Whether neighbouring rows are in different groups.
+    alternate: bool,
+}
+
+impl Row {
+    /// Words of a row or column that the lane has.
+    #[inline(always)]
+    pub(super) fn words(self) -> usize {
+        8 / self.groups
+    }
+
+    #[inline(always)]
+    fn alternates<T: Factor>(self) -> bool {
+        self.alternate || T::WORDS > 1
+    }
+
+    /// The row of the left matrix that the lane has.
+    #[inline(always)]
+    pub(super) fn row<T: Factor>(self) -> usize {
+        if self.alternates::<T>() {
+            self.column / self.groups + self.column % self.groups * (16 / self.groups)
+        } else {
+            self.column
+        }
+    }
+
+    /// Which lane of each group has a row of the left matrix.
+    #[inline(always)]
+    pub(super) fn holder<T: Factor>(self, row: usize) -> usize {
+        let values = 16 / self.groups;
+        if self.alternates::<T>() {
+            row % values * self.groups + row / values
+        } else {
+            row
+        }
+    }
+
+    /// Where in a row or column an element is that the lane has; the same again from beyond the last on.
+    #[inline(always)]
+    fn depth<T: Factor>(self, index: usize) -> usize {
+        let count = T::DEPTH / self.groups;
+        self.group * count + index % count
+    }
+}
+
 impl Corner {
+    /// That of a lane on the machine that this runs on.
     #[inline(always)]
     pub(super) fn of(lane: usize, lanes: usize) -> Self {
-        Corner {
-            row: lane % 32 / 4,
-            part: lane % 4,
-            half: lane / 32,
-            halves: if lanes > 32 { 1 } else { 2 },
+        Self::arranged(intrinsic::matrix_arrangement(), lane, lanes)
+    }
+
+    #[inline(always)]
+    fn arranged(arrangement: u32, lane: usize, lanes: usize) -> Self {
+        if arrangement == QUADS {
+            return Corner::Quad(Quad {
+                row: lane % 32 / 4,
+                part: lane % 4,
+                half: lane / 32,
+                halves: if lanes > 32 { 1 } else { 2 },
+            });
         }
+        Corner::Row(Row {
+            column: lane % 16,
+            group: lane / 16,
+            groups: if lanes > 32 { 4 } else { 2 },
+            alternate: arrangement == ALTERNATE_ROWS,
+        })
     }
 
     /// Row and column of a value of the sum.
     #[inline(always)]
     pub(super) fn of_sum(self, index: usize) -> [usize; 2] {
-        let half = self.half + index / 4;
-        [
-            self.row + 8 * (index / 2 % 2),
-            2 * self.part + index % 2 + 8 * half,
-        ]
+        match self {
+            Corner::Quad(quad) => [
+                quad.row + 8 * (index / 2 % 2),
+                2 * quad.part + index % 2 + 8 * (quad.half + index / 4),
+            ],
+            Corner::Row(row) => [row.group * (16 / row.groups) + index, row.column],
+        }
     }
 
     /// Values of the sum that the lane has.
     #[inline(always)]
     pub(super) fn values(self) -> usize {
-        4 * self.halves
+        match self {
+            Corner::Quad(quad) => 4 * quad.halves,
+            Corner::Row(row) => 16 / row.groups,
+        }
     }
 
-    /// Row and column of an element of the left matrix, of which a lane has as many as a strip.
+    /// Row and column of an element of the left matrix, of which a lane has as many as a strip; those that it
+    /// doesn't have are given places of ones that it has.
     #[inline(always)]
     pub(super) fn of_left<T: Factor>(self, index: usize) -> [usize; 2] {
+        let quad = match self {
+            Corner::Quad(quad) => quad,
+            Corner::Row(row) => return [row.row::<T>(), row.depth::<T>(index)],
+        };
         let each = T::STRIP / 4;
         match index.checked_div(each) {
-            None => [self.row + 8 * index, self.part],
+            None => [quad.row + 8 * index, quad.part],
             Some(word) => [
-                self.row + 8 * (word % 2),
-                (self.part + 4 * (word / 2)) * each + index % each,
+                quad.row + 8 * (word % 2),
+                (quad.part + 4 * (word / 2)) * each + index % each,
             ],
         }
     }
 
-    /// Row and column of an element of the right matrix; those that a lane doesn't have are given places of
-    /// ones that it has.
+    /// The same of the right matrix.
     #[inline(always)]
     pub(super) fn of_right<T: Factor>(self, index: usize) -> [usize; 2] {
+        let quad = match self {
+            Corner::Quad(quad) => quad,
+            Corner::Row(row) => return [row.depth::<T>(index), row.column],
+        };
         let each = T::STRIP / 4;
-        let half = |of_two: usize| self.half + of_two % self.halves;
+        let half = |of_two: usize| quad.half + of_two % quad.halves;
         match index.checked_div(each) {
-            None => [self.part, self.row + 8 * half(index)],
+            None => [quad.part, quad.row + 8 * half(index)],
             Some(word) => [
-                (self.part + 4 * (word % 2)) * each + index % each,
-                self.row + 8 * half(word / 2),
+                (quad.part + 4 * (word % 2)) * each + index % each,
+                quad.row + 8 * half(word / 2),
             ],
         }
     }
@@ -169,58 +275,104 @@ impl<S: Copy> Sum<S> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::product;
     use super::*;
-    use alloc::vec;
+    use alloc::vec::Vec;
+    use legionella_abi::intrinsic::ROWS;
 
-    /// How many lanes have each element.
-    fn counts(
-        lanes: usize,
-        places: impl Fn(Corner) -> alloc::vec::Vec<[usize; 2]>,
-    ) -> [[u32; 32]; 32] {
-        let mut counts = [[0; 32]; 32];
-        for lane in 0..lanes {
-            for [row, column] in places(Corner::of(lane, lanes)) {
-                counts[row][column] += 1;
-            }
-        }
-        counts
+    const ARRANGEMENTS: [u32; 3] = [QUADS, ROWS, ALTERNATE_ROWS];
+
+    /// The corners of all lanes, in every arrangement.
+    fn everywhere() -> impl Iterator<Item = Vec<Corner>> {
+        ARRANGEMENTS.into_iter().flat_map(|arrangement| {
+            [32, 64].map(|lanes| {
+                let corner = |lane| Corner::arranged(arrangement, lane, lanes);
+                (0..lanes).map(corner).collect()
+            })
+        })
     }
 
-    fn is(counts: [[u32; 32]; 32], rows: usize, columns: usize, count: u32) {
+    /// That the places of all lanes are each one of a matrix, equally often.
+    fn covers(
+        corners: &[Corner],
+        [rows, columns]: [usize; 2],
+        places: impl Fn(Corner) -> Vec<[usize; 2]>,
+    ) {
+        let mut counts = [[0; 32]; 32];
+        let mut all = 0;
+        for [row, column] in corners.iter().flat_map(|corner| places(*corner)) {
+            counts[row][column] += 1;
+            all += 1;
+        }
         for (row, line) in counts.iter().enumerate() {
             for (column, found) in line.iter().enumerate() {
                 let inside = row < rows && column < columns;
-                assert_eq!(*found, if inside { count } else { 0 }, "{row}, {column}");
+                let expected = if inside { all / (rows * columns) } else { 0 };
+                assert_eq!(*found, expected, "{row}, {column} {:?}", corners[0]);
             }
         }
     }
 
-    fn covers<T: Factor>() {
-        for lanes in [32, 64] {
-            let left = counts(lanes, |corner| {
+    fn factors_cover<T: Factor>() {
+        for corners in everywhere() {
+            covers(&corners, [16, T::DEPTH], |corner| {
                 (0..T::STRIP).map(|i| corner.of_left::<T>(i)).collect()
             });
-            is(left, 16, T::DEPTH, lanes as u32 / 32);
-            let right = counts(lanes, |corner| {
-                let all = (0..T::STRIP).map(|i| corner.of_right::<T>(i));
-                all.collect()
+            covers(&corners, [T::DEPTH, 16], |corner| {
+                (0..T::STRIP).map(|i| corner.of_right::<T>(i)).collect()
             });
-            is(right, T::DEPTH, 16, lanes as u32 / 32);
         }
     }
 
     #[test]
     fn all_of_a_matrix_is_somewhere() {
-        covers::<i8>();
-        covers::<super::super::Tf32>();
-        covers::<f64>();
-        for lanes in [32, 64] {
-            let sum = counts(lanes, |corner| {
-                let mut all = vec![];
-                all.extend((0..corner.values()).map(|i| corner.of_sum(i)));
-                all
+        factors_cover::<i8>();
+        factors_cover::<super::super::Tf32>();
+        factors_cover::<f64>();
+        for corners in everywhere() {
+            covers(&corners, [16, 16], |corner| {
+                (0..corner.values()).map(|i| corner.of_sum(i)).collect()
             });
-            is(sum, 16, 16, 1);
         }
+    }
+
+    /// Products by exchange, of matrices of small integers.
+    fn multiplies<T: Factor>(number: impl Fn(i32) -> T, value: impl Fn(T::Sum) -> i32) {
+        let left = |row: usize, k: usize| (row * 7 + k * 3) as i32 % 11;
+        let right = |k: usize, column: usize| (k * 5 + column * 9) as i32 % 13;
+        for corners in everywhere() {
+            let parts: Vec<[[u32; 4]; 2]> = corners
+                .iter()
+                .map(|corner| {
+                    let left = Left::<T>::from_fn(|i| {
+                        let [row, k] = corner.of_left::<T>(i);
+                        number(left(row, k))
+                    });
+                    let right = Right::<T>::from_fn(|i| {
+                        let [k, column] = corner.of_right::<T>(i);
+                        number(right(k, column))
+                    });
+                    [left.words, right.words]
+                })
+                .collect();
+            for (lane, corner) in corners.iter().enumerate() {
+                let mut sum = [T::Sum::default(); 8];
+                product::add_in::<T>(*corner, lane, &mut sum, &mut |index, lane| {
+                    parts[lane][index / 4][index % 4]
+                });
+                for (index, sum) in sum.iter().take(corner.values()).enumerate() {
+                    let [row, column] = corner.of_sum(index);
+                    let all = (0..T::DEPTH).map(|k| left(row, k) * right(k, column));
+                    assert_eq!(value(*sum), all.sum::<i32>(), "{row}, {column} {corner:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_are_the_same_in_all_arrangements() {
+        multiplies::<i8>(|i| i as i8, |sum| sum);
+        multiplies::<f64>(f64::from, |sum| sum as i32);
+        multiplies::<super::super::Tf32>(|i| super::super::Tf32::from(i as f32), |sum| sum as i32);
     }
 }

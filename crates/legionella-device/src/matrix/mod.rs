@@ -8,7 +8,18 @@
 //! | machine | what it becomes |
 //! | --- | --- |
 //! | NVIDIA, from compute capability 8.0 on | two or four `mma.sync`, loads by `ldmatrix` |
+//! | AMD, gfx90a and gfx942 | one or two MFMA (three of `u8`) |
+//! | AMD, gfx11 and gfx12 | one or two WMMA; of `Tf32` and `f64` an exchange |
 //! | all others | exchange of values within the subgroup |
+//!
+//! All subgroups of a group compute a product together by [`Unit::product`], out of matrices that stream through
+//! shared memory; [`Group::stream`](crate::Group::stream) lets them multiply what has come there as they like.
+//!
+//! | machine | what they become |
+//! | --- | --- |
+//! | NVIDIA, compute capability 9.0 | `wgmma` of four warps out of shared memory (not of `f64`), copies by `cp.async` |
+//! | NVIDIA, from compute capability 8.0 on | products as above, copies by `cp.async` |
+//! | all others | products as above, copies through registers |
 //!
 //! ```
 //! use legionella_device::Group;
@@ -53,16 +64,19 @@
 //!   sum exceeds the largest `f32`. So it is exact where all partial sums are integers below 2²² times one power
 //!   of two, in any order. A product of anything with a NaN, or of a zero with an infinity, makes its sum a NaN, of
 //!   which the sign and payload are the machine's.
+//!   The units of gfx90a take subnormal `f16` and `bf16` for zeros.
 //! * `f64` is a chain of fused multiplications and additions, rounded to nearest each, whose order is the
 //!   machine's: within `4 · 2⁻⁵²  · (|sum| + Σ |product|)` of the exact value.
 //!
 //! One machine computes the same from the same every time. On the host, and where there is no matrix unit, each
 //! product is added in ascending order of the depth, with a sum that is rounded to nearest each time.
 
+mod bands;
 mod blocks;
 mod factor;
 mod fragment;
 mod product;
+mod stream;
 mod tile;
 
 use core::panic::Location;
@@ -70,13 +84,14 @@ use core::panic::Location;
 pub use blocks::Blocks;
 pub use factor::{Factor, Strip, Tf32};
 pub use fragment::{Left, Right, Sum};
+pub use stream::{Panel, Stages};
 pub use tile::Tile;
 
 pub(crate) use product::add as add_product;
 
 use crate::subgroup::Subgroup;
 use crate::{Item, intrinsic};
-use fragment::Corner;
+use fragment::{Corner, Quad, Row};
 
 /// The matrix unit of a whole subgroup, of which every lane exists.
 ///
@@ -112,6 +127,10 @@ impl<'s> Unit<'s> {
     ) -> Left<T> {
         tile.check(place, [16, T::DEPTH]);
         let strip = column / T::STRIP;
+        if let Corner::Row(own) = self.corner {
+            // SAFETY: within the part that was checked.
+            return Left::new(unsafe { part_of_row(tile, row + own.row::<T>(), strip, own) });
+        }
         if T::WORDS > 1 {
             // SAFETY: within the part that was checked.
             return self.left_of(|r, c| unsafe { tile.element(row + r, column + c) });
@@ -123,7 +142,9 @@ impl<'s> Unit<'s> {
             // SAFETY: a row of 16 bytes in shared memory, which is where tiles are.
             return Left::new(unsafe { rows(row, Location::caller()) });
         }
-        let Corner { row: own, part, .. } = self.corner;
+        let Corner::Quad(Quad { row: own, part, .. }) = self.corner else {
+            unreachable!("lanes hold rows or quads")
+        };
         Left::new([0, 1, 2, 3].map(|word| {
             // SAFETY: as above.
             let strip = unsafe { tile.strip(row + own + 8 * (word % 2), strip + word / 2) };
@@ -145,6 +166,10 @@ impl<'s> Unit<'s> {
     ) -> Right<T> {
         tile.check(place, [16, T::DEPTH]);
         let strip = column / T::STRIP;
+        if let Corner::Row(own) = self.corner {
+            // SAFETY: within the part that was checked.
+            return Right::new(unsafe { part_of_row(tile, row + own.column, strip, own) });
+        }
         if T::WORDS > 1 {
             // SAFETY: within the part that was checked.
             return self.right_of(|r, c| unsafe { tile.element(row + c, column + r) });
@@ -157,12 +182,15 @@ impl<'s> Unit<'s> {
             // SAFETY: a row of 16 bytes in shared memory, which is where tiles are.
             return Right::new(unsafe { rows(row, Location::caller()) });
         }
-        let Corner {
+        let Corner::Quad(Quad {
             row: own,
             part,
             half,
             halves,
-        } = self.corner;
+        }) = self.corner
+        else {
+            unreachable!("lanes hold rows or quads")
+        };
         Right::new([0, 1, 2, 3].map(|word| {
             let column = own + 8 * (half + word / 2 % halves);
             // SAFETY: as above.
@@ -260,6 +288,18 @@ impl<'s> Unit<'s> {
         }
     }
 
+    /// Values that the lane has of a sum: the first of [`Sum::values`].
+    #[inline(always)]
+    fn values(&self) -> usize {
+        self.corner.values()
+    }
+
+    /// Row and column of one of them.
+    #[inline(always)]
+    fn place(&self, index: usize) -> [usize; 2] {
+        self.corner.of_sum(index)
+    }
+
     /// Adds the product of two matrices to a sum.
     #[inline(always)]
     #[track_caller]
@@ -282,6 +322,23 @@ impl<'s> Unit<'s> {
     fn item(&self) -> &Item {
         self.subgroup.item()
     }
+}
+
+/// What a lane holds of a row of a tile, of which the first strip of the product's depth is that of this number.
+///
+/// # Safety
+/// The row, and two strips of it from this one on, are within the tile.
+#[inline(always)]
+unsafe fn part_of_row<T: Factor, const STRIPS: usize>(
+    tile: &Tile<'_, T, STRIPS>,
+    row: usize,
+    strip: usize,
+    own: Row,
+) -> [u32; 4] {
+    let first = own.group * own.words();
+    // SAFETY: the caller's promise; a row has 8 words for a product.
+    let strip = unsafe { tile.strip(row, strip + first / 4) };
+    [0, 1, 2, 3].map(|word| strip.word(first % 4 + word % own.words()))
 }
 
 /// Four matrices of 8 rows, as [`legionella_abi::intrinsic::MATRIX_ROWS`] has it.

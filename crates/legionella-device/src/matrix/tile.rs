@@ -53,6 +53,18 @@ impl<'t, T: Factor, const STRIPS: usize> Tile<'t, T, STRIPS> {
         }
     }
 
+    /// The matrix in `len` strips of shared memory.
+    ///
+    /// # Safety
+    /// They are valid and written by nobody during `'t`.
+    #[inline(always)]
+    pub(super) unsafe fn from_raw(start: *const Strip<T>, len: usize) -> Self {
+        Tile {
+            // SAFETY: the caller's promise.
+            strips: unsafe { core::slice::from_raw_parts(start, len) },
+        }
+    }
+
     /// Row and strip that the element of that index of the tile holds.
     #[inline(always)]
     pub fn at(index: usize) -> [usize; 2] {

@@ -340,6 +340,31 @@ impl<'m> Builder<'m> {
         )))
     }
 
+    /// Instructions of the target, with constraints as LLVM has them (LLVM Language Reference, "Inline Assembler
+    /// Expressions"), which do more than give their result.
+    pub(crate) fn assembly(
+        &self,
+        text: &str,
+        constraints: &str,
+        result: Type<'m>,
+        operands: &[Value<'m>],
+    ) -> Value<'m> {
+        let types: Vec<_> = operands.iter().map(|operand| operand.ty()).collect();
+        let signature = result.function(&types);
+        let assembly = Self::value(llvm!(c::LLVMGetInlineAsm(
+            signature.raw(),
+            text.as_ptr().cast(),
+            text.len(),
+            constraints.as_ptr().cast(),
+            constraints.len(),
+            1,
+            0,
+            llvm_sys::LLVMInlineAsmDialect::LLVMInlineAsmDialectATT,
+            0
+        )));
+        self.call_pointer(signature, assembly, operands)
+    }
+
     /// Tells LLVM how an address is aligned (LLVM Language Reference, "Assume Operand Bundles").
     pub(crate) fn assume_aligned(&self, module: &'m Module<'_>, address: Value<'m>, bytes: u64) {
         const TAG: &str = "align";

@@ -249,6 +249,7 @@ pub(crate) struct Types<'m> {
     pub(crate) i8: Type<'m>,
     pub(crate) i32: Type<'m>,
     pub(crate) i64: Type<'m>,
+    pub(crate) f32: Type<'m>,
     pub(crate) ptr: Type<'m>,
     pub(crate) token: Type<'m>,
 }
@@ -274,6 +275,7 @@ impl<'m> Types<'m> {
             i8: ty(llvm!(c::LLVMInt8TypeInContext(context))),
             i32: ty(llvm!(c::LLVMInt32TypeInContext(context))),
             i64: ty(llvm!(c::LLVMInt64TypeInContext(context))),
+            f32: ty(llvm!(c::LLVMFloatTypeInContext(context))),
             ptr: ty(llvm!(c::LLVMPointerTypeInContext(context, 0))),
             token: ty(llvm!(c::LLVMTokenTypeInContext(context))),
         }

@@ -496,6 +496,11 @@ impl<'m> Value<'m> {
         }
     }
 
+    /// The type of the elements among which an instruction computes an address.
+    pub(crate) fn element_type(self) -> Type<'m> {
+        Type::from_raw(llvm!(c::LLVMGetGEPSourceElementType(self.0)))
+    }
+
     /// How many bytes an address lies behind a base, if that is a constant and told in bytes.
     pub(crate) fn distance_from(self, base: Value<'m>) -> Option<u64> {
         if self == base {
@@ -506,7 +511,7 @@ impl<'m> Value<'m> {
         }
         let by_bytes = self.is_instruction()
             && self.is(LLVMOpcode::LLVMGetElementPtr)
-            && Type::from_raw(llvm!(c::LLVMGetGEPSourceElementType(self.0))).integer_width() == 8;
+            && self.element_type().integer_width() == 8;
         let operands = self.operands();
         match operands[..] {
             [before, index] if by_bytes => {

@@ -144,11 +144,17 @@ fn open(path: &Path) -> Result<Llvm, Error> {
 /// Straight-line strength reduction of LLVM 22 rewrites one address in terms of another with a
 /// wrong stride where an index is a sign-extended bit, so it is switched off. So is the recognition
 /// of loops that search a zero, whose place a call of the C library would take, which devices lack.
+///
+/// Scalar registers of AMD's devices are allocated without splitting what lives in them. Where the greedy
+/// allocator splits, it puts copies and constants at the head of a block, before the instruction there that
+/// switches lanes on again; and when vector registers are split later, `SIInstrInfo::isBasicBlockPrologue` takes
+/// the head to end at these, so that their copies are made for some of the lanes only.
 const OPTIONS: &[&CStr] = &[
     c"legionella-driver",
     c"-opt-disable=slsr",
     c"-disable-loop-idiom-strlen",
     c"-disable-loop-idiom-wcslen",
+    c"-sgpr-regalloc=basic",
 ];
 
 fn parse_options(options: &[&CStr]) {

@@ -5,7 +5,7 @@ use inkwell::module::Module;
 use legionella_abi::intrinsic;
 use llvm_sys::LLVMLinkage;
 
-use crate::ir::{self, Builder, Types};
+use crate::ir::{self, Builder, Types, Value};
 
 /// Ids of the running work-item and sizes of its launch: the same value each time within an item.
 pub(crate) const IDS: [&str; 5] = [
@@ -50,7 +50,7 @@ pub(crate) fn work_in_groups(module: &Module<'_>) -> bool {
 }
 
 /// Discards the host's bodies; where the target binds [`intrinsic::OPPORTUNISTIC`] operations, theirs as
-/// well, and those of the [`intrinsic::MATRICES`] that it binds.
+/// well, and those of the [`intrinsic::MATRICES`] and [`intrinsic::COPIES`] that it binds.
 pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
     for name in IDS.into_iter().chain(CONSTANT) {
         if let Some(function) = ir::function(module, name) {
@@ -85,6 +85,25 @@ pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
             function.add_attribute("alwaysinline");
         }
     }
+    for name in intrinsic::COPIES {
+        let Some(function) = ir::function(module, name) else {
+            continue;
+        };
+        function.remove_attribute("noinline");
+        if !matrices.contains(&name) {
+            function.add_attribute("alwaysinline");
+            continue;
+        }
+        function.drop_body();
+        for attribute in ["nounwind", "nofree"] {
+            function.add_attribute(attribute);
+        }
+        if name == intrinsic::COPY_REACHES {
+            for attribute in ["willreturn", "nosync", "speculatable", "memory"] {
+                function.add_attribute(attribute);
+            }
+        }
+    }
     for name in intrinsic::OPPORTUNISTIC {
         let Some(function) = ir::function(module, name) else {
             continue;
@@ -114,12 +133,11 @@ pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
         }
     }
     answer(module, intrinsic::ON_DEVICE, true);
-    let loads = [intrinsic::MATRIX_ROWS, intrinsic::MATRIX_COLUMNS];
-    answer(
-        module,
-        intrinsic::MATRIX_LOADS,
-        loads.iter().all(|name| matrices.contains(name)),
-    );
+    let has = |names: &[&str]| names.iter().all(|name| matrices.contains(name));
+    let loads = has(&[intrinsic::MATRIX_ROWS, intrinsic::MATRIX_COLUMNS]);
+    answer(module, intrinsic::MATRIX_LOADS, loads);
+    let bands = has(&[intrinsic::MATRIX_BAND_STEP, intrinsic::MATRIX_BAND_END]);
+    answer(module, intrinsic::MATRIX_BANDS, bands);
     if let Some(panic) = ir::function(module, intrinsic::PANIC) {
         panic.drop_body();
         for attribute in ["noreturn", "cold", "nounwind"] {
@@ -128,11 +146,21 @@ pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
     }
 }
 
+/// Says how lanes hold matrices on the target.
+pub(super) fn arrange(module: &Module<'_>, arrangement: u32) {
+    let arrangement = Types::of(module).i32.constant(arrangement.into());
+    answer_with(module, intrinsic::MATRIX_ARRANGEMENT, arrangement);
+}
+
 /// Has a function return yes or no.
 fn answer(module: &Module<'_>, name: &str, yes: bool) {
+    answer_with(module, name, Types::of(module).i1.constant(yes.into()));
+}
+
+/// Has a function return a constant.
+fn answer_with<'m>(module: &'m Module<'_>, name: &str, answer: Value<'m>) {
     if let Some(function) = ir::function(module, name) {
         function.drop_body();
-        let answer = Types::of(module).i1.constant(yes.into());
         Builder::at_end(function.append_block("answer")).ret(Some(answer));
         function.remove_attribute("noinline");
         function.add_attribute("alwaysinline");

@@ -73,6 +73,8 @@ pub(crate) struct Abilities<'a> {
     pub(crate) has_allocator: bool,
     pub(crate) peers: bool,
     pub(crate) matrices: &'a [&'static str],
+    /// How lanes hold matrices.
+    pub(crate) arrangement: u32,
     pub(crate) support: &'a [&'static str],
     /// The library of mathematical functions for kernels that may have them, if there is one.
     pub(crate) vendor: Option<(&'a Vendor, &'a Path)>,
@@ -97,6 +99,7 @@ pub(crate) fn lower<'ctx>(
     }
     attributes::strip(&module);
     intrinsics::declare(&module, target.peers, target.matrices);
+    intrinsics::arrange(&module, target.arrangement);
     atomics::declare(&module, target.atomic_sums);
     collective::mark(&module, &entry);
     let in_groups = intrinsics::work_in_groups(&module);

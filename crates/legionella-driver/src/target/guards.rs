@@ -343,16 +343,17 @@ fn evaluate<'m>(
 /// it doesn't wrap in between: the strip is at most 2^10 long, so its span stays below 2^42.
 const LARGEST_STEP: u64 = 1 << 32;
 
-/// What is known of values that grow with the lane.
-struct Affine<'a, 'm> {
-    lane: Value<'m>,
-    header: Block<'m>,
-    blocks: &'a BTreeSet<Block<'m>>,
+/// What is known of values that grow with the lane, which counts the turns of a loop.
+pub(in crate::target) struct Affine<'a, 'm> {
+    pub(in crate::target) lane: Value<'m>,
+    pub(in crate::target) header: Block<'m>,
+    /// The loop's blocks, with or without its header.
+    pub(in crate::target) blocks: &'a BTreeSet<Block<'m>>,
 }
 
 impl<'m> Affine<'_, 'm> {
     /// How much a value grows from one lane to the next; `None` if that isn't constant.
-    fn step(&self, value: Value<'m>, depth: u32) -> Option<u64> {
+    pub(in crate::target) fn step(&self, value: Value<'m>, depth: u32) -> Option<u64> {
         if value == self.lane {
             return Some(1);
         }
@@ -507,7 +508,12 @@ impl<'m> Affine<'_, 'm> {
     }
 
     /// Computes a value again, before the loop and for a given lane.
-    fn repeat(&self, value: Value<'m>, at: &Builder<'m>, lane: Value<'m>) -> Value<'m> {
+    pub(in crate::target) fn repeat(
+        &self,
+        value: Value<'m>,
+        at: &Builder<'m>,
+        lane: Value<'m>,
+    ) -> Value<'m> {
         if value == self.lane {
             return lane;
         }

@@ -453,7 +453,8 @@ fn is_simple(item: Function<'_>) -> bool {
             let no_code = |called: Function<'_>| {
                 called.is_declaration() || called.has_attribute("alwaysinline")
             };
-            !instruction.is_call() || called.is_some_and(no_code)
+            let machines = || instruction.callee().is_some_and(Value::is_inline_assembly);
+            !instruction.is_call() || called.is_some_and(no_code) || machines()
         })
 }
 

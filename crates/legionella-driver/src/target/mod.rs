@@ -57,9 +57,11 @@ pub(crate) struct Target {
     /// Whether the target binds what work-items do with those that happen to be at the same place
     /// ([`legionella_abi::intrinsic::OPPORTUNISTIC`]); else each is by itself.
     pub(crate) peers: bool,
-    /// Operations on matrices ([`legionella_abi::intrinsic::MATRICES`]) that the machine has; the others are the
-    /// device library's.
+    /// Operations on matrices ([`legionella_abi::intrinsic::MATRICES`]) and copies to shared memory
+    /// ([`legionella_abi::intrinsic::COPIES`]) that the machine has; the others are the device library's.
     pub(crate) matrices: fn(&TargetMachine) -> Vec<&'static str>,
+    /// How lanes hold matrices ([`legionella_abi::intrinsic::MATRIX_ARRANGEMENT`]).
+    pub(crate) arrangement: fn(&TargetMachine) -> u32,
     /// Functions of the device library that the target builds on where items of a group work
     /// together.
     pub(crate) support: &'static [&'static str],

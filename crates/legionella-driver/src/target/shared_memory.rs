@@ -28,11 +28,13 @@ struct Tile {
 /// Gives tiles their memory: variables, or parts of the launch's memory if they are too large for
 /// that.
 ///
-/// `most` are the bytes that code can ask for by itself.
+/// `most` are the bytes that code can ask for by itself. Tiles whose size is a multiple of `least`
+/// are aligned to that.
 pub(super) fn bind(
     module: &Module<'_>,
     entry: Function<'_>,
     most: u64,
+    least: u64,
 ) -> Result<SharedMemory, Error> {
     let types = Types::of(module);
     let mut tiles: BTreeMap<u64, Tile> = BTreeMap::new();
@@ -49,6 +51,11 @@ pub(super) fn bind(
     };
     for call in &asked {
         let [size, align, id] = numbers(*call)?;
+        let align = if size.is_multiple_of(least) {
+            align.max(least)
+        } else {
+            align
+        };
         tiles.insert(id, Tile { size, align });
     }
     let all: u64 = (tiles.values()).fold(0, |all: u64, tile| {
@@ -63,7 +70,8 @@ pub(super) fn bind(
     let mut start = BTreeMap::new();
     let at = Builder::before(first_instruction(entry));
     let base = shared.dynamic.then(|| {
-        let global = variable(module, DYNAMIC, 0, intrinsic::DYNAMIC_SHARED_ALIGN as u64);
+        let align = least.max(intrinsic::DYNAMIC_SHARED_ALIGN as u64);
+        let global = variable(module, DYNAMIC, 0, align);
         at.cast(LLVMOpcode::LLVMAddrSpaceCast, global, types.ptr)
     });
     for (id, tile) in &tiles {

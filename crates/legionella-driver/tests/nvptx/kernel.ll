@@ -252,6 +252,27 @@ end:
   ret void
 }
 
+; The same, to which all come, some by another way.
+define void @lanes_meet(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+start:
+  %p = load ptr, ptr %block, align 8
+  %lane = call i32 @legionella.subgroup_lane()
+  %i = call i64 @legionella.global_id(i32 0)
+  %out = getelementptr i32, ptr %p, i64 %i
+  %old = load i32, ptr %out, align 4
+  %none = icmp eq i32 %old, 0
+  br i1 %none, label %first, label %go
+first:
+  store volatile i32 1, ptr %out, align 4
+  br label %go
+go:
+  %other = xor i32 %lane, 1
+  %v = call i32 @legionella.subgroup_shuffle(i32 %lane, i32 %other, ptr @here)
+  call void @legionella.barrier(i32 0, ptr @there)
+  store i32 %v, ptr %out, align 4
+  ret void
+}
+
 declare i64 @legionella.subgroup_ballot(i32, ptr)
 declare void @legionella.matrix.bf16(ptr, ptr, ptr, ptr)
 declare void @legionella.matrix.i8(ptr, ptr, ptr, ptr)
@@ -447,4 +468,47 @@ first:
 second:
   call void @legionella.panic_handler(ptr inttoptr (i64 32 to ptr))
   unreachable
+}
+
+declare i1 @legionella.matrix.bands()
+declare void @legionella.matrix.band.bf16(ptr, ptr, i32, ptr, ptr)
+declare void @legionella.matrix.band.step(ptr)
+declare void @legionella.matrix.band.end(i32, i32, ptr, ptr)
+declare void @legionella.copy.begin(ptr, ptr, i32)
+declare void @legionella.copy.close()
+declare void @legionella.copy.wait(i32)
+
+; A product of a band of 64 × 32, at two places that wait with one label of a stream, out of tiles that are copied.
+define void @bands(ptr noundef nonnull readonly align 8 dereferenceable(16) %block) {
+start:
+  %sum = alloca [16 x float], align 4
+  %p = load ptr, ptr %block, align 8
+  %np = getelementptr i8, ptr %block, i64 8
+  %n = load i32, ptr %np, align 4
+  %i = call i64 @legionella.global_id(i32 0)
+  %mine = getelementptr float, ptr %p, i64 %i
+  call void @llvm.memset.p0.i64(ptr align 4 %sum, i8 0, i64 64, i1 false)
+  %small = call ptr @legionella.shared(i64 4, i64 4, i32 0)
+  store i32 %n, ptr %small, align 4
+  %left = call ptr @legionella.shared(i64 8192, i64 16, i32 1)
+  %right = call ptr @legionella.shared(i64 4096, i64 16, i32 2)
+  br label %loop
+loop:
+  %k = phi i32 [ 0, %start ], [ %next, %loop ]
+  call void @legionella.copy.begin(ptr %left, ptr %p, i32 16)
+  call void @legionella.copy.close()
+  call void @legionella.copy.wait(i32 0)
+  call void @legionella.barrier(i32 60, ptr @here)
+  call void @legionella.matrix.band.bf16(ptr %left, ptr %right, i32 32, ptr %sum, ptr @here)
+  call void @legionella.matrix.band.step(ptr @here)
+  %next = add i32 %k, 1
+  %more = icmp ult i32 %next, %n
+  br i1 %more, label %loop, label %behind
+behind:
+  call void @legionella.barrier(i32 60, ptr @there)
+  call void @legionella.matrix.band.bf16(ptr %left, ptr %right, i32 32, ptr %sum, ptr @there)
+  call void @legionella.matrix.band.end(i32 32, i32 1, ptr %sum, ptr @there)
+  %v = load float, ptr %sum, align 4
+  store float %v, ptr %mine, align 4
+  ret void
 }

@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::Ordering;
 
 use crate::machine::queue::{self, ErrorCallback, Queue, Shared};
+use crate::machine::signal;
 
 use super::agents::AgentHandle;
 use super::{Status, give, give_text, initialized, status};
@@ -185,4 +186,17 @@ adds! {
 compares! {
     hsa_queue_cas_write_index_relaxed hsa_queue_cas_write_index_scacquire hsa_queue_cas_write_index_screlease
     hsa_queue_cas_write_index_scacq_screl
+}
+
+/// When the host rang a doorbell last, in nanoseconds by [`legionella_hsasim_now`]: for measurements of what comes
+/// before that. Not in ROCm.
+#[unsafe(no_mangle)]
+pub extern "C" fn legionella_hsasim_rung() -> u64 {
+    signal::rung()
+}
+
+/// The time, in nanoseconds since some point. Not in ROCm.
+#[unsafe(no_mangle)]
+pub extern "C" fn legionella_hsasim_now() -> u64 {
+    signal::now()
 }

@@ -7,6 +7,7 @@ use super::instruction::{
     Access, Action, Condition, Crossbar, Hardware, HardwareField, Instruction, Kind, Modifiers,
     Space,
 };
+use super::matrix::{Factor, product};
 use super::memory::form;
 use super::modifiers::modifiers;
 use super::operand::{DISCARD, EXEC, M0, NULL, Operand, Parsed, Register, VCC, parse};
@@ -522,6 +523,7 @@ impl<'a> Builder<'a> {
             "v_fma_mix_f32" | "v_fma_mixlo_f16" | "v_fma_mixhi_f16" => self.mixed(name)?,
             _ if name.starts_with("v_cmp") => self.comparison(name)?,
             _ if name.starts_with("v_pk_") => self.packed(name)?,
+            _ if name.starts_with("v_mfma_") || name.starts_with("v_wmma_") => self.matrix(name)?,
             _ => {
                 let mut operation = operation::find(name).ok_or("the mnemonic")?;
                 if self.modifiers.clamp && !operation.output.is_float() {
@@ -598,6 +600,46 @@ impl<'a> Builder<'a> {
         } else {
             Kind::PackedWords(operation)
         })
+    }
+
+    fn matrix(&mut self, name: &str) -> Result<Kind, String> {
+        let mut product = product(name).ok_or("the mnemonic")?;
+        let wide = product.factor == Factor::F64;
+        self.destination(0, product.sum_words())?;
+        for (at, words) in [
+            product.factor_words(),
+            product.factor_words(),
+            product.sum_words(),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let kind = match (product.factor, at) {
+                (Factor::I8, _) => Type::B32,
+                _ if wide => Type::F64,
+                _ => Type::F32,
+            };
+            self.instruction.sources[at] = self.operand(at + 1, kind, words)?.operand;
+            if let (Operand::Constant(value), false) = (self.instruction.sources[at], wide) {
+                // Every word of it.
+                self.instruction.sources[at] = Operand::Constant(value << 32 | value & 0xffff_ffff);
+            }
+        }
+        let Modifiers { negate, .. } = self.modifiers;
+        if product.whole && product.factor == Factor::I8 {
+            // The modifier that negates other factors says which are signed.
+            product.signed = [negate & 1 != 0, negate & 2 != 0];
+            self.modifiers.negate &= !3;
+        }
+        let default = Modifiers {
+            select: self.modifiers.select,
+            select_high: self.modifiers.select_high,
+            ..Modifiers::default()
+        };
+        if self.modifiers != default {
+            return Err("the modifiers".into());
+        }
+        Ok(Kind::Matrix(product))
     }
 
     fn mixed(&mut self, name: &str) -> Result<Kind, String> {

@@ -3,6 +3,7 @@
 use crate::operation::scalar::ScalarOperation;
 use crate::operation::{Comparison, Operation};
 
+use super::matrix::Product;
 use super::operand::{Operand, Register};
 
 /// An instruction, ready to be executed.
@@ -203,6 +204,8 @@ pub enum Kind {
     },
     /// Two instructions at once, which read before either writes.
     Dual(Box<[Instruction; 2]>),
+    /// Multiplies matrices.
+    Matrix(Product),
     /// Computes on scalars.
     Scalar(&'static ScalarOperation),
     /// Computes a new execution mask.

@@ -10,6 +10,7 @@ use crate::llvm::Disassembler;
 
 mod build;
 mod instruction;
+mod matrix;
 mod memory;
 mod modifiers;
 mod operand;
@@ -19,6 +20,7 @@ pub use instruction::{
     Access, Action, Atomic, Condition, Crossbar, Hardware, HardwareField, Instruction, Kind,
     Modifiers, Part, Parts, Pattern, Permute, Rest, Space,
 };
+pub use matrix::{Factor, Product};
 pub use operand::{
     ACCUMULATORS, DISCARD, EXEC, M0, NULL, Operand, PRIVATE_BASE, Register, SCALARS, SHARED_BASE,
     Special, VCC,

@@ -15,6 +15,7 @@ use crate::machine::memory::View;
 use crate::machine::signal::wake;
 
 use super::atomic;
+use super::fences::Unfenced;
 use super::local::Bytes;
 use super::source::{ROOM, fetch};
 use super::wave::Wave;
@@ -28,6 +29,10 @@ pub struct Reach<'a> {
     pub local: &'a mut Bytes,
     /// Whether stores have a counter of their own.
     pub counts_stores: bool,
+    /// What waves have stored without waiting for it before a barrier.
+    pub unfenced: &'a Unfenced,
+    /// The number of the wave in its work-group.
+    pub wave: usize,
     /// The scale of scalar offsets of scratch memory through buffers.
     pub buffer_scale: u32,
 }
@@ -244,6 +249,9 @@ pub fn execute(
             continue;
         }
         let addresses = addresses(wave, instruction, access, half, reach.buffer_scale)?;
+        if wave.stores.is_some() {
+            look_at_fences(wave, reach, access, half, &addresses)?;
+        }
         match access.action {
             Action::Load {
                 bytes,
@@ -319,6 +327,36 @@ pub fn execute(
     Ok(())
 }
 
+/// Notes what a half stores, or looks whether what it loads was stored by another wave without a fence.
+#[inline(never)]
+fn look_at_fences(
+    wave: &mut Wave,
+    reach: &Reach<'_>,
+    access: &Access,
+    half: usize,
+    addresses: &Addresses,
+) -> Result<(), Fault> {
+    let exec = wave.exec(half);
+    let second = access
+        .second
+        .map(|second| moved(addresses, second - access.offset));
+    for addresses in std::iter::once(addresses).chain(&second) {
+        match (access.action, &mut wave.stores) {
+            (Action::Store { bytes, .. }, Some(stores)) => {
+                stores.note(access.space, exec, addresses, bytes);
+            }
+            (Action::Load { bytes, .. }, _) if !reach.unfenced.is_empty() => {
+                let lanes = (half, exec);
+                reach
+                    .unfenced
+                    .check(reach.wave, access.space, lanes, addresses, bytes)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The second addresses of two-address forms, in the work-group's memory. Lanes that are off may hold
 /// anything.
 #[inline(always)]
@@ -349,6 +387,12 @@ fn begin(wave: &mut Wave, reach: &Reach<'_>, instruction: &Instruction, access: 
         _ => None,
     };
     let stores = destination.is_none();
+    if stores
+        && access.space != Space::Local
+        && let Some(list) = &mut wave.stores
+    {
+        list.begin(wave.slot);
+    }
     match access.space {
         Space::Local => wave.waits.begin_local(destination, false),
         Space::Flat => {

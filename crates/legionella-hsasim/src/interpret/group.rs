@@ -1,11 +1,14 @@
 //! A work-group: waves that take turns on one thread and meet at barriers.
 
+use std::sync::OnceLock;
+
 use crate::decode::Code;
 use crate::error::Fault;
 use crate::isa::Isa;
 use crate::machine::memory::View;
 
 use super::access::Reach;
+use super::fences::Unfenced;
 use super::local::Bytes;
 use super::run::{Stop, run};
 use super::vector::Halves;
@@ -13,6 +16,15 @@ use super::wave::Wave;
 
 /// Instructions that a wave executes before the next wave has its turn.
 const TURN: u64 = 10_000;
+
+/// Instructions that a wave may execute: what `LEGIONELLA_HSASIM_LIMIT` says, else any number.
+fn limit() -> u64 {
+    static LIMIT: OnceLock<u64> = OnceLock::new();
+    *LIMIT.get_or_init(|| {
+        let text = std::env::var("LEGIONELLA_HSASIM_LIMIT").ok();
+        text.and_then(|text| text.parse().ok()).unwrap_or(u64::MAX)
+    })
+}
 
 /// How far a work-group has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +43,26 @@ pub struct Group {
     /// Its memory.
     pub local: Bytes,
     isa: Isa,
+    /// What waves have stored without waiting for it before a barrier.
+    unfenced: Unfenced,
+    /// Instructions that a wave may execute.
+    limit: u64,
 }
 
 impl Group {
     /// A work-group of waves, with so much memory.
-    pub fn new(isa: Isa, waves: Vec<Wave>, local: usize) -> Group {
+    pub fn new(isa: Isa, mut waves: Vec<Wave>, local: usize) -> Group {
+        if waves.len() > 1 && isa.counts_stores() {
+            for wave in &mut waves {
+                wave.stores = Some(Box::default());
+            }
+        }
         Group {
             waves,
             local: Bytes::new(local),
             isa,
+            unfenced: Unfenced::default(),
+            limit: limit(),
         }
     }
 
@@ -51,12 +74,6 @@ impl Group {
         let halves = Halves {
             keep: self.isa.keeps_halves(),
         };
-        let mut reach = Reach {
-            memory,
-            local: &mut self.local,
-            counts_stores: self.isa.counts_stores(),
-            buffer_scale: 64,
-        };
         // A wave that is alone needs no turns as short as those of waves that may wait for it.
         let turn = if self.waves.len() == 1 {
             100 * TURN
@@ -67,8 +84,24 @@ impl Group {
             if wave.ended || wave.at_barrier {
                 continue;
             }
+            if wave.executed > self.limit {
+                return Err((index, Fault::Endless(self.limit)));
+            }
+            let mut reach = Reach {
+                memory,
+                local: &mut self.local,
+                counts_stores: self.isa.counts_stores(),
+                unfenced: &self.unfenced,
+                wave: index,
+                buffer_scale: 64,
+            };
             match run(wave, code, &mut reach, halves, turn) {
-                Ok(Stop::Turn | Stop::Barrier | Stop::End) => {}
+                Ok(Stop::Barrier) => {
+                    if let Some(stores) = &mut wave.stores {
+                        self.unfenced.pass(index, stores);
+                    }
+                }
+                Ok(Stop::Turn | Stop::End) => {}
                 Err(fault) => return Err((index, fault)),
             }
         }

@@ -6,8 +6,10 @@
 
 pub mod access;
 pub mod atomic;
+pub mod fences;
 pub mod group;
 pub mod local;
+pub mod matrix;
 pub mod packed;
 pub mod permute;
 pub mod run;

@@ -7,7 +7,7 @@ use crate::operation::Operation;
 use super::access::{self, Reach};
 use super::vector::Halves;
 use super::wave::Wave;
-use super::{packed, permute, scalar, vector};
+use super::{matrix, packed, permute, scalar, vector};
 
 /// Why a wave stopped being executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,16 @@ unsafe fn execute_fast(
             }
             Kind::Memory(ref access) => access::execute(wave, reach, instruction, access)?,
             Kind::Compare { test, exec } => vector::compare(wave, instruction, test, exec)?,
-            Kind::Wait { vector, local, .. } => wave.waits.wait(vector, local),
+            Kind::Wait {
+                vector,
+                local,
+                store,
+            } => {
+                wave.waits.wait(vector, local);
+                if let (Some(count), Some(stores)) = (store, &mut wave.stores) {
+                    stores.keep(usize::from(count));
+                }
+            }
             Kind::Dual(ref pair) => vector::dual(wave, pair, halves)?,
             Kind::Barrier => {
                 wave.slot = instruction.next;
@@ -148,6 +157,7 @@ fn rare(
             vector::carry(wave, instruction, (subtract, reverse, carry_in))?;
         }
         Kind::Select { .. } => vector::select(wave, instruction, halves)?,
+        Kind::Matrix(ref product) => matrix::multiply(wave, instruction, product)?,
         Kind::Swap => permute::swap(wave, instruction)?,
         Kind::ReadLane => permute::read_lane(wave, instruction, None)?,
         Kind::ReadFirstLane => permute::read_first_lane(wave, instruction)?,

@@ -9,6 +9,7 @@ use crate::decode::{EXEC, NULL, Operand, Register, SCALARS, Special, VCC};
 use crate::error::Fault;
 use crate::lanes::{LANES, Lanes};
 
+use super::fences::Stores;
 use super::local::Bytes;
 use super::waits::Waits;
 
@@ -36,6 +37,8 @@ pub struct Wave {
     pub slot: u32,
     /// Accesses under way.
     pub waits: Waits,
+    /// Which of these store what other waves may load, if that is looked at.
+    pub stores: Option<Box<Stores>>,
     /// The memory of each lane, one after the other.
     pub scratch: Bytes,
     /// Bytes of a lane's memory.
@@ -63,6 +66,7 @@ impl Wave {
             scc: false,
             slot,
             waits: Waits::default(),
+            stores: None,
             scratch: Bytes::new(scratch_lane * halves * LANES),
             scratch_lane,
             mode: 0xf0,
@@ -85,6 +89,8 @@ impl Wave {
         self.scc = false;
         self.slot = slot;
         self.waits = Waits::default();
+        self.stores = None;
+        self.executed = 0;
         self.scratch.poison();
         self.at_barrier = false;
         self.ended = false;

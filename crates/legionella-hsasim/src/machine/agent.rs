@@ -1,7 +1,8 @@
 //! Agents: the host's processor, and one for each simulated GPU; and the pools that memory comes from.
 //!
 //! `LEGIONELLA_HSA=sim:gfx1100,gfx942` names the GPUs; without names there is one of each instruction set.
-//! `LEGIONELLA_HSASIM_MEMORY` gives the bytes of each GPU's memory.
+//! `LEGIONELLA_HSASIM_MEMORY` gives the bytes of each GPU's memory, `LEGIONELLA_HSASIM_ARGUMENTS` those of the
+//! host's for arguments of kernels.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,6 +15,9 @@ pub const VARIABLE: &str = "LEGIONELLA_HSA";
 
 /// The variable with the size of each GPU's memory.
 pub const MEMORY_VARIABLE: &str = "LEGIONELLA_HSASIM_MEMORY";
+
+/// The variable with the size of the host's memory for arguments of kernels.
+pub const ARGUMENTS_VARIABLE: &str = "LEGIONELLA_HSASIM_ARGUMENTS";
 
 /// An agent.
 #[derive(Debug)]
@@ -99,10 +103,12 @@ pub fn agents() -> &'static [Agent] {
         } else {
             Vec::new()
         };
-        let gpu_memory = std::env::var(MEMORY_VARIABLE)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(16 << 30);
+        let size = |variable, usual| {
+            let text = std::env::var(variable).ok();
+            text.and_then(|text| text.parse().ok()).unwrap_or(usual)
+        };
+        let gpu_memory = size(MEMORY_VARIABLE, 16 << 30);
+        let arguments = size(ARGUMENTS_VARIABLE, 64 << 20);
         let mut pools = 0;
         let mut pool = |agent, kind, size| {
             pools += 1;
@@ -119,7 +125,7 @@ pub fn agents() -> &'static [Agent] {
             isa: None,
             pools: vec![
                 pool(0, PoolKind::Fine, 64 << 30),
-                pool(0, PoolKind::KernelArguments, 64 << 20),
+                pool(0, PoolKind::KernelArguments, arguments),
                 pool(0, PoolKind::CoarseHost, 64 << 30),
             ],
             lost: AtomicBool::new(false),

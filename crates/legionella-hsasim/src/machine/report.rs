@@ -12,9 +12,18 @@ use super::lines;
 pub fn status(fault: &Fault) -> u32 {
     match fault {
         Fault::Trap(_) => 0x1016,
-        Fault::Memory { .. } | Fault::Undefined(..) | Fault::MissingWait(..) => 43,
+        Fault::Memory { .. }
+        | Fault::Undefined(..)
+        | Fault::MissingWait(..)
+        | Fault::MissingFence { .. } => 43,
         Fault::Aperture { .. } | Fault::Misaligned { .. } => 41,
-        Fault::Unknown(_) | Fault::NoCode(_) | Fault::NoRegister(_) | Fault::Mode(_) => 42,
+        Fault::Unknown(_)
+        | Fault::NoCode(_)
+        | Fault::NoRegister(_)
+        | Fault::Mode(_)
+        | Fault::Endless(_)
+        | Fault::LanesOff
+        | Fault::Halves(_) => 42,
     }
 }
 
@@ -27,9 +36,21 @@ pub fn text(
     slot: u32,
     fault: &Fault,
 ) -> String {
-    let address = loaded.code.address_of(slot);
     let kernel = kernel.strip_suffix(".kd").unwrap_or(kernel);
     let mut text = format!("kernel {kernel} on {}: {fault}", loaded.isa.name());
+    place(&mut text, loaded, slot, "at");
+    let _ = write!(text, "\n  in work-group {group:?}, wave {wave}");
+    source(&mut text, loaded, slot);
+    if let Fault::MissingFence { slot, .. } = *fault {
+        place(&mut text, loaded, slot, "stored at");
+        source(&mut text, loaded, slot);
+    }
+    text
+}
+
+/// Adds the instruction of a slot, and where it is.
+fn place(text: &mut String, loaded: &Loaded, slot: u32, how: &str) {
+    let address = loaded.code.address_of(slot);
     let function = loaded
         .functions
         .iter()
@@ -38,8 +59,12 @@ pub fn text(
         Some((start, _, name)) => format!("{name}+{:#x}", address - start),
         None => format!("{:#x}", address - loaded.base),
     };
-    let _ = write!(text, "\n  at {place}: {}", loaded.code.text(slot));
-    let _ = write!(text, "\n  in work-group {group:?}, wave {wave}");
+    let _ = write!(text, "\n  {how} {place}: {}", loaded.code.text(slot));
+}
+
+/// Adds the lines of source that the instruction of a slot comes from.
+fn source(text: &mut String, loaded: &Loaded, slot: u32) {
+    let address = loaded.code.address_of(slot);
     for (at, frame) in lines::frames(&loaded.file, address - loaded.base)
         .iter()
         .enumerate()
@@ -50,5 +75,4 @@ pub fn text(
             if at == 0 { "" } else { "inlined into " }
         );
     }
-    text
 }

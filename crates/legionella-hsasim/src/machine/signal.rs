@@ -84,6 +84,25 @@ pub fn of(handle: u64) -> Option<&'static Signal> {
     matches!(signal.kind.load(Ordering::Acquire), USER | DOORBELL).then_some(signal)
 }
 
+/// When the host rang a doorbell last, by [`now`].
+static RUNG: AtomicU64 = AtomicU64::new(0);
+
+/// When the host rang a doorbell last, by [`now`]; 0 if it never did.
+pub fn rung() -> u64 {
+    RUNG.load(Ordering::Relaxed)
+}
+
+/// Nanoseconds since some point in time.
+pub fn now() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a place for a time.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 impl Signal {
     /// Its handle.
     pub fn handle(&self) -> u64 {
@@ -103,6 +122,7 @@ impl Signal {
     /// Sets the value, or rings the doorbell.
     pub fn store(&self, value: i64) {
         if self.kind.load(Ordering::Relaxed) == DOORBELL {
+            RUNG.store(now(), Ordering::Relaxed);
             let address = self.value.load(Ordering::Relaxed) as u64;
             // SAFETY: a doorbell's value is the address of its word, which lives as long.
             unsafe { (*(address as *const AtomicI64)).store(value, Ordering::SeqCst) };

@@ -47,6 +47,40 @@ fn stores_beyond_the_end() {
 }
 
 #[test]
+fn fences_that_are_missing() {
+    for isa in [Isa::Gfx1100, Isa::Gfx942, Isa::Gfx90a] {
+        for space in [1, 3] {
+            let run = |fenced| {
+                let program = Program::new(isa);
+                let code = kernels::exchange(isa.name(), space, fenced);
+                let kernel = program.load(&code, "exchange");
+                let [x, y] = [(); 2].map(|()| program.device(&[0u32; 256]));
+                let arguments = Arguments::default().pointer(x.cast()).pointer(y.cast());
+                let done = program.signal(1);
+                program.submit(program.dispatch(kernel, 256, 256, arguments, done));
+                (program.wait(done), program.report())
+            };
+            assert_eq!(run(true), (true, String::new()), "{} {space}", isa.name());
+            let (ended, report) = run(false);
+            if space == 3 || isa != Isa::Gfx1100 {
+                // Accesses are in one order for all waves.
+                assert!(ended, "{report}");
+                continue;
+            }
+            assert!(!ended, "{} {space}", isa.name());
+            for part in [
+                "a fence is missing",
+                "kernel.rs:15",
+                "stored at exchange+0x",
+                "kernel.rs:12",
+            ] {
+                assert!(report.contains(part), "{part}: {report}");
+            }
+        }
+    }
+}
+
+#[test]
 fn memory_without_access() {
     let program = Program::new(Isa::Gfx1100);
     let kernel = program.load(&kernels::count("gfx1100"), "count");

@@ -11,9 +11,9 @@ fn around(body: &str, group: u32) -> String {
         declare void @llvm.amdgcn.s.barrier()
         declare void @llvm.trap()
         {}
-        !llvm.module.flags = !{{!0, !9}}
+        !llvm.module.flags = !{{!0, !99}}
         !0 = !{{i32 1, !\"amdhsa_code_object_version\", i32 500}}
-        !9 = !{{i32 2, !\"Debug Info Version\", i32 3}}",
+        !99 = !{{i32 2, !\"Debug Info Version\", i32 3}}",
         body.replace(
             "ITEM",
             &format!(
@@ -154,6 +154,51 @@ pub fn beyond(processor: &str) -> Vec<u8> {
         !7 = !DILocation(line: 11, column: 1, scope: !4)
         !8 = !DILocation(line: 12, column: 1, scope: !4)",
         64,
+    )
+}
+
+/// Items of groups of 256 exchange values with the item at the other end, through memory of an address
+/// space (1 or 3): with fences around the barrier, or without the one before it.
+pub fn exchange(processor: &str, space: u32, fenced: bool) -> Vec<u8> {
+    let release = if fenced {
+        "fence syncscope(\"workgroup\") release, !dbg !8"
+    } else {
+        ""
+    };
+    let place = if space == 3 {
+        "getelementptr i32, ptr addrspace(3) @tile, i32"
+    } else {
+        "getelementptr i32, ptr addrspace(1) %x, i32"
+    };
+    compiled(
+        processor,
+        &format!(
+            "@tile = internal addrspace(3) global [256 x i32] undef
+            define amdgpu_kernel void @exchange(ptr addrspace(1) %x, ptr addrspace(1) %y) #0 !dbg !4 {{
+                ITEM
+                %t = {place} %wi, !dbg !7
+                store i32 %wi, ptr addrspace({space}) %t, !dbg !8
+                {release}
+                call void @llvm.amdgcn.s.barrier(), !dbg !8
+                fence syncscope(\"workgroup\") acquire, !dbg !8
+                %other = sub i32 255, %wi, !dbg !8
+                %u = {place} %other, !dbg !8
+                %w = load i32, ptr addrspace({space}) %u, !dbg !9
+                %q = getelementptr i32, ptr addrspace(1) %y, i32 %wi, !dbg !9
+                store i32 %w, ptr addrspace(1) %q, !dbg !9
+                ret void, !dbg !9
+            }}
+            attributes #0 = {{ \"amdgpu-flat-work-group-size\"=\"256,256\" }}
+            !llvm.dbg.cu = !{{!1}}
+            !1 = distinct !DICompileUnit(language: DW_LANG_Rust, file: !2, emissionKind: FullDebug)
+            !2 = !DIFile(filename: \"kernel.rs\", directory: \"/source\")
+            !3 = !DISubroutineType(types: !{{}})
+            !4 = distinct !DISubprogram(name: \"exchange\", file: !2, line: 10, type: !3, unit: !1, spFlags: DISPFlagDefinition)
+            !7 = !DILocation(line: 11, column: 1, scope: !4)
+            !8 = !DILocation(line: 12, column: 1, scope: !4)
+            !9 = !DILocation(line: 15, column: 1, scope: !4)"
+        ),
+        256,
     )
 }
 

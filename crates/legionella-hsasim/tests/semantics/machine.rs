@@ -6,6 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use legionella_hsasim::decode::Code;
 use legionella_hsasim::error::Fault;
 use legionella_hsasim::interpret::access::Reach;
+use legionella_hsasim::interpret::fences::Unfenced;
 use legionella_hsasim::interpret::local::Bytes;
 use legionella_hsasim::interpret::run::{Stop, run};
 use legionella_hsasim::interpret::vector::Halves;
@@ -114,6 +115,8 @@ impl Machine {
             memory: &mut memory,
             local: &mut self.local,
             counts_stores: self.isa.counts_stores(),
+            unfenced: &Unfenced::default(),
+            wave: 0,
             buffer_scale: 64,
         };
         let halves = Halves {

@@ -10,6 +10,7 @@ mod halves;
 mod integer;
 mod lanes;
 mod machine;
+mod matrix;
 mod memory;
 mod rules;
 mod scalar;

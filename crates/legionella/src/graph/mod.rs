@@ -32,6 +32,7 @@ pub(crate) const ONE: Launch = Launch {
     group: [1; 3],
     groups: [1; 3],
     shared: 0,
+    kept: u64::MAX,
 };
 
 /// Launches, copies and fills that were recorded, to be replayed as one launch.

@@ -37,9 +37,12 @@ impl<'a, S: Source<View: View<Item = usize>>> Par<'a, S> {
     /// [`Error::KernelPanicked`](crate::Error::KernelPanicked) if an element is not below `bins`;
     /// others of the launches.
     pub fn histogram(self, bins: usize) -> Result<Buffer<u64>> {
-        if self.accelerator.backend().coalesces() {
-            return self.count_together(bins);
+        if self.accelerator.backend().coalesces()
+            && let Some(counts) = self.count_together(bins)?
+        {
+            return Ok(counts);
         }
+        // As well where an element is in no bin: this way tells which.
         // Adding up takes no more than counting.
         let least = LEAST.max(bins.saturating_mul(8));
         let chunk = self

@@ -1,7 +1,7 @@
 //! One value of all elements.
 //!
 //! Items fold columns of elements, so that neighbours read neighbours, round after round until few
-//! columns are left.
+//! columns are left. Where groups have memory of their own ([`together`]), that is two launches.
 
 use std::ops::Add;
 
@@ -12,6 +12,8 @@ use crate::buffer::Buffer;
 use crate::error::Result;
 use crate::grid::Grid;
 use crate::launch::function;
+
+mod together;
 
 /// Columns of a block.
 const COLUMNS: usize = 32;
@@ -44,6 +46,9 @@ impl<'a, S: Source> Par<'a, S> {
         if self.is_empty() {
             return Ok(None);
         }
+        if self.accelerator.backend().coalesces() && together::may::<ItemOf<S>>() {
+            return self.reduce_together(combine);
+        }
         let mut left = self.columns(combine)?;
         while left.len() > COLUMNS {
             left = self.of(&left).columns(combine)?;
@@ -64,11 +69,7 @@ impl<'a, S: Source> Par<'a, S> {
         G: Fn(ItemOf<S>, ItemOf<S>) -> ItemOf<S> + Copy + Send + 'static,
     {
         let rows = rows_of(self.len());
-        let blocks = self.len().div_ceil(rows * COLUMNS);
-        let columns = match self.len() % (rows * COLUMNS) {
-            0 => blocks * COLUMNS,
-            rest => (blocks - 1) * COLUMNS + rest.min(COLUMNS),
-        };
+        let (blocks, columns) = columns_in(self.len(), rows);
         let mut grid = Grid::over([COLUMNS, blocks]);
         if let Some(size) = self.group {
             grid = grid.group([size.min(COLUMNS), size.div_ceil(COLUMNS)]);
@@ -135,6 +136,16 @@ impl<'a, S: Source> Par<'a, S> {
     }
 }
 
+/// How many blocks of up to `rows` rows some elements lie in, and how many columns these have.
+fn columns_in(len: usize, rows: usize) -> (usize, usize) {
+    let blocks = len.div_ceil(rows * COLUMNS);
+    let columns = match len % (rows * COLUMNS) {
+        0 => blocks * COLUMNS,
+        rest => (blocks - 1) * COLUMNS + rest.min(COLUMNS),
+    };
+    (blocks, columns)
+}
+
 /// Combines a column of a block of up to `most` rows. `x` is the column, `y` the block.
 fn columns_of<V: View, G>(at: Item, source: V, most: usize, combine: G, mut out: Disjoint<V::Item>)
 where
@@ -142,10 +153,29 @@ where
 {
     // The output has an element for each column that has any: the last ones may be missing.
     let Some(out) = out.at(&at) else { return };
-    let base = at.y() * (most * COLUMNS);
+    // SAFETY: this one has.
+    *out = unsafe { column_of(&source, most, combine, at.y(), at.x()) };
+}
+
+/// Combines a column of a block of up to `most` rows.
+///
+/// # Safety
+/// The column has an element.
+#[inline(always)]
+unsafe fn column_of<V: View, G>(
+    source: &V,
+    most: usize,
+    combine: G,
+    block: usize,
+    column: usize,
+) -> V::Item
+where
+    G: Fn(V::Item, V::Item) -> V::Item,
+{
+    let base = block * (most * COLUMNS);
     let left = source.count() - base;
     let rows = (left / COLUMNS).min(most);
-    let first = base + at.x();
+    let first = base + column;
     // SAFETY: the column has an element.
     let mut all = unsafe { source.get(first) };
     // SAFETY: a row in full.
@@ -164,11 +194,11 @@ where
     for row in row..rows {
         all = combine(all, get(row));
     }
-    if (1..most).contains(&rows) && rows * COLUMNS + at.x() < left {
+    if (1..most).contains(&rows) && rows * COLUMNS + column < left {
         // SAFETY: as just tested.
         all = combine(all, unsafe { source.get(first + rows * COLUMNS) });
     }
-    *out = all;
+    all
 }
 
 /// Combines all that is left, one after the other.

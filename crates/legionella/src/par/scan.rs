@@ -1,10 +1,10 @@
 //! The reduction up to each element.
 //!
-//! Elements lie in runs. Each item combines a run; what comes before each run is the same problem
-//! with fewer elements; then each item goes through its run once more and stores what it has. Where items
-//! should rather access neighbours ([`together`]), those of a group do so for all their runs.
+//! Elements lie in runs. Each item combines a run; what comes before each run is a scan of fewer elements;
+//! then each item goes through its run once more and stores what it has. Where items
+//! should rather access neighbours ([`together`]), one launch does all of that.
 
-use legionella_device::{Disjoint, Item, Rows};
+use legionella_device::{DeviceData, Disjoint, Item, Rows};
 
 use super::{ItemOf, Par, Source, View};
 use crate::buffer::{Buffer, SliceMut};
@@ -16,6 +16,8 @@ mod together;
 
 /// Elements of a run.
 const RUN: usize = 64;
+/// How often runs lie in runs.
+const LEVELS: u32 = 4;
 
 impl<'a, S: Source> Par<'a, S> {
     /// The elements up to each one combined, that one included, by a function that is associative, up
@@ -23,10 +25,12 @@ impl<'a, S: Source> Par<'a, S> {
     ///
     /// # Order
     ///
-    /// Elements lie in runs of 64. Within a run they are combined one after the other, beginning with
-    /// what comes before the run; that is the inclusive scan of the combined elements of each run, in
-    /// the same order. So the number of elements alone determines the order, and sums of floats have the
-    /// same bits on every accelerator.
+    /// Elements lie in runs of 64. Within a run they are combined one after the other, beginning with what comes
+    /// before the run. That is likewise: runs lie in runs of 64, and what comes before the first of
+    /// these is combined with the elements of each run before in there, which are combined one after the
+    /// other. So do these lie in runs, and so on, up to 2²⁴ elements; those are combined one after the
+    /// other. So the number of elements alone determines the order, and sums of floats have the same bits
+    /// on every accelerator.
     ///
     /// # Errors
     /// Of the launches; [`Error::OutOfMemory`](crate::Error::OutOfMemory).
@@ -66,32 +70,55 @@ impl<'a, S: Source> Par<'a, S> {
     where
         G: Fn(ItemOf<S>, ItemOf<S>) -> ItemOf<S> + Copy + Send + 'static,
     {
+        let together = self.accelerator.backend().coalesces() && together::may::<ItemOf<S>>();
+        if together && !out.is_empty() {
+            return self.scan_together(combine, out);
+        }
+        self.scan_runs(combine, out)
+    }
+
+    /// The same by items that have a run each.
+    fn scan_runs<G>(self, combine: G, out: SliceMut<'_, ItemOf<S>>) -> Result<Completion>
+    where
+        G: Fn(ItemOf<S>, ItemOf<S>) -> ItemOf<S> + Copy + Send + 'static,
+    {
         let runs = out.len().div_ceil(RUN);
-        // Nothing comes after the last run.
-        let before = runs.saturating_sub(1);
-        let together = self.accelerator.backend().coalesces();
-        let group = together::group::<ItemOf<S>>().filter(|_| together);
+        let before = self.before_runs(LEVELS, runs, combine)?;
+        let arguments = (self.source, &before, function(combine), out.rows(RUN));
+        self.accelerator
+            .launch(runs_of::<S::View, G>, self.grid(runs), arguments)
+    }
+
+    /// What comes before each of that many runs, of which all but the last are whole, and runs lie in runs
+    /// `levels` times: the first's has no meaning.
+    fn before_runs<G>(&self, levels: u32, runs: usize, combine: G) -> Result<Buffer<ItemOf<S>>>
+    where
+        G: Fn(ItemOf<S>, ItemOf<S>) -> ItemOf<S> + Copy + Send + 'static,
+    {
+        let whole = runs.saturating_sub(1);
         // SAFETY: there is an item for each of these runs.
-        let mut before = unsafe {
-            self.written_by(before, |totals| match group {
-                Some(group) => self.totals_together(group, combine, totals),
-                None => {
-                    let arguments = (self.source, function(combine), totals);
-                    self.accelerator
-                        .launch(totals_of::<S::View, G>, self.grid(before), arguments)
-                }
+        let totals = unsafe {
+            self.written_by(whole, |totals| {
+                let arguments = (self.source, function(combine), totals);
+                self.accelerator
+                    .launch(totals_of::<S::View, G>, self.grid(whole), arguments)
             })
         }?;
-        if !before.is_empty() {
-            before = self.of(&before).inclusive_scan(combine)?;
+        if totals.is_empty() {
+            return Ok(totals);
         }
-        match group {
-            Some(group) => self.runs_together(group, &before, combine, out),
-            None => {
-                let arguments = (self.source, &before, function(combine), out.rows(RUN));
+        let width = if levels > 1 { RUN } else { runs };
+        let groups = runs.div_ceil(width);
+        let of_totals = self.of(&totals);
+        let before = of_totals.before_runs(levels - 1, groups, combine)?;
+        // SAFETY: an item writes what comes before each run of a run of these.
+        unsafe {
+            self.written_by(runs, |out| {
+                let rows = out.rows(width);
+                let arguments = (&totals, &before, function(combine), width, rows);
                 self.accelerator
-                    .launch(runs_of::<S::View, G>, self.grid(runs), arguments)
-            }
+                    .launch(starts_of::<ItemOf<S>, G>, self.grid(groups), arguments)
+            })
         }
     }
 }
@@ -108,6 +135,33 @@ where
     *total = (1..RUN).fold(get(0), |all, k| combine(all, get(k)));
 }
 
+/// Goes through a run of runs and stores what comes before each. `before` has what comes before each run of
+/// runs but the first.
+fn starts_of<T: DeviceData, G>(
+    at: Item,
+    totals: &[T],
+    before: &[T],
+    combine: G,
+    width: usize,
+    mut out: Rows<T>,
+) where
+    G: Fn(T, T) -> T,
+{
+    let Some(out) = out.at(&at) else { return };
+    let start = at.global() * width;
+    let mut all = match at.global() {
+        0 => None,
+        run => Some(before[run]),
+    };
+    for (k, out) in out.iter_mut().enumerate() {
+        // What comes before the first is never read.
+        *out = all.unwrap_or(totals[0]);
+        if let Some(&total) = totals.get(start + k) {
+            all = Some(all.map_or(total, |all| combine(all, total)));
+        }
+    }
+}
+
 /// Goes through a run and stores what is combined up to each element. `before` has what comes before
 /// each run but the first.
 fn runs_of<V: View, G>(at: Item, source: V, before: &[V::Item], combine: G, mut out: Rows<V::Item>)
@@ -118,9 +172,9 @@ where
     let start = at.global() * RUN;
     // SAFETY: the source has as many elements as the output, at least.
     let get = |k: usize| unsafe { source.get(start + k) };
-    let mut all = match at.global().checked_sub(1) {
-        Some(run) => combine(before[run], get(0)),
-        None => get(0),
+    let mut all = match at.global() {
+        0 => get(0),
+        run => combine(before[run], get(0)),
     };
     out[0] = all;
     for (k, out) in out.iter_mut().enumerate().skip(1) {

@@ -3,7 +3,7 @@
 //!
 //! For each digit, every item counts those of a chunk; how many smaller ones there are, and equal ones
 //! in chunks before, says where each element of a chunk goes, in order. Where items should rather access
-//! neighbours ([`together`]), the items of a group do that for a chunk.
+//! neighbours ([`together`]), a group does that for a chunk, and all places' digits are counted at once.
 
 use legionella_device::{DeviceData, Item, Tiles};
 
@@ -29,11 +29,10 @@ impl<'a, S: Source> Par<'a, S> {
     where
         ItemOf<S>: Key,
     {
-        let keys = self.map(Key::to_bits).collect()?;
         // SAFETY: there is nothing to write.
-        let values = unsafe { Buffer::<()>::uninitialised(self.accelerator, keys.len()) }?;
-        let (keys, _) = self.in_order(keys, values)?;
-        self.of(&keys).map(Key::from_bits).collect()
+        let values = unsafe { Buffer::<()>::uninitialised(self.accelerator, self.len()) }?;
+        let (keys, _) = self.map(Key::to_bits).in_order(values, Key::from_bits)?;
+        Ok(keys)
     }
 
     /// The elements in order of a key, and as they were where keys are equal.
@@ -56,8 +55,8 @@ impl<'a, S: Source> Par<'a, S> {
     where
         F: Fn(ItemOf<S>) -> K + Copy + Send + 'static,
     {
-        let keys = self.map(key).map(Key::to_bits).collect()?;
-        let (_, elements) = self.in_order(keys, self.collect()?)?;
+        let keys = self.map(key).map(Key::to_bits);
+        let (_, elements) = keys.in_order(self.collect()?, |key| key)?;
         Ok(elements)
     }
 
@@ -75,14 +74,30 @@ impl<'a, S: Source> Par<'a, S> {
         ItemOf<S>: Key,
     {
         let both = self.zip(values);
-        let keys = both.map(|(key, _)| key.to_bits()).collect()?;
+        let keys = both.map(|(key, _)| key.to_bits());
         let values = both.map(|(_, value)| value).collect()?;
-        let (keys, values) = self.in_order(keys, values)?;
-        Ok((self.of(&keys).map(Key::from_bits).collect()?, values))
+        keys.in_order(values, Key::from_bits)
     }
 
-    /// Keys in order, with as many values.
-    fn in_order<K: Digits, T: DeviceData>(
+    /// What a function makes of each of the elements in order, which are keys, with as many values.
+    fn in_order<T: DeviceData, U: DeviceData, F>(
+        self,
+        values: Buffer<T>,
+        finish: F,
+    ) -> Result<(Buffer<U>, Buffer<T>)>
+    where
+        ItemOf<S>: Digits,
+        F: Fn(ItemOf<S>) -> U + Copy + Send + 'static,
+    {
+        if self.accelerator.backend().coalesces() && self.len() > 1 {
+            return together::in_order(self, values, finish);
+        }
+        let (keys, values) = self.in_order_by_chunks(self.collect()?, values)?;
+        Ok((self.of(&keys).map(finish).collect()?, values))
+    }
+
+    /// Keys in order, with as many values; an item has a chunk of them.
+    fn in_order_by_chunks<K: Digits, T: DeviceData>(
         &self,
         mut keys: Buffer<K>,
         mut values: Buffer<T>,
@@ -98,17 +113,10 @@ impl<'a, S: Source> Par<'a, S> {
                 Buffer::uninitialised(self.accelerator, len)?,
             )
         };
-        let together = self.accelerator.backend().coalesces();
         let chunk = len.div_ceil(CHUNKS).clamp(LEAST, u32::MAX as usize);
-        let chunks = match together {
-            true => together::groups::<K>(len),
-            false => len.div_ceil(chunk),
-        };
+        let chunks = len.div_ceil(chunk);
         for place in 0..K::COUNT {
-            let counts = match together {
-                true => together::counts(self.accelerator, place, &keys)?,
-                false => self.counts(place, chunk, chunks, &keys)?,
-            };
+            let counts = self.counts(place, chunk, chunks, &keys)?;
             let by_digit = self.of(&counts).from(|of| ByColumns {
                 of,
                 width: VALUES,
@@ -120,12 +128,7 @@ impl<'a, S: Source> Par<'a, S> {
             let (from, to) = ((&keys, &values), (&mut keys_to, &mut values_to));
             // SAFETY: `starts` are the running sums of how many of the elements have each digit in each
             // chunk, by digit and then by chunk, of launches that ended well and read the same keys.
-            unsafe {
-                match together {
-                    true => together::distribute(self.accelerator, place, from, &starts, to)?,
-                    false => self.distribute(place, chunk, from, &starts, to)?,
-                }
-            }
+            unsafe { self.distribute(place, chunk, from, &starts, to)? };
             std::mem::swap(&mut keys, &mut keys_to);
             std::mem::swap(&mut values, &mut values_to);
         }

@@ -112,6 +112,7 @@ impl Slot {
                         group: [1; 3],
                         groups: [0; 3],
                         shared: 0,
+                        kept: u64::MAX,
                     },
                     block: Block::new(),
                     uses: Vec::new(),

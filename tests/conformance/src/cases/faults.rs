@@ -3,6 +3,9 @@
 //!
 //! Only for simulated devices: others may take the process along.
 
+use std::ffi::c_void;
+use std::process::Command;
+
 use legionella::{Error, prelude::*};
 
 use crate::suite::Suite;
@@ -33,6 +36,112 @@ fn deeper(x: u32) -> u32 {
 fn descend(at: Item, mut out: Disjoint<u32>) {
     if let Some(out) = out.at(&at) {
         *out = deeper(*out);
+    }
+}
+
+fn add_one(at: Item, mut out: Disjoint<u32>) {
+    if let Some(out) = out.at(&at) {
+        *out += 1;
+    }
+}
+
+/// What tells a process that it runs a case alone.
+const ALONE: &str = "CONFORMANCE_RUNS_ALONE";
+
+/// Runs a case in a process of its own, with a variable for the simulator. `None` in that process.
+fn alone(t: &Trial<'_>, case: &str, [variable, value]: [&str; 2]) -> Option<Verdict> {
+    if std::env::var_os(ALONE).is_some() {
+        return None;
+    }
+    let output = std::env::current_exe().and_then(|program| {
+        Command::new(program)
+            .args(["--accelerator", t.accelerator.name(), "--exact"])
+            .args(["--filter", case])
+            .envs([(ALONE, "1"), (variable, value)])
+            .output()
+    });
+    Some(match output {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(Failure::unexpected(
+            "a process in which the case passes",
+            String::from_utf8_lossy(&output.stdout),
+        )),
+        Err(error) => Err(Failure::unexpected("a process", error)),
+    })
+}
+
+/// Waits until the host has received from it.
+fn tell(at: Item, to: Sender<u32>, mut out: Disjoint<u32>) {
+    if let Some(out) = out.at(&at) {
+        for number in 0..10 {
+            to.send(number);
+        }
+        *out = 1;
+    }
+}
+
+/// Launches that wait for another fill the memory that arguments have.
+fn fill_memory_of_arguments(t: &Trial<'_>) -> Verdict {
+    let mut out = t.accelerator.zeroed(3)?;
+    let channel = t.accelerator.channel(4)?;
+    let first = t.accelerator.launch(tell, 3, (&channel, &mut out))?;
+    // The first has begun, and goes on when the host receives more.
+    channel.receive(&first);
+    let launches: Vec<_> = (0..800)
+        .map(|_| t.accelerator.launch(add_one, 3, (&mut out,)))
+        .collect::<Result<_, _>>()?;
+    while channel.receive(&first).is_some() {}
+    first.wait()?;
+    let results: Vec<_> = launches.into_iter().map(|launch| launch.wait()).collect();
+    let full = |result: &&legionella::Result<()>| matches!(result, Err(Error::OutOfMemory { .. }));
+    let ran = results.iter().filter(|result| result.is_ok()).count();
+    if results.iter().any(|result| full(&result)) && ran > 0 {
+        // There is room again.
+        t.accelerator.launch(add_one, 3, (&mut out,))?.wait()?;
+        return t.same("out", vec![ran as u32 + 2; 3], out.to_vec()?);
+    }
+    Err(Failure::unexpected(
+        "some launches without memory for their arguments",
+        format!("{:?} … {:?}", results.first(), results.last()),
+    ))
+}
+
+/// Has the simulator lose all devices, as when they fall off their bus.
+fn lose_devices() -> Result<(), Box<dyn std::error::Error>> {
+    type Visit = unsafe extern "C" fn(u64, *mut c_void) -> u32;
+    type Iterate = unsafe extern "C" fn(Visit, *mut c_void) -> u32;
+    type Lose = unsafe extern "C" fn(u64) -> u32;
+    unsafe extern "C" fn visit(agent: u64, lose: *mut c_void) -> u32 {
+        // SAFETY: the function that is passed below; the agent is the runtime's. The processor, which can't be
+        // lost, is refused.
+        unsafe { (*lose.cast::<Lose>())(agent) };
+        0
+    }
+    let setting = std::env::var("LEGIONELLA_HSA")?;
+    let (_, path) = setting.split_once('@').ok_or("no path of a simulator")?;
+    // SAFETY: the library is loaded already; its functions have these types.
+    unsafe {
+        let library = libloading::Library::new(path)?;
+        let mut lose = *library.get::<Lose>(b"legionella_hsasim_lose")?;
+        let iterate = library.get::<Iterate>(b"hsa_iterate_agents")?;
+        iterate(visit, (&raw mut lose).cast());
+    }
+    Ok(())
+}
+
+/// What runs on devices that are lost fails, and they are there no more.
+fn lost_devices(t: &Trial<'_>) -> Verdict {
+    let unexpected = |found: String| Failure::unexpected("devices that are lost", found);
+    let mut out = t.accelerator.zeroed(3)?;
+    let launch = t.accelerator.launch(wait_for_ever, 3, (&mut out,))?;
+    lose_devices().map_err(|error| unexpected(error.to_string()))?;
+    match launch.wait() {
+        Err(Error::DeviceLost { .. }) => {}
+        other => return Err(unexpected(format!("{other:?}"))),
+    }
+    match Accelerator::by_name(t.accelerator.name()) {
+        Err(_) => Ok(()),
+        Ok(accelerator) => Err(unexpected(format!("{accelerator:?}"))),
     }
 }
 
@@ -75,6 +184,16 @@ pub fn add(suite: &mut Suite) {
         let mut out = t.accelerator.zeroed(3)?;
         let launch = t.accelerator.launch(descend, 3, (&mut out,))?;
         loses(t, launch.wait(), "the work-item's memory")
+    });
+    suite.case("faults/arguments", |t| {
+        simulated(t)?;
+        let little = ["LEGIONELLA_HSASIM_ARGUMENTS", "131072"];
+        alone(t, "faults/arguments", little).unwrap_or_else(|| fill_memory_of_arguments(t))
+    });
+    suite.case("faults/lost", |t| {
+        simulated(t)?;
+        // Devices stay lost.
+        alone(t, "faults/lost", ["LEGIONELLA_HSASIM_LOSE", "1"]).unwrap_or_else(|| lost_devices(t))
     });
     suite.case("faults/never_ends", |t| {
         simulated(t)?;

@@ -54,17 +54,15 @@ pub(super) fn bind(
     entry: Function<'_>,
     lanes: u64,
 ) -> Result<SharedMemory, Error> {
-    let shared = shared_memory::bind(module, entry, MOST_STATIC)?;
+    let shared = shared_memory::bind(module, entry, MOST_STATIC, 1)?;
     let any = intrinsic::COLLECTIVE
         .into_iter()
+        .chain(intrinsic::MATRICES)
         .any(|name| !calls(module, name).is_empty());
     if any {
         run(module, machine, meetings::PREPARE)?;
         ir::link_text(module, TEXT)?;
         let sites = meetings::sites(module, entry)?;
-        if sites.iter().any(|site| site.kind == Kind::Matrix) {
-            return Err(internal("an operation on matrices has no body".to_owned()));
-        }
         match reach::of(entry, &sites) {
             reach::Reach::All => in_place(module, entry, lanes, &sites, false)?,
             reach::Reach::AllThatLive => in_place(module, entry, lanes, &sites, true)?,
@@ -258,8 +256,8 @@ fn in_place<'m>(
                 let bit = at.truncate(operand(0), types.i1);
                 site.call.replace_all_uses_with(at.call(ballot, &[bit]));
             }
-            // Left to the device library.
-            Kind::Matrix => {}
+            // Stays, to be bound where it is.
+            Kind::Matrix => continue,
         }
         site.call.erase();
     }

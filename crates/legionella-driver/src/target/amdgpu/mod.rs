@@ -2,12 +2,13 @@
 //! [`legionella_abi::amdgpu`]).
 //!
 //! [`spaces`] gives variables and constants their address spaces; [`registers`] says what kernels
-//! ([`super::kernels`]) are made of; [`groups`] binds what the items of a group do together, and
-//! [`runtime`] what is called; [`recursion`] and [`narrow`] keep LLVM from what it gets wrong;
+//! ([`super::kernels`]) are made of; [`groups`] binds what the items of a group do together, [`matrices`] what
+//! matrix units do, and [`runtime`] what is called; [`recursion`] and [`narrow`] keep LLVM from what it gets wrong;
 //! [`super::linker`] links.
 
 mod architectures;
 mod groups;
+mod matrices;
 mod narrow;
 mod ocml;
 mod reach;
@@ -54,7 +55,8 @@ pub(super) const TARGET: Target = Target {
     adapt,
     has_allocator: false,
     peers: false,
-    matrices: |_| Vec::new(),
+    matrices: |machine| matrices::bound(&machine.get_cpu().to_string()),
+    arrangement: |machine| matrices::arrangement(&machine.get_cpu().to_string()),
     support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
     lines: Lines::Table,
@@ -145,6 +147,7 @@ fn optimise(
     let cpu = machine.get_cpu().to_string();
     let in_groups = crate::lower::work_in_groups(module);
     let shared = groups::bind(module, machine, entry, amdgpu::lanes(&cpu))?;
+    matrices::bind(module, &cpu)?;
     let mut built = kernels::build(module, &registers::DEVICE, entry, in_groups);
     stages.show("items", module)?;
     run(module, machine, "always-inline,globaldce")?;

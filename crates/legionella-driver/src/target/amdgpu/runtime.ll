@@ -120,11 +120,16 @@ define void @legionella.trap() #0 {
   unreachable
 }
 
-; Waits a little for the host, and ends the work-items of the wavefront if the launch was cancelled.
+; Waits a little for the host or other items, and ends the work-items of the wavefront if the launch was cancelled or
+; has panicked.
 define void @legionella.pause() #3 {
 entry:
   call void @llvm.amdgcn.s.sleep(i32 16)
   %state = load ptr, ptr addrspace(3) @legionella.place, align 8
+  %panicked = load atomic i32, ptr %state syncscope("agent") monotonic, align 4
+  %live = icmp eq i32 %panicked, 0
+  br i1 %live, label %ask, label %end
+ask:
   %recordp = getelementptr %State, ptr %state, i64 0, i32 2
   %record = load ptr, ptr %recordp, align 8
   %cancelledp = getelementptr %Record, ptr %record, i64 0, i32 11
@@ -135,6 +140,8 @@ done:
   ret void
 leave:
   store atomic i32 2, ptr %cancelledp monotonic, align 4
+  br label %end
+end:
   call void @legionella.panicked()
   call void @llvm.amdgcn.endpgm()
   unreachable

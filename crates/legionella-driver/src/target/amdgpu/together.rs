@@ -48,6 +48,7 @@ pub(super) fn bind<'m>(
         meeting.send(site, index as u64 + 1, *behind);
     }
     let apart = Apart::new(module, entry, &sites)?;
+    let behind: Vec<_> = (sites.iter().map(|site| site.kind).zip(behind)).collect();
     meeting.build(module, &crowd, &apart, &behind)?;
     run(module, machine, TO_REGISTERS)
 }
@@ -109,6 +110,9 @@ impl<'m> Meeting<'m> {
         let operand = |index| site.call.operand(index);
         at.store(word(number), self.site);
         at.store(word(site.kind as u64), self.kind);
+        if site.kind == Kind::Matrix {
+            return self.send_for_matrix(site, number, behind);
+        }
         match site.kind {
             Kind::Barrier => drop(at.store(operand(0), self.label)),
             Kind::Shuffle => {
@@ -116,7 +120,6 @@ impl<'m> Meeting<'m> {
                 at.store(operand(1), self.lane);
             }
             Kind::Ballot => drop(at.store(operand(0), self.value)),
-            // Left to the device library.
             Kind::Matrix => {}
         }
         if site.kind != Kind::Barrier {
@@ -151,19 +154,44 @@ impl<'m> Meeting<'m> {
         site.call.erase();
     }
 
+    /// Leads an operation on matrices to the head, with its number as label: lanes have to be at one instruction
+    /// for it. It is done behind that, so that its block moves there as a whole.
+    fn send_for_matrix(&self, site: &Site<'m>, number: u64, behind: Block<'m>) {
+        let block = site.call.block();
+        let end = block.terminator();
+        let first = behind.instructions()[0];
+        let after = Builder::before(first);
+        // What was stored for the head stays.
+        let label = Builder::before(end);
+        label.store(self.types.i32.constant(number), self.label);
+        let ours = [self.site, self.kind, self.label];
+        let moved = block.instructions().into_iter().filter(|instruction| {
+            *instruction != end
+                && !(instruction.is(LLVMOpcode::LLVMStore)
+                    && ours.contains(&instruction.operand(1)))
+        });
+        for instruction in moved.collect::<Vec<_>>() {
+            instruction.detach();
+            after.insert(instruction);
+        }
+        Builder::before(end).branch(self.head);
+        end.erase();
+    }
+
     /// Builds what happens at the head.
     fn build(
         &self,
         module: &'m Module<'_>,
         crowd: &Crowd<'m>,
         apart: &Apart<'m>,
-        behind: &[Block<'m>],
+        behind: &[(Kind, Block<'m>)],
     ) -> Result<(), Error> {
         let types = &self.types;
         let entry = self.head.function();
-        let [meet, together, wait, shuffles, votes, on] =
-            ["compare", "together", "wait", "shuffle", "vote", "go_on"]
-                .map(|name| entry.append_block(name));
+        let [meet, together, wait, shuffles, votes, matrices, on] = [
+            "compare", "together", "wait", "shuffle", "vote", "multiply", "go_on",
+        ]
+        .map(|name| entry.append_block(name));
         let same = |at: &Builder<'m>, a, b| at.compare(LLVMIntPredicate::LLVMIntEQ, a, b);
         let first = ir::intrinsic(module, "llvm.amdgcn.readfirstlane", &[types.i32]);
         let of_lane = ir::intrinsic(module, "llvm.amdgcn.readlane", &[types.i32]);
@@ -211,7 +239,11 @@ impl<'m> Meeting<'m> {
         at.switch(
             first_kind,
             wait,
-            &[(word(Kind::Shuffle), shuffles), (word(Kind::Ballot), votes)],
+            &[
+                (word(Kind::Shuffle), shuffles),
+                (word(Kind::Ballot), votes),
+                (word(Kind::Matrix), matrices),
+            ],
         );
 
         let at = Builder::at_end(wait);
@@ -242,12 +274,15 @@ impl<'m> Meeting<'m> {
 
         let nowhere = entry.append_block("nowhere");
         Builder::at_end(nowhere).unreachable();
-        let cases: Vec<_> = behind
-            .iter()
-            .enumerate()
-            .map(|(index, block)| (types.i32.constant(index as u64 + 1), *block))
-            .collect();
-        Builder::at_end(on).switch(site, nowhere, &cases);
+        let cases = |wanted: fn(Kind) -> bool| -> Vec<_> {
+            (behind.iter().enumerate())
+                .filter(|(_, (kind, _))| wanted(*kind))
+                .map(|(index, (_, block))| (types.i32.constant(index as u64 + 1), *block))
+                .collect()
+        };
+        Builder::at_end(on).switch(site, nowhere, &cases(|kind| kind != Kind::Matrix));
+        // All lanes came to the same, so that all go on there.
+        Builder::at_end(matrices).switch(first_site, nowhere, &cases(|kind| kind == Kind::Matrix));
         Ok(())
     }
 }

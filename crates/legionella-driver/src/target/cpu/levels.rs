@@ -37,6 +37,13 @@ const V4: [&str; 19] = [
     "fma", "lzcnt", "movbe", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl",
 ];
 
+/// Whether a processor, by LLVM's name, is one that runs vectors of 512 bits as fast as those of 256, although
+/// LLVM prefers the latter on it, as on its predecessors, whose clock wide vectors slowed down.
+pub(super) fn runs_wide_vectors(cpu: &str) -> bool {
+    let names = ["sapphirerapids", "emeraldrapids", "graniterapids"];
+    names.iter().any(|name| cpu.starts_with(name))
+}
+
 /// What a level has beyond the architecture's baseline; `None` if it is not a level.
 pub(super) fn features(level: &str) -> Option<&'static [&'static str]> {
     Some(match level {

@@ -5,8 +5,8 @@
 //! [`items`] builds the loops, [`guards`](super::guards) frees one of them of checks, [`regions`] does
 //! kernels with loops of their own, for which [`overflow`] makes vectors of checked arithmetic;
 //! [`phases`] cuts kernels whose items wait for each other, and those that can't be cut run as
-//! [`coroutines`]; [`host`] binds the allocator, [`linker`](super::linker)
-//! links.
+//! [`coroutines`]; [`streaming`] has large arrays written past the caches; [`host`] binds the
+//! allocator, [`linker`](super::linker) links.
 
 mod coroutines;
 mod divisions;
@@ -17,6 +17,7 @@ mod loops;
 mod overflow;
 mod phases;
 mod regions;
+mod streaming;
 #[cfg(test)]
 mod trial;
 
@@ -56,6 +57,7 @@ pub(super) const TARGET: Target = Target {
     has_allocator: true,
     peers: false,
     matrices: |_| Vec::new(),
+    arrangement: |_| intrinsic::QUADS,
     support: &[
         intrinsic::CPU_RUN_GROUPS,
         intrinsic::ALLOC_ERROR,
@@ -247,7 +249,8 @@ fn optimise_by(
     let run = items::build(module, &kernel.entry, machine, stages, policy)?;
     stages.show("items", module)?;
     INLINE.run(module, machine)?;
-    let text = if run.is_in_regions() {
+    let in_regions = run.is_in_regions();
+    let text = if in_regions {
         VECTORISE_REGIONS
     } else {
         VECTORISE
@@ -255,7 +258,11 @@ fn optimise_by(
     items::bind_ids(module, run)?;
     host::bind(module);
     set_machine(kernel, machine);
-    Pipeline { text, ..WHOLE }.run(module, machine)
+    Pipeline { text, ..WHOLE }.run(module, machine)?;
+    if !in_regions {
+        streaming::build(module, machine)?;
+    }
+    Ok(())
 }
 
 fn set_machine(kernel: &Lowered<'_>, machine: &TargetMachine) {
@@ -268,6 +275,9 @@ fn set_machine(kernel: &Lowered<'_>, machine: &TargetMachine) {
             function.set_text_attribute("probe-stack", "inline-asm");
             if !features.is_empty() {
                 function.set_text_attribute("target-features", &features);
+            }
+            if levels::runs_wide_vectors(&cpu) {
+                function.set_text_attribute("prefer-vector-width", "512");
             }
         }
     }

@@ -87,6 +87,17 @@ pub(super) fn has_deep_matrices(cpu: &str) -> bool {
     number(cpu) >= 80
 }
 
+/// Whether a machine copies to shared memory while its threads go on (PTX ISA, "cp.async").
+pub(super) fn copies_by_itself(cpu: &str) -> bool {
+    number(cpu) >= 80
+}
+
+/// Whether a machine multiplies matrices in shared memory by four warps together (PTX ISA, "Asynchronous Warpgroup
+/// Level Matrix Multiply-Accumulate Instructions").
+pub(super) fn has_bands(cpu: &str) -> bool {
+    cpu == HOPPER_ONLY
+}
+
 /// The number in the name of a machine that is known.
 pub(super) fn number(cpu: &str) -> u32 {
     let digits = cpu.trim_start_matches("sm_").trim_end_matches('a');

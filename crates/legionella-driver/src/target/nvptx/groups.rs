@@ -36,7 +36,7 @@ use super::super::kernels::SharedMemory;
 use super::super::machine::run;
 use super::super::meetings::{self, Kind, Site, calls, delete, first_instruction};
 use super::super::shared_memory;
-use super::{internal, matrices, together};
+use super::{bands, internal, matrices, together};
 use crate::error::Error;
 use crate::ir::{self, Block, Builder, Function, Types, Value};
 
@@ -65,7 +65,12 @@ pub(super) fn bind(
     machine: &TargetMachine,
     entry: Function<'_>,
 ) -> Result<SharedMemory, Error> {
-    let shared = shared_memory::bind(module, entry, MOST_STATIC)?;
+    let least = if bands::are_used(module) {
+        bands::ALIGNMENT
+    } else {
+        1
+    };
+    let shared = shared_memory::bind(module, entry, MOST_STATIC, least)?;
     let in_warps = intrinsic::COLLECTIVE
         .into_iter()
         .chain(intrinsic::MATRICES)
@@ -104,7 +109,9 @@ fn bind_lanes(module: &Module<'_>) {
 /// All places where the items of a kernel meet.
 struct Meetings<'m> {
     sites: Vec<Site<'m>>,
-    /// The labels of barriers, if they are few; the number of each is its place here, from 1.
+    /// The label that each place stands for in the code, if it is a barrier with one that is known.
+    own: Vec<Option<u64>>,
+    /// All of these, if they are few; the number of each is its place here, from 1.
     labels: Option<Vec<u64>>,
     /// For each place, what the lanes of a warp vote on there: a number, 0 for barriers; `None` if they are
     /// together.
@@ -119,11 +126,13 @@ fn bits(most: usize) -> u32 {
 impl<'m> Meetings<'m> {
     fn of(module: &'m Module<'_>, entry: Function<'m>, in_warps: bool) -> Result<Self, Error> {
         let sites = meetings::sites(module, entry)?;
-        let barriers = sites.iter().filter(|site| site.kind == Kind::Barrier);
-        let labels: Option<BTreeSet<u64>> = barriers
-            .map(|site| site.call.operand(0).constant_integer())
+        let own: Vec<_> = (0..).zip(&sites).map(label).collect();
+        let labels: Option<BTreeSet<u64>> = (own.iter().zip(&sites))
+            .filter(|(_, site)| site.kind == Kind::Barrier)
+            .map(|(label, _)| *label)
             .collect();
         Ok(Meetings {
+            own,
             labels: labels
                 .map(|labels| labels.into_iter().collect())
                 .filter(|labels: &Vec<u64>| labels.len() <= MOST_NUMBERED),
@@ -168,7 +177,10 @@ impl<'m> Meetings<'m> {
                 && let Some(apart) = &apart_in_group
             {
                 let at = Builder::before(site.call);
-                let label = site.call.operand(0);
+                let label = match self.own[index] {
+                    Some(label) => types.i32.constant(label),
+                    None => own_of_a_stream(&types, &at, site.call.operand(0), index as u64),
+                };
                 let failed = match &self.labels {
                     Some(labels) => crowd.count_numbers(&at, labels, label),
                     None => at.call(differ, &[label, crowd.items]),
@@ -199,6 +211,34 @@ impl<'m> Meetings<'m> {
         }
         Ok(())
     }
+}
+
+/// A label that no barrier in the source has, but of streams. Those have one for each place in the code: what comes
+/// behind may take several warps that are at one instruction ([`bands`]).
+const STREAM: u64 = 0xf000_0000;
+
+/// The label that a place stands for, if it is a barrier with one that is known.
+fn label((index, site): (u64, &Site<'_>)) -> Option<u64> {
+    let barrier = Some(site).filter(|site| site.kind == Kind::Barrier)?;
+    let label = barrier.call.operand(0).constant_integer()?;
+    let stepwise = intrinsic::is_stepwise(label);
+    Some(if stepwise { STREAM | index } else { label })
+}
+
+/// The same of a label that is known when the kernel runs ([`intrinsic::is_stepwise`]).
+fn own_of_a_stream<'m>(
+    types: &Types<'m>,
+    at: &Builder<'m>,
+    label: Value<'m>,
+    index: u64,
+) -> Value<'m> {
+    let number = |number| types.i32.constant(number);
+    let and = |a, b| at.binary(LLVMOpcode::LLVMAnd, a, b);
+    let high = at.binary(LLVMOpcode::LLVMLShr, label, number(1));
+    let both = and(and(label, high), number(0x5555_5555));
+    let but_one = and(both, at.sub(both, number(1)));
+    let stepwise = at.compare(LLVMIntPredicate::LLVMIntNE, but_one, number(0));
+    at.select(stepwise, number(STREAM | index), label)
 }
 
 /// What lanes vote on at each place, where they aren't together.

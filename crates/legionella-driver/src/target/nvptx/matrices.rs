@@ -10,7 +10,7 @@ use llvm_sys::LLVMOpcode;
 use llvm_sys::core as c;
 
 use super::super::meetings::{Kind, Site, calls, delete};
-use super::{architectures, internal};
+use super::{architectures, bands, internal};
 use crate::error::Error;
 use crate::ir::flow::{Blocks, Dominators, Loops};
 use crate::ir::metadata::{describe_loop, node, text};
@@ -37,6 +37,12 @@ pub(super) fn bound(cpu: &str) -> Vec<&'static str> {
             intrinsic::MATRIX_TF32,
             intrinsic::MATRIX_F64,
         ]);
+    }
+    if architectures::copies_by_itself(cpu) {
+        bound.extend(intrinsic::COPIES);
+    }
+    if architectures::has_bands(cpu) {
+        bound.extend(bands::OPERATIONS);
     }
     bound
 }
@@ -70,6 +76,13 @@ pub(super) fn unroll<'m>(module: &'m Module<'_>, entry: Function<'m>, sites: &[S
                     .flat_map(|one| loops.latches(one).to_vec()),
             );
             ahead.extend(Some(user).filter(|user| user.is(LLVMOpcode::LLVMGetElementPtr)));
+            if is_copy(user) {
+                let both = [variable(user.operand(0)), variable(user.operand(1))];
+                ahead.extend(
+                    both.into_iter()
+                        .filter(|one| one.is(LLVMOpcode::LLVMAlloca)),
+                );
+            }
         }
     }
     let context = llvm!(c::LLVMGetModuleContext(module.as_mut_ptr()));
@@ -88,6 +101,12 @@ fn variable(address: Value<'_>) -> Value<'_> {
     base
 }
 
+/// Whether an instruction copies from one address to another.
+fn is_copy(user: Value<'_>) -> bool {
+    let name = user.called_function().map(Function::name);
+    name.is_some_and(|name| name.starts_with("llvm.memcpy."))
+}
+
 /// Binds the operations, if there are any.
 pub(super) fn bind(module: &Module<'_>, cpu: &str) -> Result<(), Error> {
     let used = |name: &&str| !calls(module, name).is_empty();
@@ -95,7 +114,11 @@ pub(super) fn bind(module: &Module<'_>, cpu: &str) -> Result<(), Error> {
     if !used.is_empty() {
         ir::link_text(module, TEXT)?;
     }
-    for name in used {
+    bands::bind(module)?;
+    for name in used
+        .into_iter()
+        .filter(|name| !bands::OPERATIONS.contains(name))
+    {
         let operation = name.rsplit('.').next().unwrap_or(name);
         let shallow = match operation {
             "f16" | "i8" | "u8" if !architectures::has_deep_matrices(cpu) => ".shallow",

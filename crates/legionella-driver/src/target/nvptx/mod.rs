@@ -2,12 +2,15 @@
 //! [`legionella_abi::nvptx`]).
 //!
 //! [`registers`] says what its kernels ([`super::kernels`]) are made of, [`groups`] binds what the items of a
-//! group do together, [`matrices`] what its matrix units do, and [`peers`] what those do that happen to be at the same place, [`atomics`], [`memory`]
-//! and [`runtime`] replace what LLVM's code generator gets wrong or has not; [`stack`] and [`barriers`] see
+//! group do together, [`matrices`] and [`bands`] what its matrix units do, [`copies`] what is copied meanwhile, and
+//! [`peers`] what those do that happen to be at the same place, [`atomics`], [`memory`] and [`runtime`] replace what
+//! LLVM's code generator gets wrong or has not; [`stack`] and [`barriers`] see
 //! to the rest.
 
 mod architectures;
 mod atomics;
+mod bands;
+mod copies;
 mod groups;
 mod libdevice;
 mod matrices;
@@ -52,6 +55,7 @@ pub(super) const TARGET: Target = Target {
     has_allocator: false,
     peers: true,
     matrices: |machine| matrices::bound(&machine.get_cpu().to_string()),
+    arrangement: |_| intrinsic::QUADS,
     support: &[intrinsic::BARRIER_FAILED],
     lockstep: true,
     lines: Lines::Directives,
@@ -104,6 +108,7 @@ fn optimise(
     let entry = ir::function(module, &kernel.entry)
         .ok_or_else(|| internal("the entry shim is gone".to_owned()))?;
     let in_groups = crate::lower::work_in_groups(module);
+    copies::bind(module)?;
     let shared = groups::bind(module, machine, entry)?;
     peers::bind(module, &machine.get_cpu().to_string())?;
     let mut built = kernels::build(module, &registers::DEVICE, entry, in_groups);

@@ -122,11 +122,15 @@ define void @legionella.trap() #0 {
   unreachable
 }
 
-; Waits a little for the host, and ends the work-item if the launch was cancelled.
+; Waits a little for the host or other items, and ends the work-item if the launch was cancelled or has panicked.
 define void @legionella.wait() #1 {
 entry:
   call void @llvm.nvvm.nanosleep(i32 500)
   %state = load ptr, ptr addrspace(3) @legionella.place, align 8
+  %panicked = load atomic i32, ptr %state syncscope("device") monotonic, align 4
+  %live = icmp eq i32 %panicked, 0
+  br i1 %live, label %ask, label %end
+ask:
   %recordp = getelementptr %State, ptr %state, i64 0, i32 2
   %record = load ptr, ptr %recordp, align 8
   %cancelledp = getelementptr %Record, ptr %record, i64 0, i32 11
@@ -137,6 +141,8 @@ done:
   ret void
 leave:
   store atomic i32 2, ptr %cancelledp monotonic, align 4
+  br label %end
+end:
   call void @llvm.nvvm.exit()
   unreachable
 }

@@ -1,14 +1,17 @@
 //! Where the lanes of a warp are certainly together, so that they needn't ask.
 //!
 //! Takes a shim whose loops have the form that analyses expect, and the places where items meet; gives those to
-//! which all lanes that the warp began with come at once. At the entry they are together. They stay so along
-//! branches that all of them take alike, and no longer behind any other, which may lead some to a panic; nor
-//! behind a call, in which some may panic. At an operation on matrices that found that all have come to it they
-//! are together again. The other operations can be met at several places by one warp.
+//! which all lanes that the warp began with come. At the entry they are together. They stay so along
+//! branches that all of them take alike, and behind any other they are so again where all ways from it lead, or
+//! never, where one of these ends in a panic; nor behind a call, in which some may panic. At an operation on
+//! matrices that found that all have come to it they are together again. The other operations can be met at
+//! several places by one warp.
+
+use legionella_abi::intrinsic;
 
 use super::super::meetings::{Kind, Site};
 use super::super::uniform::Uniform;
-use crate::ir::flow::{Blocks, Dominators, Loops};
+use crate::ir::flow::{Blocks, Dominators, Flow, Loops};
 use crate::ir::{Function, Value};
 
 /// For each place, whether lanes are together when they come to it.
@@ -21,37 +24,92 @@ pub(super) fn at<'m>(entry: Function<'m>, sites: &[Site<'m>]) -> Vec<bool> {
         return vec![false; sites.len()];
     };
     let uniform = Uniform::in_subgroups(&blocks, &loops);
-    let instructions: Vec<Vec<Value<'m>>> = (0..flow.len())
-        .map(|node| blocks.block(node).instructions())
-        .collect();
-    let mut found = vec![true; sites.len()];
-    // Behind each block. Assumptions that only become weaker.
-    let mut behind = vec![true; flow.len()];
-    loop {
-        let mut changed = false;
-        for node in 0..flow.len() {
-            let mut together = flow.predecessors(node).iter().all(|from| behind[*from]);
-            for instruction in &instructions[node] {
-                match sites.iter().position(|site| site.call == *instruction) {
-                    Some(site) => {
-                        found[site] = together;
-                        together |= sites[site].kind == Kind::Matrix;
-                    }
-                    None => together &= !may_panic(*instruction),
+    let ends = Ends::of(flow);
+    let mut lanes = Lanes {
+        flow,
+        sites,
+        instructions: (0..flow.len())
+            .map(|node| blocks.block(node).instructions())
+            .collect(),
+        found: vec![true; sites.len()],
+    };
+    for node in 0..flow.len() {
+        if uniform.parts(node) {
+            lanes.part(flow.successors(node), |next| ends.all_come_to(next, node));
+        }
+        let calls = (0..lanes.instructions[node].len())
+            .filter(|index| may_panic(lanes.instructions[node][*index]));
+        for call in calls.collect::<Vec<_>>() {
+            if !lanes.meet_again(node, call + 1) {
+                lanes.part(flow.successors(node), |_| false);
+            }
+        }
+    }
+    lanes.found
+}
+
+/// What is known of the lanes so far: assumptions that only become weaker.
+struct Lanes<'a, 'm> {
+    flow: &'a Flow,
+    sites: &'a [Site<'m>],
+    instructions: Vec<Vec<Value<'m>>>,
+    found: Vec<bool>,
+}
+
+impl Lanes<'_, '_> {
+    /// Lanes that are not together come to some nodes, and from there on, up to nodes where all are.
+    fn part(&mut self, nodes: &[usize], all_come_to: impl Fn(usize) -> bool) {
+        let mut ahead = nodes.to_vec();
+        let mut seen = vec![false; self.flow.len()];
+        while let Some(node) = ahead.pop() {
+            let is_known = std::mem::replace(&mut seen[node], true);
+            if is_known || all_come_to(node) || self.meet_again(node, 0) {
+                continue;
+            }
+            ahead.extend(self.flow.successors(node));
+        }
+    }
+
+    /// Lanes that are not together run a node from an instruction on; gives whether they are together at
+    /// its end.
+    fn meet_again(&mut self, node: usize, from: usize) -> bool {
+        for instruction in &self.instructions[node][from..] {
+            let is_here = |site: &Site<'_>| site.call == *instruction;
+            if let Some(site) = self.sites.iter().position(is_here) {
+                self.found[site] = false;
+                if self.sites[site].kind == Kind::Matrix {
+                    return true;
                 }
             }
-            together &= !uniform.parts(node);
-            changed |= behind[node] != together;
-            behind[node] = together;
         }
-        if !changed {
-            return found;
-        }
+        false
     }
 }
 
-/// Whether an instruction calls what isn't the machine's.
+/// How a flow ends: its post-dominators, of which there are none if a way never ends.
+struct Ends(Option<Dominators>);
+
+impl Ends {
+    fn of(flow: &Flow) -> Self {
+        // The same flow backwards, from a node where all ways end.
+        let ends = (0..flow.len()).filter(|node| flow.successors(*node).is_empty());
+        let mut back = vec![ends.map(|node| node + 1).collect::<Vec<_>>()];
+        back.extend((0..flow.len()).map(|node| {
+            let before = flow.predecessors(node).iter();
+            before.map(|before| before + 1).collect()
+        }));
+        Ends(Flow::new(back).as_ref().map(Dominators::of))
+    }
+
+    /// Whether every way from one node leads to another.
+    fn all_come_to(&self, node: usize, from: usize) -> bool {
+        (self.0.as_ref()).is_some_and(|ends| ends.dominates(node + 1, from + 1))
+    }
+}
+
+/// Whether an instruction calls what isn't the machine's, or may end the item.
 fn may_panic(instruction: Value<'_>) -> bool {
-    let declared = |called: Function<'_>| called.is_declaration();
-    instruction.is_call() && !instruction.called_function().is_some_and(declared)
+    let goes_on =
+        |called: Function<'_>| called.is_declaration() && called.name() != intrinsic::PAUSE;
+    instruction.is_call() && !instruction.called_function().is_some_and(goes_on)
 }

@@ -132,6 +132,7 @@ pub(super) unsafe fn run(
     let panic = unsafe {
         (*state).call.progress = &raw mut (*state).progress;
         let left = escape::enter(&raw mut (*state).call);
+        order_stores();
         if left == 0 {
             None
         } else {
@@ -154,6 +155,16 @@ pub(super) unsafe fn run(
         }
         // The panic could not be described, for want of memory.
         Some(None) => Err(nowhere(String::new(), item)),
+    }
+}
+
+/// Has all stores of this thread come before whatever it stores next, non-temporal ones too, which other
+/// threads might otherwise see late.
+fn order_stores() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE, which has the instruction, is part of the architecture.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
     }
 }
 

@@ -40,6 +40,10 @@ use pool::Pool;
 /// Variable with the number of threads; as many as there are cores without it.
 const THREADS: &str = "LEGIONELLA_THREADS";
 
+/// Variable with the processor that code is for, by the names of prebuilt code; the one at hand without
+/// it. Code that it can't run is an error.
+const PROCESSOR: &str = "LEGIONELLA_CPU";
+
 /// The CPU is one device.
 pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
     let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -74,6 +78,9 @@ pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
         }
     }
     let mut cpu = Cpu::new("cpu", threads);
+    if let Some(processor) = std::env::var_os(PROCESSOR) {
+        cpu.processor = processor.to_string_lossy().into();
+    }
     if let Some(bytes) = code::settings::heap()? {
         let region = Region::new(bytes);
         let region = region.ok_or_else(|| code::settings::no_heap(bytes.to_string()))?;
@@ -86,6 +93,8 @@ pub(super) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
 #[derive(Debug)]
 pub(crate) struct Cpu {
     name: &'static str,
+    /// What code is for: the processor at hand if that is empty.
+    processor: Arc<str>,
     pool: Arc<Pool>,
     printer: OnceLock<&'static Printer>,
     /// What kernels allocate from, if not by the program's allocator.
@@ -96,6 +105,7 @@ impl Cpu {
     pub(crate) fn new(name: &'static str, threads: usize) -> Self {
         Cpu {
             name,
+            processor: "".into(),
             pool: Arc::new(Pool::new(name, threads)),
             printer: OnceLock::new(),
             heap: None,
@@ -115,7 +125,7 @@ impl Backend for Cpu {
     fn target(&self) -> TargetSpec {
         TargetSpec {
             kind: "cpu".into(),
-            cpu: String::new(),
+            cpu: self.processor.to_string(),
         }
     }
 
@@ -167,6 +177,7 @@ impl Backend for Cpu {
         })?;
         Ok(Arc::new(Cpu {
             name: self.name,
+            processor: Arc::clone(&self.processor),
             pool: Arc::clone(&self.pool),
             printer: OnceLock::new(),
             heap: Some(Arc::new(region)),
@@ -248,7 +259,9 @@ impl Backend for Cpu {
     }
 
     fn renewed(&self) -> Result<Arc<dyn Backend>> {
-        Ok(Arc::new(Cpu::new(self.name, self.pool.threads())))
+        let mut renewed = Cpu::new(self.name, self.pool.threads());
+        renewed.processor = Arc::clone(&self.processor);
+        Ok(Arc::new(renewed))
     }
 }
 

@@ -286,6 +286,7 @@ mod tests {
         group: [1; 3],
         groups: [1; 3],
         shared: 0,
+        kept: u64::MAX,
     };
 
     fn deep(rest: u64, on_the_way: &dyn Fn()) -> u64 {

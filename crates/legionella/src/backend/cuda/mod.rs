@@ -228,6 +228,16 @@ impl Cuda {
     }
 }
 
+/// Compute capability of Hopper's devices.
+const HOPPER: c_int = 90;
+
+/// What code is generated for where there is none: for Hopper, whose matrix units are used by instructions that no other
+/// device has, what runs on that alone (PTX ISA, "wgmma"); for all others what later ones run as well.
+fn architecture(capability: c_int) -> String {
+    let alone = if capability == HOPPER { "a" } else { "" };
+    format!("sm_{capability}{alone}")
+}
+
 /// The machine of a compute capability: it runs PTX of all earlier ones.
 fn machine(capability: c_int, driver: c_int) -> Machine {
     let mut features: Vec<String> = (OLDEST..=capability)
@@ -256,7 +266,7 @@ impl Backend for Cuda {
     fn target(&self) -> TargetSpec {
         TargetSpec {
             kind: "nvptx".into(),
-            cpu: format!("sm_{}", self.capability),
+            cpu: architecture(self.capability),
         }
     }
 

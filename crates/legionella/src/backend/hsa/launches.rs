@@ -604,6 +604,7 @@ mod tests {
             group: [1024, 1, 1],
             groups: [9_765_625, 3, 1],
             shared: 0,
+            kept: u64::MAX,
         };
         let parts = Parts::of(&space, 1);
         assert_eq!(parts.count(), 3);

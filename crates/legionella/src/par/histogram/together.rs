@@ -7,31 +7,32 @@ use legionella_device::atomic::InGroup;
 use legionella_device::{Group, Item, Shared};
 
 use crate::buffer::Buffer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::grid::Grid;
 use crate::launch::shared_slice;
 use crate::par::{Par, Source, View};
 
 /// Items of a group.
 const GROUP: usize = 256;
-/// Least elements of a group, and of an item that counts for itself.
-const LEAST: usize = 1 << 13;
+/// Elements in a row that an item reads before it counts the first.
+const ROW: usize = 8;
+/// Elements that a group has at once: a row an item.
+const BLOCK: usize = GROUP * ROW;
+/// Least blocks of a group.
+const LEAST: usize = 4;
 /// Most groups.
-const GROUPS: usize = 1 << 10;
+const GROUPS: usize = 1 << 11;
 /// Most bins that are counted in shared memory, of which they take 32 KiB: every device has more.
 const SHARED: usize = 1 << 13;
-/// Elements that an item reads at once.
-const UNROLLED: usize = 8;
 
 impl<S: Source<View: View<Item = usize>>> Par<'_, S> {
-    /// [`Par::histogram`] by atomics.
-    pub(super) fn count_together(self, bins: usize) -> Result<Buffer<u64>> {
+    /// [`Par::histogram`] by atomics; `None` if an element is in no bin.
+    pub(super) fn count_together(self, bins: usize) -> Result<Option<Buffer<u64>>> {
         let mut counts = self.accelerator.zeroed::<u64>(bins)?;
-        let groups = self.len().div_ceil(LEAST).min(GROUPS);
+        let groups = self.len().div_ceil(LEAST * BLOCK).min(GROUPS);
         let grid = Grid::over(groups * GROUP).group(GROUP);
         let launch = if bins <= SHARED {
-            let part = self.len().div_ceil(groups.max(1));
-            let arguments = (self.source, part, shared_slice(bins), counts.atomic());
+            let arguments = (self.source, shared_slice(bins), counts.atomic());
             self.accelerator
                 .launch(count_in_groups::<S::View>, grid, arguments)?
         } else {
@@ -39,24 +40,32 @@ impl<S: Source<View: View<Item = usize>>> Par<'_, S> {
             self.accelerator
                 .launch(count_each::<S::View>, grid, arguments)?
         };
-        launch.wait()?;
-        Ok(counts)
+        match launch.wait() {
+            Ok(()) => Ok(Some(counts)),
+            Err(Error::KernelPanicked { message, .. }) if message == OUTSIDE => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
-/// Counts a part of the elements in shared memory, and adds that to the counts.
+/// What a kernel panics with that finds an element in no bin. Which one, it doesn't say: it would be
+/// slower for that.
+const OUTSIDE: &str = "an element is in none of the bins";
+
+/// Counts in shared memory, and adds that to the counts.
 fn count_in_groups<V: View<Item = usize>>(
     group: Group,
     source: V,
-    part: usize,
     in_group: Shared<[InGroup<AtomicU32>]>,
     counts: &[AtomicU64],
 ) {
     let in_group = group.sync(in_group.fill(|_| InGroup::new(AtomicU32::new(0))));
-    let start = group.index() * part;
-    // Fewer than 2³² elements, of the fewer than 2⁴² that there is memory for.
-    let elements = (start + group.rank(), start + part, group.len());
-    for_every(&source, elements, in_group.len(), |bin| {
+    // Fewer than 2³² elements a group, of the fewer than 2⁴³ that there is memory for.
+    let rows = (
+        group.index() * GROUP + group.rank(),
+        group.count()[0] * GROUP,
+    );
+    for_every(&source, rows, in_group.len(), |bin| {
         in_group[bin].fetch_add(1, Relaxed);
     });
     group.barrier();
@@ -70,42 +79,37 @@ fn count_in_groups<V: View<Item = usize>>(
     }
 }
 
-/// Counts every so many elements.
+/// Counts in the device's memory.
 fn count_each<V: View<Item = usize>>(at: Item, source: V, counts: &[AtomicU64]) {
-    let elements = (at.global(), source.count(), at.grid_len());
-    for_every(&source, elements, counts.len(), |bin| {
+    let rows = (at.global(), at.grid_len());
+    for_every(&source, rows, counts.len(), |bin| {
         counts[bin].fetch_add(1, Relaxed);
     });
 }
 
-/// Calls a function with the bin of every `step`-th element. Some are read, and found to be in one of the
-/// bins, before it is called with the first.
+/// Calls a function with the bin of each element of every `step`-th row, from a row on. All of a row are
+/// read, and found to be in one of the bins, before it is called with the first.
 #[inline(always)]
 fn for_every<V: View<Item = usize>>(
     source: &V,
-    (mut index, end, step): (usize, usize, usize),
+    (mut row, step): (usize, usize),
     bins: usize,
     mut each: impl FnMut(usize),
 ) {
-    let end = end.min(source.count());
-    // SAFETY: called for indices below the end.
+    let count = source.count();
+    // SAFETY: called for indices below the count.
     let get = |index| unsafe { source.get(index) };
-    while end.saturating_sub(index) > (UNROLLED - 1) * step {
-        let read: [usize; UNROLLED] = std::array::from_fn(|k| get(index + k * step));
-        // Which it is, the loop behind this one finds out: a panic there needs few values.
-        if read.iter().any(|bin| *bin >= bins) {
-            break;
-        }
+    while row < count / ROW {
+        let read: [usize; ROW] = std::array::from_fn(|k| get(row * ROW + k));
+        assert!(read.iter().all(|bin| *bin < bins), "{OUTSIDE}");
         read.iter().for_each(|bin| each(*bin));
-        index += UNROLLED * step;
+        row += step;
     }
-    while index < end {
-        let bin = get(index);
-        assert!(
-            bin < bins,
-            "element {index} is {bin}, and the histogram has {bins} bins"
-        );
-        each(bin);
-        index += step;
+    if row == count / ROW {
+        for index in row * ROW..count {
+            let bin = get(index);
+            assert!(bin < bins, "{OUTSIDE}");
+            each(bin);
+        }
     }
 }

@@ -93,7 +93,7 @@ fn products<T: Number, const ACROSS: usize>(
 }
 
 /// A number of matrices, and what tests know of it.
-trait Number: Factor {
+pub(super) trait Number: Factor {
     /// An integer of that many, of which all sums are exact.
     fn integer(value: i32) -> Self;
     /// A number of about 1.

@@ -5,6 +5,7 @@ mod convergence;
 mod fourier;
 mod matrices;
 mod numeric;
+mod panels;
 mod reductions;
 mod searches;
 mod sorting;
@@ -21,6 +22,7 @@ pub fn add(suite: &mut Suite) {
     tiles::add(suite);
     subgroups::add(suite);
     matrices::add(suite);
+    panels::add(suite);
     together::add(suite);
     reductions::add(suite);
     sorting::add(suite);

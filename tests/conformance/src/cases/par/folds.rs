@@ -23,28 +23,34 @@ fn reduced<T: Copy>(x: &[T], combine: impl Fn(T, T) -> T) -> Option<T> {
     }
 }
 
-/// The documented order of an inclusive scan.
-fn scanned<T: Copy>(x: &[T], combine: impl Fn(T, T) -> T + Copy) -> Vec<T> {
-    let runs = x.len().div_ceil(64);
-    let totals: Vec<T> = x
-        .chunks(64)
-        .take(runs.saturating_sub(1))
-        .filter_map(|run| run.iter().copied().reduce(combine))
-        .collect();
-    let before = match totals.is_empty() {
-        true => totals,
-        false => scanned(&totals, combine),
+/// What comes before each element in the documented order, where elements lie in runs that many times.
+fn before<T: Copy>(x: &[T], levels: u32, combine: impl Fn(T, T) -> T + Copy) -> Vec<Option<T>> {
+    let (width, starts) = match levels {
+        0 => (x.len().max(1), vec![None]),
+        _ => {
+            let totals = x
+                .chunks(64)
+                .filter_map(|run| run.iter().copied().reduce(combine));
+            (64, before(&totals.collect::<Vec<T>>(), levels - 1, combine))
+        }
     };
     let mut out = Vec::new();
-    for (number, run) in x.chunks(64).enumerate() {
-        let mut all = number.checked_sub(1).map(|run| before[run]);
+    for (run, start) in x.chunks(width).zip(starts) {
+        let mut all = start;
         for &element in run {
-            let next = all.map_or(element, |all| combine(all, element));
-            out.push(next);
-            all = Some(next);
+            out.push(all);
+            all = Some(all.map_or(element, |all| combine(all, element)));
         }
     }
     out
+}
+
+/// The documented order of an inclusive scan.
+fn scanned<T: Copy>(x: &[T], combine: impl Fn(T, T) -> T + Copy) -> Vec<T> {
+    let before = before(x, 4, combine);
+    let both = x.iter().zip(before);
+    both.map(|(&x, before)| before.map_or(x, |before| combine(before, x)))
+        .collect()
 }
 
 /// The same with a first value in front and without the last one.

@@ -3,6 +3,7 @@
 //! Takes the IR of an entry shim as simplification leaves it, gives what a launch of it does. What
 //! an application does around generated code is done here by LLVM's own in-process linker.
 
+mod elsewhere;
 mod fuzz;
 mod kernel;
 mod linked;
@@ -11,6 +12,8 @@ use std::cell::{Cell, RefCell};
 
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
+use inkwell::module::Module;
+use inkwell::targets::TargetMachine;
 use legionella_abi::cpu::{Host, Launch, Panic, Progress, Run};
 use legionella_abi::protocol::TargetSpec;
 
@@ -32,6 +35,8 @@ pub(super) struct Program {
     linked: Linked,
     /// What the compiler says of how it runs work-items.
     pub(super) way: String,
+    /// Bytes that each item may write to an array so that launches store through the caches.
+    pub(super) kept: u64,
 }
 
 /// Loads LLVM. Tests of one process use the same library, one at a time: LLVM's command line
@@ -63,42 +68,11 @@ impl Program {
             cpu: cpu.to_owned(),
         };
         let machine = super::machine(&spec).unwrap();
-        let context = Context::create();
-        crate::llvm::diagnostics::log(&context);
-        let buffer = MemoryBuffer::create_from_memory_range_copy(text.as_bytes(), "kernel");
-        let module = context
-            .create_module_from_ir(buffer)
-            .unwrap_or_else(|error| panic!("{error}:\n{text}"));
-        module.set_triple(&machine.get_triple());
-        module.set_data_layout(&machine.get_target_data().get_data_layout());
-        if simplify {
-            crate::generate::SIMPLIFY.run(&module, &machine).unwrap();
-        }
-        let kernel = Lowered {
-            module,
-            entry: "kernel".to_owned(),
-        };
-        let mut way = String::new();
-        let mut see = |stage: &str, text: &str| {
-            if stage == "way" {
-                text.clone_into(&mut way);
-            }
-            if let Some(folder) = std::env::var_os("LEGIONELLA_DUMP") {
-                let path = std::path::PathBuf::from(folder).join(format!("trial-{stage}.ll"));
-                std::fs::write(path, text).unwrap();
-            }
-        };
-        let mut stages = Stages::seen_by(&mut see);
-        let optimised = super::optimise_by(&kernel, &machine, &mut stages, policy);
-        if let Err(error) = optimised {
-            if way.starts_with("coroutines") {
-                return Err(way);
-            }
-            panic!("{error}:\n{text}");
-        }
-        stages.show("optimized", &kernel.module).unwrap();
-        let linked = Linked::new(&kernel.module, &machine);
-        Ok(Program { linked, way })
+        compile(text, &machine, simplify, policy, |module, way| Program {
+            linked: Linked::new(module, &machine),
+            way,
+            kept: u64::MAX,
+        })
     }
 
     /// Runs all groups.
@@ -116,6 +90,7 @@ impl Program {
             group,
             groups: [0, 1, 2].map(|d| grid[d].div_ceil(group[d])),
             shared: 0,
+            kept: self.kept,
         };
         let mut progress = Progress { item: [0; 3] };
         let run: Run = self.linked.function(c"legionella_run");
@@ -149,6 +124,53 @@ impl Program {
             column,
         })
     }
+}
+
+/// Has the target optimise the entry shim `kernel` of a module, and gives what is made of it and of what
+/// is said of how it runs work-items; if they become coroutines, which need the device library, the
+/// reason.
+pub(super) fn compile<T>(
+    text: &str,
+    machine: &TargetMachine,
+    simplify: bool,
+    policy: Policy,
+    finish: impl FnOnce(&Module<'_>, String) -> T,
+) -> Result<T, String> {
+    let context = Context::create();
+    crate::llvm::diagnostics::log(&context);
+    let buffer = MemoryBuffer::create_from_memory_range_copy(text.as_bytes(), "kernel");
+    let module = context
+        .create_module_from_ir(buffer)
+        .unwrap_or_else(|error| panic!("{error}:\n{text}"));
+    module.set_triple(&machine.get_triple());
+    module.set_data_layout(&machine.get_target_data().get_data_layout());
+    if simplify {
+        crate::generate::SIMPLIFY.run(&module, machine).unwrap();
+    }
+    let kernel = Lowered {
+        module,
+        entry: "kernel".to_owned(),
+    };
+    let mut way = String::new();
+    let mut see = |stage: &str, text: &str| {
+        if stage == "way" {
+            text.clone_into(&mut way);
+        }
+        if let Some(folder) = std::env::var_os("LEGIONELLA_DUMP") {
+            let path = std::path::PathBuf::from(folder).join(format!("trial-{stage}.ll"));
+            std::fs::write(path, text).unwrap();
+        }
+    };
+    let mut stages = Stages::seen_by(&mut see);
+    let optimised = super::optimise_by(&kernel, machine, &mut stages, policy);
+    if let Err(error) = optimised {
+        if way.starts_with("coroutines") {
+            return Err(way);
+        }
+        panic!("{error}:\n{text}");
+    }
+    stages.show("optimized", &kernel.module).unwrap();
+    Ok(finish(&kernel.module, way))
 }
 
 type Enter =

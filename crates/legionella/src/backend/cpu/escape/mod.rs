@@ -50,6 +50,7 @@ mod tests {
             group: [1; 3],
             groups: [1; 3],
             shared: 0,
+            kept: u64::MAX,
         };
         let mut call = Call {
             run,
