@@ -211,6 +211,21 @@ fn indices_grow_from_row_to_row() {
     assert!(on_sizes);
 }
 
+/// What is zero in the first lane alone is not the same in all rows.
+#[test]
+fn rows_differ_where_only_first_lanes_agree() {
+    let (found, _) = in_rows(
+        "%product = mul i64 %x, %y
+         %low = and i64 %product, 15
+         %high = lshr i64 %product, 4
+         %large = mul i64 %x, 4294967296
+         %beyond = call i64 @llvm.uadd.sat.i64(i64 %large, i64 %product)
+         %rest = and i64 %beyond, 1",
+        &["low", "high", "rest"],
+    );
+    assert_eq!(found, [(true, None), (true, None), (true, None)]);
+}
+
 /// A number that changes from turn to turn of a loop is no number to grow by.
 #[test]
 fn rows_grow_by_what_is_fixed() {

@@ -89,6 +89,10 @@ impl<'m> Forms<'m> {
         self.forms.get(&value).copied().unwrap_or(Form::Same)
     }
 
+    pub(super) fn lanes(&self) -> u64 {
+        self.lanes
+    }
+
     /// Whether nothing has been found out of a value yet, but will be.
     fn is_ahead(&self, value: Value<'m>) -> bool {
         self.zeros.contains_key(&value) && !self.forms.contains_key(&value)

@@ -142,7 +142,7 @@ impl<'m, S: Fn(Type<'m>) -> u64> Search<'_, 'm, S> {
         };
         match value.opcode()? {
             LLVMCall if is_row(value) => Some(Growth::One),
-            LLVMCall if is_sum(value) && self.forms.get(value) != Form::Same => either(),
+            LLVMCall if is_sum(value) && grows_by_lane(value, self.forms) => either(),
             LLVMAdd => either(),
             LLVMSub if !vary(1) => of(0),
             LLVMOr if llvm!(c::LLVMGetIsDisjoint(value.raw())) != 0 => either(),
@@ -208,7 +208,12 @@ impl<'m> Low<'m> {
             changed = false;
             for &value in instructions.iter().filter(|value| low.any.vary(**value)) {
                 let known = low.same(value);
-                let same = low.same_of(value, forms).max(forms.zeros(value)).min(known);
+                // Where lanes differ by nothing that is known, the first tells nothing of the others.
+                let zeros = match forms.get(value) {
+                    Form::Each => 0,
+                    Form::Same | Form::Step(_) => forms.zeros(value),
+                };
+                let same = low.same_of(value, forms).max(zeros).min(known);
                 if same != known || !low.same.contains_key(&value) {
                     changed |= same != known;
                     low.same.insert(value, same);
@@ -227,8 +232,8 @@ impl<'m> Low<'m> {
         let of = |index| self.same(value.operand(index));
         match value.opcode() {
             Some(LLVMAdd | LLVMSub | LLVMMul | LLVMAnd | LLVMOr | LLVMXor) => of(0).min(of(1)),
-            // One that saturates has all ones, and then rows part, unless lanes have it in common.
-            Some(LLVMCall) if is_sum(value) && forms.get(value) != Form::Same => of(0).min(of(1)),
+            // One that saturates has all ones, and then rows part, if it grows from lane to lane.
+            Some(LLVMCall) if is_sum(value) && grows_by_lane(value, forms) => of(0).min(of(1)),
             Some(LLVMShl) => match value.operand(1).constant_integer() {
                 Some(by) => of(0).saturating_add(by as u32).min(u64::BITS),
                 None => 0,
@@ -251,6 +256,11 @@ impl<'m> Low<'m> {
                 .constant_integer()
                 .is_some_and(|mask| u64::BITS - mask.leading_zeros() <= self.same(value.operand(0)))
     }
+}
+
+/// Whether each lane has more than the one before, by the same.
+fn grows_by_lane<'m>(value: Value<'m>, forms: &Forms<'m>) -> bool {
+    matches!(forms.get(value), Form::Step(_))
 }
 
 /// Names of the ids that rows have.

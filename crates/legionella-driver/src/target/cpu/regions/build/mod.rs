@@ -210,9 +210,10 @@ impl<'m> Plan<'m> {
         }
     }
 
-    /// Whether there is code for rows side by side.
-    pub(in super::super) fn has_side(&self) -> bool {
-        self.together.as_ref().is_some_and(|all| all.rows.is_some())
+    /// How many rows there is code for that go side by side, the most first.
+    pub(in super::super) fn rows(&self) -> &[u64] {
+        let rows = (self.together.as_ref()).and_then(|all| all.rows.as_ref());
+        rows.map_or(&[], |rows| &rows.counts)
     }
 
     /// Whether all lanes are there, and sizes are what the code of those that stay together rests on.

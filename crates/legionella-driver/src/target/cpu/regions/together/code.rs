@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
-use llvm_sys::LLVMIntPredicate::LLVMIntULE;
+use llvm_sys::LLVMIntPredicate::{LLVMIntULE, LLVMIntULT};
 use llvm_sys::LLVMOpcode;
 use llvm_sys::core as c;
 
@@ -11,24 +11,27 @@ use super::super::build::{ALIGNMENT, Machine, Place};
 use super::super::crossings::{at_start, incoming};
 use super::super::forms::{Form, is_sum};
 use super::super::growth::Growth;
-use super::super::rows::{Parked, PerRow, ROWS, Rows, Side};
+use super::super::rows::{Parked, PerRow, Rows, Side};
 use super::super::sharing::is_lane_id;
 use super::super::split::{Split, Target};
 use super::{Leaves, MOSTLY, Together, is_silent, leaves};
 use crate::ir::flow::Dominators;
 use crate::ir::{Block, Builder, Function, Types, Value, llvm};
+use crate::target::uniform::computable;
 
-/// Most that a value grows by from one row to the next, and from the first lane to the last, where
-/// this is made use of.
-pub(super) const MOST_GROWTH: u64 = 1 << 61;
+/// Values grow by less than this from one row to the next, and from the first lane to the last, where
+/// it is made use of that they do: by less than all numbers there are from the first of all to the last.
+pub(super) const GROWTH_BOUND: u64 = 1 << 59;
 
 /// Rows side by side.
-struct Beside<'b, 'm> {
-    rows: &'b Rows<'m>,
+pub(in super::super) struct Beside<'b, 'm> {
+    pub(in super::super) rows: &'b Rows<'m>,
+    pub(in super::super) count: u64,
     /// What they have when they come apart, and where they go.
-    parked: Parked<'m>,
-    apart: Block<'m>,
-    begin: Block<'m>,
+    pub(in super::super) parked: &'b Parked<'m>,
+    pub(in super::super) apart: Block<'m>,
+    /// Where the code goes.
+    pub(in super::super) begin: Block<'m>,
 }
 
 /// The code under construction.
@@ -89,23 +92,18 @@ pub(in super::super) fn build<'m>(
 pub(in super::super) fn build_side<'m>(
     machine: &Machine<'_, '_, 'm>,
     together: &Together<'m>,
-    rows: &Rows<'m>,
+    beside: Beside<'_, 'm>,
     side: &Side<'_, 'm>,
-    parked: Parked<'m>,
     row_values: &[Value<'m>],
 ) {
+    let begin = beside.begin;
     let mut writer = Writer {
         machine,
         together,
         dominators: Dominators::of(machine.plan.split.blocks.flow()),
         types: Types::of(machine.site.module),
         lanes: machine.lanes,
-        side: Some(Beside {
-            rows,
-            parked,
-            begin: side.begin,
-            apart: side.apart,
-        }),
+        side: Some(beside),
         steps: RefCell::default(),
         plain: &together.side,
         ids: machine.first.map(|(name, _)| {
@@ -118,24 +116,24 @@ pub(in super::super) fn build_side<'m>(
         parted: HashMap::new(),
         over: side.over,
     };
-    let at = Builder::at_end(side.begin);
+    let at = Builder::at_end(begin);
     writer.number_rows(&at, side);
     let mut conditions = Vec::new();
     for value in row_values {
-        let copies = writer.copies(&at, *value, 0..ROWS);
+        let copies = writer.copies(&at, *value, writer.all_rows());
         conditions.extend(writer.grows(&at, *value, Form::Same, &copies));
         writer.first.insert(*value, copies);
     }
-    let begin = writer.write();
+    let first = writer.write();
     conditions.extend(writer.small_steps(&at));
     let fine = (conditions.into_iter()).reduce(|a, b| at.binary(LLVMOpcode::LLVMAnd, a, b));
     match fine {
         Some(fine) => {
             let apart = writer.parted(0);
-            at.branch_if(fine, begin, apart).set_weights(MOSTLY);
+            at.branch_if(fine, first, apart).set_weights(MOSTLY);
         }
         None => {
-            at.branch(begin);
+            at.branch(first);
         }
     }
 }
@@ -173,7 +171,9 @@ impl<'m> Writer<'_, '_, '_, 'm> {
             (of_site.global, side.ids.global),
             (of_site.local, side.ids.local),
         ] {
-            let rows = (0..ROWS).map(|row| at.add(of_side[1], self.types.i64.constant(row)));
+            let rows = self
+                .all_rows()
+                .map(|row| at.add(of_side[1], self.types.i64.constant(row)));
             self.first.insert(of_site[1], rows.collect());
             self.first.insert(of_site[2], vec![of_side[2]]);
         }
@@ -186,7 +186,13 @@ impl<'m> Writer<'_, '_, '_, 'm> {
     /// The rows that have a value of their own, or one for all.
     pub(super) fn rows(&self, value: Value<'m>) -> std::ops::Range<u64> {
         let vary = (self.side.as_ref()).is_some_and(|side| side.rows.vary(value));
-        0..if vary { ROWS } else { 1 }
+        if vary { self.all_rows() } else { 0..1 }
+    }
+
+    /// The rows that have a phi of their own.
+    fn rows_of_phi(&self, phi: Value<'m>) -> std::ops::Range<u64> {
+        let grows = self.growth(phi).is_some();
+        if grows { 0..1 } else { self.rows(phi) }
     }
 
     /// How much a value has more in each row than in the one before, if that is the same for all.
@@ -215,18 +221,19 @@ impl<'m> Writer<'_, '_, '_, 'm> {
         step
     }
 
-    /// Whether nothing grows by more than is made use of.
-    fn small_steps(&self, at: &Builder<'m>) -> Vec<Value<'m>> {
-        let most = self.types.i64.constant(MOST_GROWTH);
+    /// Whether everything grows by less than is made use of, if anything grows.
+    fn small_steps(&self, at: &Builder<'m>) -> Option<Value<'m>> {
         let steps = self.steps.borrow();
-        let small = steps.iter();
-        (small.map(|(_, step)| at.compare(LLVMIntULE, *step, most))).collect()
+        let steps = steps.iter().map(|(_, step)| *step);
+        // As it is a power of two, no number is as large if all of them together have no such bit.
+        let all = steps.reduce(|a, b| at.binary(LLVMOpcode::LLVMOr, a, b))?;
+        Some(at.compare(LLVMIntULT, all, self.types.i64.constant(GROWTH_BOUND)))
     }
 
     /// How much the last row has more than the first.
     pub(super) fn last_row(&self, at: &Builder<'m>, value: Value<'m>) -> Option<Value<'m>> {
         let step = self.growth(value)?;
-        Some(at.mul(step, self.types.i64.constant(ROWS - 1)))
+        Some(at.mul(step, self.types.i64.constant(self.all_rows().end - 1)))
     }
 
     /// The first lane's values of an instruction, in some rows.
@@ -239,20 +246,29 @@ impl<'m> Writer<'_, '_, '_, 'm> {
         let Some(step) = self.growth(value).filter(|_| rows.end > 1) else {
             return rows.map(|row| self.copy(at, value, row)).collect();
         };
-        let first = self.copy(at, value, 0);
-        let further = |row| {
-            let by = at.mul(step, self.types.i64.constant(row));
-            match first.ty().integer_width() {
-                0 => at.address(self.types.i8, first, &[by]),
-                _ => at.add(first, by),
-            }
-        };
-        (rows.map(|row| if row == 0 { first } else { further(row) })).collect()
+        self.rows_from(at, self.copy(at, value, 0), step)
+    }
+
+    /// What all rows have of a value that grows, by what the first has.
+    fn rows_from(&self, at: &Builder<'m>, first: Value<'m>, step: Value<'m>) -> Vec<Value<'m>> {
+        let mut all = vec![first];
+        for row in self.all_rows().skip(1) {
+            // Machines add one or two steps to an address where they make use of it.
+            let by = if row % 3 == 0 { 3 } else { row % 3 };
+            let from = all[(row - by) as usize];
+            let by = at.mul(step, self.types.i64.constant(by));
+            all.push(match from.ty().integer_width() {
+                0 => at.address(self.types.i8, from, &[by]),
+                // It may wrap.
+                _ => at.binary(LLVMOpcode::LLVMAdd, from, by),
+            });
+        }
+        all
     }
 
     /// All rows side by side.
     pub(super) fn all_rows(&self) -> std::ops::Range<u64> {
-        0..if self.side.is_some() { ROWS } else { 1 }
+        0..self.side.as_ref().map_or(1, |side| side.count)
     }
 
     fn split(&self) -> &Split<'m> {
@@ -274,9 +290,15 @@ impl<'m> Writer<'_, '_, '_, 'm> {
                     Form::Each => (true, phi.ty().vector(self.lanes)),
                     _ => (false, phi.ty()),
                 };
-                let phis = self.rows(phi).map(|_| at.phi(ty)).collect();
+                let phis = self.rows_of_phi(phi).map(|_| at.phi(ty)).collect();
                 let map = if all { &mut self.all } else { &mut self.first };
                 map.insert(phi, phis);
+            }
+            for phi in split.blocks.block(number).phis() {
+                if let Some(step) = self.growth(phi) {
+                    let all = self.rows_from(&at, self.scalar(phi, 0), step);
+                    self.first.insert(phi, all);
+                }
             }
             self.begins.insert(number, begin);
         }
@@ -293,17 +315,47 @@ impl<'m> Writer<'_, '_, '_, 'm> {
         }
         for &block in &region.blocks {
             let mut at = Builder::at_end(self.begins[&block]);
+            let mut put_off = Vec::new();
             for value in split.blocks.block(block).instructions() {
                 if value.is(LLVMOpcode::LLVMPHI) {
                     continue;
                 }
-                if value == split.blocks.block(block).terminator() {
+                if self.is_row_by_row(value) {
+                    put_off.push(value);
+                    continue;
+                }
+                let terminator = split.blocks.block(block).terminator();
+                let needs = |one: &Value<'m>| put_off.contains(one);
+                if value == terminator || value.operands().iter().any(needs) {
+                    self.row_by_row(&at, &mut put_off);
+                }
+                if value == terminator {
                     self.terminator(&at, number, block, value);
                 } else {
                     at = self.instruction(at, number, value);
                 }
             }
         }
+    }
+
+    /// Whether an instruction is arithmetic of each row's own, which can wait until it is asked for what
+    /// it gives.
+    fn is_row_by_row(&self, value: Value<'m>) -> bool {
+        let known = self.machine.outside.contains_key(&value);
+        let is_own = self.form(value) == Form::Each && self.rows(value).end > 1;
+        is_own && !known && computable(value)
+    }
+
+    /// The code of what was put off: all of one row, then all of the next, so that what is only an
+    /// operand of the next instruction isn't there of all rows at once.
+    fn row_by_row(&mut self, at: &Builder<'m>, put_off: &mut Vec<Value<'m>>) {
+        for row in self.all_rows() {
+            for &value in put_off.iter() {
+                let is = self.each(at, value, row);
+                self.all.push(value, is);
+            }
+        }
+        put_off.clear();
     }
 
     /// Goes on only if a condition holds; else lanes part.
@@ -501,7 +553,7 @@ impl<'m> Writer<'_, '_, '_, 'm> {
                 Some(exit) => at_start(split, exit, phi),
                 None => incoming(phi, split.blocks.block(block)),
             };
-            for row in self.rows(phi) {
+            for row in self.rows_of_phi(phi) {
                 let (is, known) = if self.form(phi) == Form::Each {
                     (self.vector(&at, value, row), self.all.get(phi, row))
                 } else {

@@ -5,7 +5,7 @@ use llvm_sys::LLVMOpcode;
 use llvm_sys::core as c;
 
 use super::super::forms::Form;
-use super::code::{MOST_GROWTH, Writer};
+use super::code::{GROWTH_BOUND, Writer};
 use crate::ir::{self, Builder, Value, llvm};
 
 /// Longest condition that is taken apart.
@@ -77,23 +77,16 @@ impl<'m> Writer<'_, '_, '_, 'm> {
             _ => return None,
         };
         let is_known = matches!(predicate, LLVMIntULT | LLVMIntUGE | LLVMIntULE | LLVMIntUGT);
-        if !is_known || low.ty().integer_width() != 64 || span >= MOST_GROWTH {
+        if !is_known || low.ty().integer_width() != 64 || span >= GROWTH_BOUND {
             return None;
         }
-        let further = at.add(self.last_row(at, low)?, self.types.i64.constant(span));
-        let (low, bound) = (self.scalar(low, 0), self.scalar(bound, 0));
-        let last = at.add(low, further);
-        let grows = at.compare(LLVMIntUGE, last, low);
-        let both = |predicate, index| {
-            let test = at.compare(predicate, index, bound);
-            at.binary(LLVMOpcode::LLVMAnd, test, grows)
-        };
-        Some(match predicate {
-            LLVMIntULT => [both(LLVMIntULT, last), both(LLVMIntUGE, low)],
-            LLVMIntUGE => [both(LLVMIntUGE, low), both(LLVMIntULT, last)],
-            LLVMIntULE => [both(LLVMIntULE, last), both(LLVMIntUGT, low)],
-            _ => [both(LLVMIntUGT, low), both(LLVMIntULE, last)],
-        })
+        let span = at.add(self.last_row(at, low)?, self.types.i64.constant(span));
+        Some(self.compared_up_to(
+            at,
+            predicate,
+            [self.scalar(low, 0), self.scalar(bound, 0)],
+            span,
+        ))
     }
 
     /// The same of an index that grows, compared with what is the same for all.
@@ -114,10 +107,25 @@ impl<'m> Writer<'_, '_, '_, 'm> {
         if width < 16 || step >= 1 << 32 || span >= 1 << (width - 2) {
             return None;
         }
-        let most = ty.constant((u64::MAX >> (64 - width)) - span);
-        let (low, bound) = (self.scalar(low, row), self.scalar(bound, row));
-        let span = ty.constant(span);
-        let grows = || at.compare(LLVMIntULE, low, most);
+        let is_known = matches!(
+            predicate,
+            LLVMIntULT | LLVMIntUGE | LLVMIntULE | LLVMIntUGT | LLVMIntEQ | LLVMIntNE
+        );
+        let values = [self.scalar(low, row), self.scalar(bound, row)];
+        is_known.then(|| self.compared_up_to(at, predicate, values, ty.constant(span)))
+    }
+
+    /// The same of an index of which the first is the least, and the last has so much more, with a bound.
+    fn compared_up_to(
+        &self,
+        at: &Builder<'m>,
+        predicate: LLVMIntPredicate,
+        [low, bound]: [Value<'m>; 2],
+        span: Value<'m>,
+    ) -> [Value<'m>; 2] {
+        let ty = low.ty();
+        let most = ty.constant(u64::MAX >> (64 - ty.integer_width()));
+        let grows = || at.compare(LLVMIntULE, low, at.sub(most, span));
         let both = |a, b| at.binary(LLVMOpcode::LLVMAnd, a, b);
         let below = || {
             let name = "llvm.usub.sat";
@@ -136,15 +144,14 @@ impl<'m> Writer<'_, '_, '_, 'm> {
             [self.types.i1.zero(), none]
         };
         let swapped = |[all, none]: [Value<'m>; 2]| [none, all];
-        Some(match predicate {
+        match predicate {
             LLVMIntULT => below(),
             LLVMIntUGE => swapped(below()),
             LLVMIntULE => at_most(),
             LLVMIntUGT => swapped(at_most()),
-            LLVMIntEQ => equal(),
             LLVMIntNE => swapped(equal()),
-            _ => return None,
-        })
+            _ => equal(),
+        }
     }
 }
 

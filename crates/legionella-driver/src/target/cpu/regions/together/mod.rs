@@ -34,7 +34,7 @@ use crate::ir::flow::Dominators;
 use crate::ir::{self, Block, Function, Type, Value};
 use crate::target::uniform::computable;
 
-pub(super) use code::{build, build_side};
+pub(super) use code::{Beside, build, build_side};
 
 /// Marks stores of what only the group's first item is asked for.
 pub(in super::super) const FIRST_MATTERS: &str = "legionella.first";
@@ -44,7 +44,7 @@ const MOST_INSTRUCTIONS: usize = 1200;
 
 /// How often lanes stay together where they may part, and how often not: that is an estimate, by which
 /// LLVM lays out code and computes what only lanes apart need with them.
-pub(super) const MOSTLY: [u32; 2] = [256, 1];
+pub(in super::super) const MOSTLY: [u32; 2] = [256, 1];
 
 /// What lanes that stay together can run.
 pub(super) struct Together<'m> {
