@@ -12,12 +12,11 @@
 //!     if not, or where they come apart: row by row
 //! ```
 
-use llvm_sys::LLVMIntPredicate::LLVMIntUGE;
-use llvm_sys::LLVMOpcode;
+use llvm_sys::LLVMIntPredicate::{LLVMIntEQ, LLVMIntUGE};
 
 use super::super::items::{Ids, STRIP, Slots};
 use super::super::loops::{self, Counter, Strips};
-use super::super::regions::{Plan, ROWS, Side, Site};
+use super::super::regions::{MOSTLY, Plan, Side, Site};
 use super::Part;
 use super::frame::word;
 use super::run::{Place, Run};
@@ -57,7 +56,7 @@ pub(super) fn build<'m>(
     };
     let at = Builder::at_end(planes.body.block());
     let after = match part.plan {
-        Ok(plan) if plan.has_side() => phase.side_by_side(plan, at, planes.index),
+        Ok(plan) if !plan.rows().is_empty() => phase.side_by_side(plan, at, planes.index),
         Ok(plan) => phase.rows(at, planes.index, |phase, ids, at| {
             phase.planned(plan, ids, place.count[0], None, at)
         }),
@@ -164,18 +163,29 @@ impl<'m> Phase<'_, '_, '_, 'm> {
         let blocks = Strips::begin(function, &before, height, &[]);
         let at = &blocks.body;
         let left = at.sub(height, blocks.first());
-        let whole = at.compare(LLVMIntUGE, left, number(ROWS));
-        let rows = at.select(whole, number(ROWS), number(1));
+        let rows = plan.rows().iter().rev().fold(number(1), |fewer, count| {
+            let whole = at.compare(LLVMIntUGE, left, number(*count));
+            at.select(whole, number(*count), fewer)
+        });
         let vectors = Counter::begin(function, at, number(0), width, number(plan.lanes()));
         let at = Builder::at_end(vectors.body.block());
         let ids = self.ids(&at, [vectors.index, blocks.first(), plane]);
         let left = at.sub(width, vectors.index);
         let full = plan.may_run_together(&at, left, &ids);
-        let fine = at.binary(LLVMOpcode::LLVMAnd, whole, full);
         let len = at.minimum(left, number(plan.lanes()));
-        let [begin, single, apart, each, over] =
-            ["side", "single", "apart", "each", "over"].map(|name| run.block(name));
-        at.branch_if(fine, begin, single);
+        let [choose, single, apart, each, over] =
+            ["choose", "single", "apart", "each", "over"].map(|name| run.block(name));
+        at.branch_if(full, choose, single).set_weights(MOSTLY);
+        let begins = plan.rows().iter().map(|count| (*count, run.block("side")));
+        let begins: Vec<_> = begins.collect();
+        let mut at = Builder::at_end(choose);
+        for (count, begin) in &begins {
+            let fewer = run.block("fewer");
+            let are_there = at.compare(LLVMIntEQ, rows, number(*count));
+            at.branch_if(are_there, *begin, fewer).set_weights(MOSTLY);
+            at = Builder::at_end(fewer);
+        }
+        at.branch(single);
 
         let i1 = run.types().i1;
         let at = Builder::at_end(each);
@@ -188,7 +198,7 @@ impl<'m> Phase<'_, '_, '_, 'm> {
         let at = Builder::at_end(all.body.block());
         let row = at.add(blocks.first(), all.index);
         let side = Side {
-            begin,
+            begins: &begins,
             ids: &ids,
             over,
             apart,

@@ -39,7 +39,7 @@ pub(super) enum Kind {
 }
 
 /// A place for values between phases.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot<'m> {
     pub(super) kind: Kind,
     pub(super) ty: Type<'m>,
@@ -283,15 +283,36 @@ impl<'m> Writer<'_, '_, 'm> {
             (block, place)
         });
         let mut slots = HashMap::new();
+        // By slot, the values that are kept in it.
+        let mut kept_in: Vec<(usize, Vec<Value<'m>>)> = Vec::new();
         for &value in &kept {
-            if !self.is_cheap(value) {
-                let kind = if self.cuts.uniform.contains(value) {
-                    Kind::Uniform
-                } else {
-                    Kind::Item
-                };
-                slots.insert(value, self.slots.add(kind, value.ty()));
+            if self.is_cheap(value) {
+                continue;
             }
+            let kind = if self.cuts.uniform.contains(value) {
+                Kind::Uniform
+            } else {
+                Kind::Item
+            };
+            let wanted = Slot {
+                kind,
+                ty: value.ty(),
+            };
+            let known = kept_in.iter_mut().find(|(slot, others)| {
+                self.slots.all[*slot] == wanted && may_share(value, others, alive)
+            });
+            let slot = match known {
+                Some((slot, others)) => {
+                    others.push(value);
+                    *slot
+                }
+                None => {
+                    let slot = self.slots.add(kind, value.ty());
+                    kept_in.push((slot, vec![value]));
+                    slot
+                }
+            };
+            slots.insert(value, slot);
         }
         let homes: HashMap<_, _> = {
             let at = Builder::at_end(self.start);
@@ -405,6 +426,41 @@ impl<'m> Writer<'_, '_, 'm> {
         repeated.insert(value, copy);
         copy
     }
+}
+
+/// Whether a value goes where others are kept: no two of them are at any cut, and it is what one of
+/// them becomes, so that it mostly lies there already (the sum that a loop begins with, and the one
+/// that it ends with).
+fn may_share<'m>(value: Value<'m>, others: &[Value<'m>], alive: &[Vec<Value<'m>>]) -> bool {
+    let becomes = |other: &Value<'m>| is_led_on(value, *other) || is_led_on(*other, value);
+    let meets = |alive: &Vec<Value<'m>>| {
+        alive.contains(&value) && others.iter().any(|other| alive.contains(other))
+    };
+    others.iter().any(becomes) && !alive.iter().any(meets)
+}
+
+/// Most phis by which a value is followed.
+const MOST_PHIS: usize = 8;
+
+/// Whether phis lead from one value to another.
+fn is_led_on<'m>(from: Value<'m>, to: Value<'m>) -> bool {
+    let mut seen = vec![to];
+    let mut next = 0;
+    while let Some(&phi) = seen.get(next).filter(|_| next < MOST_PHIS) {
+        next += 1;
+        if !phi.is(LLVMOpcode::LLVMPHI) {
+            continue;
+        }
+        for (incoming, _) in phi.incoming() {
+            if incoming == from {
+                return true;
+            }
+            if !seen.contains(&incoming) {
+                seen.push(incoming);
+            }
+        }
+    }
+    false
 }
 
 /// Whether a call asks for an id or a size, or for the group's memory.

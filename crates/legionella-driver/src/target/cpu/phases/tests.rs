@@ -109,11 +109,71 @@ fn rows_that_part_at_once() {
             %value = phi i32 [ %own, %entry ], [ %twice, %double ]
             store i32 %value, ptr %mine
             ret void",
-        [64, 4],
+        [64, 9],
         |at| at / 3,
         0,
     );
     assert!(way.contains("rows side by side"), "{way}");
-    let expected = (0..256).map(|at| at / 3).map(|own| own * (2 - own % 2));
+    let expected = (0..64 * 9).map(|at| at / 3).map(|own| own * (2 - own % 2));
+    assert_eq!(out, expected.collect::<Vec<_>>());
+}
+
+/// A number that is one less than an index, of which the first is the largest that there is.
+#[test]
+fn numbers_that_wrap_from_row_to_row() {
+    let (out, way) = run(
+        "   call void @legionella.barrier(i32 0, ptr @place)
+            %before = sub i64 %rank, 1
+            %is_low = icmp ult i64 %before, %number
+            br i1 %is_low, label %low, label %done
+        low:
+            %own = load i32, ptr %mine.in
+            br label %done
+        done:
+            %value = phi i32 [ 7, %entry ], [ %own, %low ]
+            store i32 %value, ptr %mine
+            ret void",
+        [64, 9],
+        |at| at + 100,
+        16,
+    );
+    assert!(way.contains("rows side by side"), "{way}");
+    let expected = (0..64 * 9).map(|at| if (1..=16).contains(&at) { at + 100 } else { 7 });
+    assert_eq!(out, expected.collect::<Vec<_>>());
+}
+
+/// Values that become each other from turn to turn are not kept in one place, and those that are
+/// have what they became.
+#[test]
+fn values_that_change_places_between_phases() {
+    let (out, _) = run(
+        "   %own = load i32, ptr %mine.in
+            br label %turn
+        turn:
+            %count = phi i64 [ 0, %entry ], [ %further, %turn ]
+            %one = phi i32 [ %own, %entry ], [ %other, %turn ]
+            %other = phi i32 [ 1, %entry ], [ %sum, %turn ]
+            call void @legionella.barrier(i32 0, ptr @place)
+            %sum = add i32 %one, %other
+            call void @legionella.barrier(i32 1, ptr @place)
+            %further = add i64 %count, 1
+            %more = icmp ult i64 %further, %number
+            br i1 %more, label %turn, label %end
+        end:
+            %result = xor i32 %one, %sum
+            store i32 %result, ptr %mine
+            ret void",
+        [16, 3],
+        |at| at * 5,
+        6,
+    );
+    let expected = (0..48u32).map(|at| {
+        let (mut one, mut other, mut before) = (at * 5, 1, 0);
+        for _ in 0..6 {
+            before = one;
+            (one, other) = (other, one + other);
+        }
+        before ^ other
+    });
     assert_eq!(out, expected.collect::<Vec<_>>());
 }

@@ -281,8 +281,9 @@ pub(super) fn at_start<'m>(split: &Split<'m>, exit: &Exit, phi: Value<'m>) -> Va
         value = incoming(value, split.blocks.block(from));
         match way {
             [rest @ .., last]
+                // What stands in for an id is a phi as well, elsewhere.
                 if value.is(LLVMOpcode::LLVMPHI)
-                    && value.is_instruction()
+                    && value.block().function() == phi.block().function()
                     && number(value) == *last =>
             {
                 way = rest;

@@ -89,6 +89,10 @@ impl<'m> Forms<'m> {
         self.forms.get(&value).copied().unwrap_or(Form::Same)
     }
 
+    pub(super) fn lanes(&self) -> u64 {
+        self.lanes
+    }
+
     /// Whether nothing has been found out of a value yet, but will be.
     fn is_ahead(&self, value: Value<'m>) -> bool {
         self.zeros.contains_key(&value) && !self.forms.contains_key(&value)
@@ -99,7 +103,8 @@ impl<'m> Forms<'m> {
         step.wrapping_mul(self.lanes - 1)
     }
 
-    fn zeros(&self, value: Value<'m>) -> u32 {
+    /// How many of a value's lowest bits are zero in the first lane.
+    pub(super) fn zeros(&self, value: Value<'m>) -> u32 {
         if let Some(zeros) = self.zeros.get(&value) {
             return *zeros;
         }
@@ -137,8 +142,11 @@ impl<'m> Forms<'m> {
             Some(LLVMCall) if is_called(value, "umin") || is_called(value, "umax") => {
                 of(0).min(of(1))
             }
-            // One that saturates is no multiple of anything, and then lanes part.
-            Some(LLVMCall) if is_sum(value) => of(0).min(of(1)),
+            // One that saturates is no multiple of anything; then lanes part, if it grows.
+            Some(LLVMCall) if is_sum(value) => match self.forms.get(&value) {
+                Some(Form::Same) => 0,
+                _ => of(0).min(of(1)),
+            },
             _ => 0,
         }
     }

@@ -17,6 +17,7 @@ mod crossings;
 #[cfg(test)]
 mod form_tests;
 mod forms;
+mod growth;
 mod listing;
 mod rows;
 mod sharing;
@@ -44,8 +45,8 @@ use split::Split;
 use together::Together;
 
 pub(super) use build::Site;
-pub(super) use rows::{ROWS, Side};
-pub(super) use together::FIRST_MATTERS;
+pub(super) use rows::Side;
+pub(super) use together::{FIRST_MATTERS, MOSTLY};
 pub(super) use vectors::storage;
 
 /// Why a kernel is not split into regions. It then runs item by item.
@@ -314,8 +315,8 @@ impl fmt::Display for Plan<'_> {
         write!(f, "{} regions, {lanes} lanes", split.regions.len())?;
         if let Some(together) = &self.together {
             write!(f, ", {} regions for lanes together", together.count())?;
-            if together.rows.is_some() {
-                write!(f, ", {} rows side by side", rows::ROWS)?;
+            if let [most, ..] = self.rows() {
+                write!(f, ", {most} rows side by side")?;
             }
         }
         writeln!(f)?;

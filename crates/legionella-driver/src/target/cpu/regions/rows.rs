@@ -7,41 +7,96 @@
 
 use std::collections::{HashMap, HashSet};
 
-use legionella_abi::intrinsic;
 use llvm_sys::LLVMOpcode;
 
 use super::super::items::Ids;
 use super::build::{ALIGNMENT, Place};
+use super::forms::{Form, Forms};
+use super::growth::{Growths, Low, ROW_IDS};
 use crate::ir::{Block, Builder, Type, Types, Value};
 
-/// How many rows go side by side.
-pub(in super::super) const ROWS: u64 = 4;
+/// How many rows go side by side, the most of them first: as many as have their sums in registers, and
+/// few where there are fewer. `sums` are values that each row has from turn to turn of a loop.
+fn counts(lanes: u64, sums: usize) -> Vec<u64> {
+    /// Registers for what a row doesn't keep.
+    const OTHERS: u64 = 8;
+    const MOST: u64 = 8;
+    const FEWEST: u64 = 4;
+    // Of vectors of 64 bytes machines have twice as many.
+    let registers = if lanes < 16 { 16 } else { 32 };
+    let fits = |rows: &u64| rows * sums.max(1) as u64 + OTHERS <= registers;
+    let most = Some(MOST).filter(fits);
+    most.into_iter().chain([FEWEST]).collect()
+}
 
 /// Most instructions of a function whose code is there for so many rows as well.
 pub(super) const MOST_INSTRUCTIONS: usize = 300;
 
 /// Which values differ from row to row where all items go the same way.
+#[derive(Default)]
 pub(super) struct Rows<'m> {
     vary: HashSet<Value<'m>>,
+    /// How many go side by side, the most first.
+    pub(super) counts: Vec<u64>,
+    pub(super) growths: Growths<'m>,
+    /// Whether any of this rests on sizes, in the first dimension, that are multiples of the lanes.
+    pub(super) on_sizes: bool,
 }
 
 impl<'m> Rows<'m> {
     /// Of the values in some blocks of a function; what comes from elsewhere is the same for all.
     pub(super) fn of(blocks: &[Block<'m>]) -> Self {
-        let mut rows = Rows {
-            vary: HashSet::new(),
-        };
+        let mut rows = Rows::default();
+        rows.spread(&instructions(blocks), is_row_id, |_| false);
+        rows
+    }
+
+    /// The same of blocks in order, the headers of loops first, where all lanes are at one place and sizes are multiples of them, by
+    /// which more is known.
+    pub(super) fn side_by_side(
+        blocks: &[Block<'m>],
+        forms: &Forms<'m>,
+        size: impl Fn(Type<'m>) -> u64,
+    ) -> Self {
+        let all = instructions(blocks);
+        let low = Low::of(&all, Rows::of(blocks), forms);
+        let mut rows = Rows::default();
+        // All are of one plane.
+        rows.spread(&all, is_row, |value| low.is_cut_to_same(value));
+        let is_own = |value: &Value<'m>| forms.get(*value) == Form::Each && rows.vary(*value);
+        let sums = blocks.iter().enumerate().flat_map(|(number, block)| {
+            let comes_back = move |phi: &Value<'m>| {
+                let incoming = phi.incoming().into_iter();
+                incoming
+                    .map(|(_, from)| from)
+                    .any(|from| blocks[number..].contains(&from))
+            };
+            block.phis().into_iter().filter(comes_back)
+        });
+        rows.counts = counts(forms.lanes(), sums.filter(is_own).count());
+        rows.growths = Growths::of(&all, &rows, &low, forms, size);
+        rows.on_sizes =
+            rows.growths.any_is_cut() || all.iter().any(|value| low.is_cut_to_same(*value));
+        rows
+    }
+
+    /// Finds what differs, but for some values that don't although they are made of what does.
+    fn spread(
+        &mut self,
+        instructions: &[Value<'m>],
+        begins: impl Fn(Value<'m>) -> bool,
+        but: impl Fn(Value<'m>) -> bool,
+    ) {
         let mut changed = true;
         while changed {
             changed = false;
-            for value in blocks.iter().flat_map(|block| block.instructions()) {
-                let varies = is_row_id(value)
+            for &value in instructions {
+                let varies = begins(value)
                     || value.is(LLVMOpcode::LLVMAlloca)
-                    || value.operands().into_iter().any(|one| rows.vary(one));
-                changed |= varies && rows.vary.insert(value);
+                    || value.operands().into_iter().any(|one| self.vary(one));
+                changed |= varies && !but(value) && self.vary.insert(value);
             }
         }
-        rows
     }
 
     pub(super) fn vary(&self, value: Value<'m>) -> bool {
@@ -49,19 +104,28 @@ impl<'m> Rows<'m> {
     }
 }
 
-/// Whether a call asks for an id that is of the item's row.
+fn instructions<'m>(blocks: &[Block<'m>]) -> Vec<Value<'m>> {
+    let blocks = blocks.iter();
+    blocks.flat_map(|block| block.instructions()).collect()
+}
+
+/// Whether a call asks for the item's row in its plane.
+pub(super) fn is_row(call: Value<'_>) -> bool {
+    is_row_id(call) && call.operand(0).constant_integer() == Some(1)
+}
+
+/// Whether a call asks for an id that is of the item's row or plane.
 fn is_row_id(value: Value<'_>) -> bool {
     value.is(LLVMOpcode::LLVMCall)
-        && value.called_function().is_some_and(|function| {
-            [intrinsic::GLOBAL_ID, intrinsic::LOCAL_ID].contains(&function.name().as_str())
-        })
+        && (value.called_function())
+            .is_some_and(|function| ROW_IDS.contains(&function.name().as_str()))
         && value.operand(0).constant_integer() != Some(0)
 }
 
 /// Where code for rows side by side goes, and what it is given.
 pub(in super::super) struct Side<'a, 'm> {
-    /// Where it is built.
-    pub(in super::super) begin: Block<'m>,
+    /// By how many rows there are, where it is built.
+    pub(in super::super) begins: &'a [(u64, Block<'m>)],
     /// Ids of the first row's first lane.
     pub(in super::super) ids: &'a Ids<'m>,
     /// Where it goes when all have ended.
@@ -87,6 +151,7 @@ impl<'m> Parked<'m> {
     pub(super) fn new(
         start: &Builder<'m>,
         types: Types<'m>,
+        rows: u64,
         lanes: u64,
         slots: impl Iterator<Item = (Place<'m>, bool)>,
     ) -> Self {
@@ -96,7 +161,7 @@ impl<'m> Parked<'m> {
             } else {
                 place.storage.array(lanes)
             };
-            (start.alloca(element.array(ROWS), ALIGNMENT), element)
+            (start.alloca(element.array(rows), ALIGNMENT), element)
         });
         Parked {
             slots: slots.collect(),
@@ -132,5 +197,10 @@ impl<'m> PerRow<'m> {
 
     pub(super) fn insert(&mut self, value: Value<'m>, is: Vec<Value<'m>>) {
         self.0.insert(value, is);
+    }
+
+    /// Of the next row, from the first on.
+    pub(super) fn push(&mut self, value: Value<'m>, is: Value<'m>) {
+        self.0.entry(value).or_default().push(is);
     }
 }

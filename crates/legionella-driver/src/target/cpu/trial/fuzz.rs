@@ -12,7 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
-use super::kernel::{self, At, Expr, Memory, Operation, Question, Step, Test};
+use super::kernel::{self, At, Expr, Memory, Operation, Place, Question, Step, Test};
 use super::{Panicked, Program};
 use crate::target::cpu::regions::Policy;
 
@@ -180,12 +180,12 @@ const SHAPES: [([u64; 3], [u64; 3]); 5] = [
     ([75, 1, 1], [64, 1, 1]),
     ([5, 3, 2], [4, 2, 2]),
     ([33, 2, 1], [40, 1, 1]),
-    ([19, 6, 1], [16, 4, 1]),
+    ([19, 12, 1], [16, 9, 1]),
     ([9, 8, 1], [8, 7, 1]),
 ];
 
 /// The same, and some with sizes that are multiples of the lanes.
-const MORE_SHAPES: [([u64; 3], [u64; 3]); 9] = [
+const MORE_SHAPES: [([u64; 3], [u64; 3]); 11] = [
     ([128, 1, 1], [64, 1, 1]),
     ([75, 1, 1], [64, 1, 1]),
     ([32, 4, 1], [32, 2, 1]),
@@ -195,6 +195,8 @@ const MORE_SHAPES: [([u64; 3], [u64; 3]); 9] = [
     ([33, 2, 1], [40, 1, 1]),
     ([8, 3, 2], [8, 2, 2]),
     ([16, 9, 1], [16, 4, 1]),
+    ([16, 10, 1], [16, 10, 1]),
+    ([16, 18, 1], [16, 16, 1]),
 ];
 
 /// Bounds that launches give, in pairs.
@@ -376,6 +378,30 @@ fn random_kernels_mean_what_they_say() {
     let compared = thread.spawn(compare_random_kernels).unwrap().join();
     if let Err(panic) = compared {
         std::panic::resume_unwind(panic);
+    }
+}
+
+/// A plane's number becomes what a loop's variable is, which then is a phi of another function.
+#[test]
+fn ids_become_values_of_loops() {
+    let test = Test {
+        question: Question::Less,
+        of: 2,
+        left: Expr::Id(0),
+        right: Expr::Constant(0),
+    };
+    let number = |value| Box::new(Expr::Constant(value));
+    let nothing = Box::new(Expr::Binary(Operation::Mul, number(0), number(0)));
+    let plane = Box::new(Expr::Place(Place::Local(2)));
+    let sum = Expr::Binary(Operation::Add, plane, nothing);
+    let steps = [
+        Step::While(test, 2, vec![Step::Set(2, sum)]),
+        Step::Output(0, 7, Expr::Variable(7)),
+        Step::Output(1, 2, Expr::Variable(2)),
+    ];
+    let kind = Kind::Together { in_groups: true };
+    for cpu in machines() {
+        compare(&steps, kind, Policy::Always, cpu, &mut |_| {}).unwrap();
     }
 }
 

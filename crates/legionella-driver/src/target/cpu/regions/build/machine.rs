@@ -178,7 +178,13 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
         let parked = {
             let start = Builder::before(function.blocks()[0].terminator());
             let types = Types::of(self.site.module);
-            Parked::new(&start, types, self.lanes, slots.iter().copied())
+            Parked::new(
+                &start,
+                types,
+                rows.counts[0],
+                self.lanes,
+                slots.iter().copied(),
+            )
         };
         let [resume, fresh] = ["row.resume", "row.begin"].map(|name| function.append_block(name));
         at.branch_if(side.resumes, resume, fresh)
@@ -199,7 +205,16 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
         // Nobody goes back to region 0, so that the dispatch doesn't know it.
         let at_first = at.compare(LLVMIntEQ, region, self.number(0));
         at.branch_if(at_first, self.frames[0].before, self.dispatch);
-        together::build_side(self, together, rows, side, parked, row_values);
+        for (count, begin) in side.begins {
+            let beside = together::Beside {
+                rows,
+                count: *count,
+                parked: &parked,
+                apart: side.apart,
+                begin: *begin,
+            };
+            together::build_side(self, together, beside, side, row_values);
+        }
         Builder::at_end(fresh)
     }
 

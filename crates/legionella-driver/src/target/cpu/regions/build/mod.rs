@@ -27,10 +27,11 @@ use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
 use super::super::items::Ids;
 use super::super::loops::{self, Counter};
+use super::Plan;
 use super::rows::{Rows, Side};
 use super::sharing::{Sharing, is_lane_id};
 use super::split::Target;
-use super::{Plan, together};
+use super::together::{self, Together};
 use crate::ir::{Block, Builder, Function, Type, Types, Value, llvm};
 
 /// Where the code goes, and what it is given.
@@ -209,9 +210,10 @@ impl<'m> Plan<'m> {
         }
     }
 
-    /// Whether there is code for rows side by side.
-    pub(in super::super) fn has_side(&self) -> bool {
-        self.together.as_ref().is_some_and(|all| all.rows.is_some())
+    /// How many rows there is code for that go side by side, the most first.
+    pub(in super::super) fn rows(&self) -> &[u64] {
+        let rows = (self.together.as_ref()).and_then(|all| all.rows.as_ref());
+        rows.map_or(&[], |rows| &rows.counts)
     }
 
     /// Whether all lanes are there, and sizes are what the code of those that stay together rests on.
@@ -223,7 +225,7 @@ impl<'m> Plan<'m> {
     ) -> Value<'m> {
         let number = |value| left.ty().constant(value);
         let full = at.compare(LLVMIntUGE, left, number(self.lanes));
-        if !(self.together.as_ref()).is_some_and(|together| together.forms.on_sizes) {
+        if !(self.together.as_ref()).is_some_and(Together::is_on_sizes) {
             return full;
         }
         let both = at.binary(LLVMOpcode::LLVMOr, ids.group_size[0], ids.grid[0]);

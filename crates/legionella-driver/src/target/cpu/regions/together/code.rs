@@ -1,20 +1,38 @@
 //! Writing the code down: regions, blocks, and where lanes come apart.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
-use llvm_sys::LLVMIntPredicate::LLVMIntULE;
+use llvm_sys::LLVMIntPredicate::{LLVMIntULE, LLVMIntULT};
 use llvm_sys::LLVMOpcode;
 use llvm_sys::core as c;
 
 use super::super::build::{ALIGNMENT, Machine, Place};
 use super::super::crossings::{at_start, incoming};
 use super::super::forms::{Form, is_sum};
-use super::super::rows::{Parked, PerRow, ROWS, Rows, Side};
+use super::super::growth::Growth;
+use super::super::rows::{Parked, PerRow, Rows, Side};
 use super::super::sharing::is_lane_id;
 use super::super::split::{Split, Target};
 use super::{Leaves, MOSTLY, Together, is_silent, leaves};
 use crate::ir::flow::Dominators;
 use crate::ir::{Block, Builder, Function, Types, Value, llvm};
+use crate::target::uniform::computable;
+
+/// Values grow by less than this from one row to the next, and from the first lane to the last, where
+/// it is made use of that they do: by less than all numbers there are from the first of all to the last.
+pub(super) const GROWTH_BOUND: u64 = 1 << 59;
+
+/// Rows side by side.
+pub(in super::super) struct Beside<'b, 'm> {
+    pub(in super::super) rows: &'b Rows<'m>,
+    pub(in super::super) count: u64,
+    /// What they have when they come apart, and where they go.
+    pub(in super::super) parked: &'b Parked<'m>,
+    pub(in super::super) apart: Block<'m>,
+    /// Where the code goes.
+    pub(in super::super) begin: Block<'m>,
+}
 
 /// The code under construction.
 pub(super) struct Writer<'a, 'b, 'c, 'm> {
@@ -24,7 +42,9 @@ pub(super) struct Writer<'a, 'b, 'c, 'm> {
     pub(super) types: Types<'m>,
     pub(super) lanes: u64,
     /// What differs from row to row, where rows go side by side, and where they are when they don't.
-    side: Option<(&'b Rows<'m>, Parked<'m>, Block<'m>)>,
+    side: Option<Beside<'b, 'm>>,
+    /// How much values grow from row to row, computed where the code begins.
+    steps: RefCell<Vec<(Growth<'m>, Value<'m>)>>,
     /// By region, whether there is code of it.
     plain: &'b [bool],
     /// Ids of the first lane, by intrinsic's name.
@@ -48,13 +68,14 @@ pub(in super::super) fn build<'m>(
     together: &Together<'m>,
     over: Block<'m>,
 ) -> Block<'m> {
-    let writer = Writer {
+    let mut writer = Writer {
         machine,
         together,
         dominators: Dominators::of(machine.plan.split.blocks.flow()),
         types: Types::of(machine.site.module),
         lanes: machine.lanes,
         side: None,
+        steps: RefCell::default(),
         plain: &together.plain,
         ids: machine.first,
         first: PerRow::default(),
@@ -71,18 +92,19 @@ pub(in super::super) fn build<'m>(
 pub(in super::super) fn build_side<'m>(
     machine: &Machine<'_, '_, 'm>,
     together: &Together<'m>,
-    rows: &Rows<'m>,
+    beside: Beside<'_, 'm>,
     side: &Side<'_, 'm>,
-    parked: Parked<'m>,
     row_values: &[Value<'m>],
 ) {
+    let begin = beside.begin;
     let mut writer = Writer {
         machine,
         together,
         dominators: Dominators::of(machine.plan.split.blocks.flow()),
         types: Types::of(machine.site.module),
         lanes: machine.lanes,
-        side: Some((rows, parked, side.apart)),
+        side: Some(beside),
+        steps: RefCell::default(),
         plain: &together.side,
         ids: machine.first.map(|(name, _)| {
             let ids = side.ids.of(name).map(|ids| ids[0]);
@@ -94,19 +116,30 @@ pub(in super::super) fn build_side<'m>(
         parted: HashMap::new(),
         over: side.over,
     };
-    let at = Builder::at_end(side.begin);
+    let at = Builder::at_end(begin);
     writer.number_rows(&at, side);
+    let mut conditions = Vec::new();
     for value in row_values {
-        let copies = (0..ROWS).map(|row| writer.copy(&at, *value, row));
-        let copies = copies.collect();
+        let copies = writer.copies(&at, *value, writer.all_rows());
+        conditions.extend(writer.grows(&at, *value, Form::Same, &copies));
         writer.first.insert(*value, copies);
     }
-    let begin = writer.write();
-    at.branch(begin);
+    let first = writer.write();
+    conditions.extend(writer.small_steps(&at));
+    let fine = (conditions.into_iter()).reduce(|a, b| at.binary(LLVMOpcode::LLVMAnd, a, b));
+    match fine {
+        Some(fine) => {
+            let apart = writer.parted(0);
+            at.branch_if(fine, first, apart).set_weights(MOSTLY);
+        }
+        None => {
+            at.branch(first);
+        }
+    }
 }
 
 impl<'m> Writer<'_, '_, '_, 'm> {
-    fn write(mut self) -> Block<'m> {
+    fn write(&mut self) -> Block<'m> {
         let machine = self.machine;
         let split = &machine.plan.split;
         let mut reached = BTreeSet::from([0]);
@@ -138,7 +171,9 @@ impl<'m> Writer<'_, '_, '_, 'm> {
             (of_site.global, side.ids.global),
             (of_site.local, side.ids.local),
         ] {
-            let rows = (0..ROWS).map(|row| at.add(of_side[1], self.types.i64.constant(row)));
+            let rows = self
+                .all_rows()
+                .map(|row| at.add(of_side[1], self.types.i64.constant(row)));
             self.first.insert(of_site[1], rows.collect());
             self.first.insert(of_site[2], vec![of_side[2]]);
         }
@@ -150,13 +185,90 @@ impl<'m> Writer<'_, '_, '_, 'm> {
 
     /// The rows that have a value of their own, or one for all.
     pub(super) fn rows(&self, value: Value<'m>) -> std::ops::Range<u64> {
-        let vary = (self.side.as_ref()).is_some_and(|(rows, _, _)| rows.vary(value));
-        0..if vary { ROWS } else { 1 }
+        let vary = (self.side.as_ref()).is_some_and(|side| side.rows.vary(value));
+        if vary { self.all_rows() } else { 0..1 }
+    }
+
+    /// The rows that have a phi of their own.
+    fn rows_of_phi(&self, phi: Value<'m>) -> std::ops::Range<u64> {
+        let grows = self.growth(phi).is_some();
+        if grows { 0..1 } else { self.rows(phi) }
+    }
+
+    /// How much a value has more in each row than in the one before, if that is the same for all.
+    fn growth(&self, value: Value<'m>) -> Option<Value<'m>> {
+        let side = self.side.as_ref()?;
+        let growth = side.rows.growths.get(value)?;
+        Some(self.step(&Builder::at_end(side.begin), growth))
+    }
+
+    fn step(&self, at: &Builder<'m>, growth: &Growth<'m>) -> Value<'m> {
+        let known = |(of, _): &&(Growth<'m>, Value<'m>)| of == growth;
+        if let Some((_, step)) = self.steps.borrow().iter().find(known) {
+            return *step;
+        }
+        let number = |value| self.types.i64.constant(value);
+        let step = match growth {
+            Growth::One => number(1),
+            Growth::Scaled(of, by) => at.mul(self.step(at, of), number(*by)),
+            Growth::Cut(of, by) => at.binary(LLVMOpcode::LLVMLShr, self.step(at, of), number(*by)),
+            Growth::Times(of, by) => {
+                let by = self.machine.outside.get(by).copied().unwrap_or(*by);
+                at.mul(self.step(at, of), by)
+            }
+        };
+        self.steps.borrow_mut().push((growth.clone(), step));
+        step
+    }
+
+    /// Whether everything grows by less than is made use of, if anything grows.
+    fn small_steps(&self, at: &Builder<'m>) -> Option<Value<'m>> {
+        let steps = self.steps.borrow();
+        let steps = steps.iter().map(|(_, step)| *step);
+        // As it is a power of two, no number is as large if all of them together have no such bit.
+        let all = steps.reduce(|a, b| at.binary(LLVMOpcode::LLVMOr, a, b))?;
+        Some(at.compare(LLVMIntULT, all, self.types.i64.constant(GROWTH_BOUND)))
+    }
+
+    /// How much the last row has more than the first.
+    pub(super) fn last_row(&self, at: &Builder<'m>, value: Value<'m>) -> Option<Value<'m>> {
+        let step = self.growth(value)?;
+        Some(at.mul(step, self.types.i64.constant(self.all_rows().end - 1)))
+    }
+
+    /// The first lane's values of an instruction, in some rows.
+    fn copies(
+        &self,
+        at: &Builder<'m>,
+        value: Value<'m>,
+        rows: std::ops::Range<u64>,
+    ) -> Vec<Value<'m>> {
+        let Some(step) = self.growth(value).filter(|_| rows.end > 1) else {
+            return rows.map(|row| self.copy(at, value, row)).collect();
+        };
+        self.rows_from(at, self.copy(at, value, 0), step)
+    }
+
+    /// What all rows have of a value that grows, by what the first has.
+    fn rows_from(&self, at: &Builder<'m>, first: Value<'m>, step: Value<'m>) -> Vec<Value<'m>> {
+        let mut all = vec![first];
+        for row in self.all_rows().skip(1) {
+            // Machines add one or two steps to an address where they make use of it.
+            let by = if row % 3 == 0 { 3 } else { row % 3 };
+            let from = all[(row - by) as usize];
+            let by = at.mul(step, self.types.i64.constant(by));
+            all.push(match from.ty().integer_width() {
+                0 => at.address(self.types.i8, from, &[by]),
+                // It may wrap.
+                _ => at.binary(LLVMOpcode::LLVMAdd, from, by),
+            });
+        }
+        all
     }
 
     /// All rows side by side.
     pub(super) fn all_rows(&self) -> std::ops::Range<u64> {
-        0..if self.side.is_some() { ROWS } else { 1 }
+        0..self.side.as_ref().map_or(1, |side| side.count)
     }
 
     fn split(&self) -> &Split<'m> {
@@ -178,9 +290,15 @@ impl<'m> Writer<'_, '_, '_, 'm> {
                     Form::Each => (true, phi.ty().vector(self.lanes)),
                     _ => (false, phi.ty()),
                 };
-                let phis = self.rows(phi).map(|_| at.phi(ty)).collect();
+                let phis = self.rows_of_phi(phi).map(|_| at.phi(ty)).collect();
                 let map = if all { &mut self.all } else { &mut self.first };
                 map.insert(phi, phis);
+            }
+            for phi in split.blocks.block(number).phis() {
+                if let Some(step) = self.growth(phi) {
+                    let all = self.rows_from(&at, self.scalar(phi, 0), step);
+                    self.first.insert(phi, all);
+                }
             }
             self.begins.insert(number, begin);
         }
@@ -197,17 +315,47 @@ impl<'m> Writer<'_, '_, '_, 'm> {
         }
         for &block in &region.blocks {
             let mut at = Builder::at_end(self.begins[&block]);
+            let mut put_off = Vec::new();
             for value in split.blocks.block(block).instructions() {
                 if value.is(LLVMOpcode::LLVMPHI) {
                     continue;
                 }
-                if value == split.blocks.block(block).terminator() {
+                if self.is_row_by_row(value) {
+                    put_off.push(value);
+                    continue;
+                }
+                let terminator = split.blocks.block(block).terminator();
+                let needs = |one: &Value<'m>| put_off.contains(one);
+                if value == terminator || value.operands().iter().any(needs) {
+                    self.row_by_row(&at, &mut put_off);
+                }
+                if value == terminator {
                     self.terminator(&at, number, block, value);
                 } else {
                     at = self.instruction(at, number, value);
                 }
             }
         }
+    }
+
+    /// Whether an instruction is arithmetic of each row's own, which can wait until it is asked for what
+    /// it gives.
+    fn is_row_by_row(&self, value: Value<'m>) -> bool {
+        let known = self.machine.outside.contains_key(&value);
+        let is_own = self.form(value) == Form::Each && self.rows(value).end > 1;
+        is_own && !known && computable(value)
+    }
+
+    /// The code of what was put off: all of one row, then all of the next, so that what is only an
+    /// operand of the next instruction isn't there of all rows at once.
+    fn row_by_row(&mut self, at: &Builder<'m>, put_off: &mut Vec<Value<'m>>) {
+        for row in self.all_rows() {
+            for &value in put_off.iter() {
+                let is = self.each(at, value, row);
+                self.all.push(value, is);
+            }
+        }
+        put_off.clear();
     }
 
     /// Goes on only if a condition holds; else lanes part.
@@ -253,9 +401,9 @@ impl<'m> Writer<'_, '_, '_, 'm> {
             }
         }
         match &self.side {
-            Some((_, parked, apart)) => {
-                parked.set_region(at, machine.number(region));
-                at.branch(*apart);
+            Some(side) => {
+                side.parked.set_region(at, machine.number(region));
+                at.branch(side.apart);
             }
             None => {
                 machine.begin_at(at, machine.number(region));
@@ -275,7 +423,7 @@ impl<'m> Writer<'_, '_, '_, 'm> {
         for row in self.all_rows() {
             let is = of_row(if self.rows(value).end > 1 { row } else { 0 });
             let to = match &self.side {
-                Some((_, parked, _)) => parked.slot(at, slot, self.types.i64.constant(row)),
+                Some(side) => side.parked.slot(at, slot, self.types.i64.constant(row)),
                 None => self.machine.slots[slot].memory,
             };
             let store = at.store(is, to);
@@ -328,26 +476,44 @@ impl<'m> Writer<'_, '_, '_, 'm> {
                 self.all.insert(value, all);
             }
             (_, form) => {
-                let copies = self.rows(value).map(|row| self.copy(&at, value, row));
-                let copies: Vec<_> = copies.collect();
+                let copies = self.copies(&at, value, self.rows(value));
                 self.first.insert(value, copies.clone());
-                if let Form::Step(step) = form
-                    && is_sum(value)
-                {
-                    // Nobody's sum saturates, so that they grow.
-                    let most = u64::MAX >> (64 - value.ty().integer_width());
-                    let span = self.together.forms.span(step);
-                    let most = value.ty().constant(most.wrapping_sub(span));
-                    let grow = (copies.into_iter()).map(|one| at.compare(LLVMIntULE, one, most));
-                    let grow = grow.reduce(|a, b| at.binary(LLVMAnd, a, b));
-                    return match grow {
-                        Some(grow) => self.demand(at, region, grow),
-                        None => at,
-                    };
+                if let Some(condition) = self.grows(&at, value, form, &copies) {
+                    return self.demand(at, region, condition);
                 }
             }
         }
         at
+    }
+
+    /// Whether a value grows as it is taken to, where that isn't certain.
+    fn grows(
+        &self,
+        at: &Builder<'m>,
+        value: Value<'m>,
+        form: Form,
+        copies: &[Value<'m>],
+    ) -> Option<Value<'m>> {
+        if (self.side.as_ref()).is_some_and(|side| side.rows.growths.may_wrap(value)) {
+            let of = value.operand(0);
+            let most = at.sub(self.types.i64.constant(u64::MAX), self.last_row(at, of)?);
+            return Some(at.compare(LLVMIntULE, self.scalar(of, 0), most));
+        }
+        let Form::Step(step) = form else {
+            return None;
+        };
+        if !is_sum(value) {
+            return None;
+        }
+        // Nobody's sum saturates, so that they grow.
+        let most = u64::MAX >> (64 - value.ty().integer_width());
+        let span = self.together.forms.span(step);
+        let most = value.ty().constant(most.wrapping_sub(span));
+        if let Some(further) = self.last_row(at, value) {
+            return Some(at.compare(LLVMIntULE, copies[0], at.sub(most, further)));
+        }
+        let grow = copies.iter().map(|one| at.compare(LLVMIntULE, *one, most));
+        grow.reduce(|a, b| at.binary(LLVMOpcode::LLVMAnd, a, b))
     }
 
     /// The first lane's value of an instruction.
@@ -387,7 +553,7 @@ impl<'m> Writer<'_, '_, '_, 'm> {
                 Some(exit) => at_start(split, exit, phi),
                 None => incoming(phi, split.blocks.block(block)),
             };
-            for row in self.rows(phi) {
+            for row in self.rows_of_phi(phi) {
                 let (is, known) = if self.form(phi) == Form::Each {
                     (self.vector(&at, value, row), self.all.get(phi, row))
                 } else {

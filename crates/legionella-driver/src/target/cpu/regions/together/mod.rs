@@ -34,7 +34,7 @@ use crate::ir::flow::Dominators;
 use crate::ir::{self, Block, Function, Type, Value};
 use crate::target::uniform::computable;
 
-pub(super) use code::{build, build_side};
+pub(super) use code::{Beside, build, build_side};
 
 /// Marks stores of what only the group's first item is asked for.
 pub(in super::super) const FIRST_MATTERS: &str = "legionella.first";
@@ -44,7 +44,7 @@ const MOST_INSTRUCTIONS: usize = 1200;
 
 /// How often lanes stay together where they may part, and how often not: that is an estimate, by which
 /// LLVM lays out code and computes what only lanes apart need with them.
-pub(super) const MOSTLY: [u32; 2] = [256, 1];
+pub(in super::super) const MOSTLY: [u32; 2] = [256, 1];
 
 /// What lanes that stay together can run.
 pub(super) struct Together<'m> {
@@ -62,6 +62,7 @@ fn may_part<'m>(value: Value<'m>, forms: &Forms<'m>, rows: Option<&Rows<'m>>) ->
         |value| forms.get(value) != Form::Same || rows.is_some_and(|rows| rows.vary(value));
     value.successors_differ() && differs(value.operand(0))
         || is_sum(value) && forms.get(value) != Form::Same
+        || rows.is_some_and(|rows| rows.growths.may_wrap(value))
 }
 
 /// Begins blocks where lanes may part behind something that writes; gives those that are to be heads
@@ -85,7 +86,7 @@ pub(super) fn prepare<'m>(
         .map(|number| blocks.block(*number))
         .collect();
     let forms = Forms::of(&order, lanes, &size);
-    let rows = rows_of(&order, has_rows);
+    let rows = rows_of(&order, has_rows, &forms, &size);
     let mut points = Vec::new();
     // Whether something was written since the last head, at the end of each block.
     let mut written = HashMap::new();
@@ -127,13 +128,13 @@ impl<'m> Together<'m> {
         if count > MOST_INSTRUCTIONS {
             return None;
         }
-        let forms = Forms::of(&blocks, lanes, size);
+        let forms = Forms::of(&blocks, lanes, &size);
         let plain = |rows: Option<&Rows<'m>>| -> Vec<bool> {
             let all = 0..split.regions.len();
             all.map(|region| is_plain(split, region, &forms, rows))
                 .collect()
         };
-        let rows = rows_of(&blocks, has_rows);
+        let rows = rows_of(&blocks, has_rows, &forms, &size);
         let side = plain(rows.as_ref());
         let rows = rows.filter(|_| side[0]);
         let plain = plain(None);
@@ -145,6 +146,11 @@ impl<'m> Together<'m> {
         })
     }
 
+    /// Whether any of it rests on sizes, in the first dimension, that are multiples of the lanes.
+    pub(super) fn is_on_sizes(&self) -> bool {
+        self.forms.on_sizes || self.rows.as_ref().is_some_and(|rows| rows.on_sizes)
+    }
+
     /// How many regions there is code of.
     pub(super) fn count(&self) -> usize {
         self.plain.iter().filter(|plain| **plain).count()
@@ -152,11 +158,16 @@ impl<'m> Together<'m> {
 }
 
 /// What differs from row to row of a function that is there for rows side by side, if it is worth it.
-fn rows_of<'m>(blocks: &[Block<'m>], has_rows: bool) -> Option<Rows<'m>> {
+fn rows_of<'m>(
+    blocks: &[Block<'m>],
+    has_rows: bool,
+    forms: &Forms<'m>,
+    size: impl Fn(Type<'m>) -> u64,
+) -> Option<Rows<'m>> {
     let instructions = || blocks.iter().flat_map(|block| block.instructions());
     let fits = instructions().count() <= rows::MOST_INSTRUCTIONS
         && !instructions().any(|instruction| instruction.is(LLVMOpcode::LLVMAlloca));
-    (has_rows && fits).then(|| Rows::of(blocks))
+    (has_rows && fits).then(|| Rows::side_by_side(blocks, forms, size))
 }
 
 /// Whether there is code of a region for lanes that stay together.

@@ -41,7 +41,7 @@ pub(super) const OUTPUTS: usize = 4;
 pub(super) const SUMS: usize = 8;
 
 /// Most items of a group that shares numbers.
-pub(super) const SHARED: usize = 64;
+pub(super) const SHARED: usize = 256;
 
 /// The line of the panic that stands for a barrier that can't be met.
 pub(super) const BARRIER_FAILED: u32 = 9999;

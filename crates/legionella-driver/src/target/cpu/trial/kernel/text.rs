@@ -45,7 +45,7 @@ define void @legionella.barrier_failed(ptr %place, ptr %other) noreturn {
 /// What they begin with: the item's number in its group, its element of what is shared, and the parity
 /// of the barriers before.
 const GROUP_START: &str = "
-  %shared = call ptr @legionella.shared(i64 1024, i64 8, i32 0)
+  %shared = call ptr @legionella.shared(i64 4096, i64 8, i32 0)
   %local0 = call i64 @legionella.local_id(i32 0)
   %local1 = call i64 @legionella.local_id(i32 1)
   %local2 = call i64 @legionella.local_id(i32 2)
@@ -71,7 +71,7 @@ const GROUP_START: &str = "
   %rank1w = mul i64 %rank1, %extent0
   %rank = add i64 %rank1w, %local0
   %own0 = getelementptr i64, ptr %shared, i64 %rank
-  %own1 = getelementptr i8, ptr %own0, i64 512
+  %own1 = getelementptr i8, ptr %own0, i64 2048
   store i64 0, ptr %own0
   store i64 0, ptr %own1
   %parity = alloca i64
@@ -80,7 +80,7 @@ const GROUP_START: &str = "
 
 /// The IR of a kernel.
 pub(in super::super) fn text(steps: &[Step], in_groups: bool) -> String {
-    assert_eq!(8 * 2 * SHARED, 1024, "the size above");
+    assert_eq!(8 * 2 * SHARED, 4096, "the size above");
     let mut writer = Writer {
         entry: String::new(),
         body: String::new(),
@@ -336,7 +336,7 @@ impl Writer {
             Step::Share(value) => {
                 let value = self.expr(value, Type::Int(64));
                 let parity = self.value("load i64, ptr %parity");
-                let offset = self.value(format_args!("shl i64 {parity}, 9"));
+                let offset = self.value(format_args!("shl i64 {parity}, 11"));
                 let at = self.value(format_args!("getelementptr i8, ptr %own0, i64 {offset}"));
                 self.line(format_args!("store i64 {value}, ptr {at}"));
             }
@@ -452,7 +452,7 @@ impl Writer {
                 let index = self.value(format_args!("urem i64 {index}, %len"));
                 let parity = self.value("load i64, ptr %parity");
                 let other = self.value(format_args!("xor i64 {parity}, 1"));
-                let offset = self.value(format_args!("shl i64 {other}, 9"));
+                let offset = self.value(format_args!("shl i64 {other}, 11"));
                 let base = self.value(format_args!("getelementptr i8, ptr %shared, i64 {offset}"));
                 let at = self.value(format_args!("getelementptr i64, ptr {base}, i64 {index}"));
                 let value = self.value(format_args!("load i64, ptr {at}"));
