@@ -26,7 +26,7 @@ use llvm_sys::LLVMOpcode;
 
 use super::super::kernels::SharedMemory;
 use super::super::machine::run;
-use super::super::meetings::{self, Kind, Site, calls, delete, first_instruction};
+use super::super::meetings::{self, Kind, Site, calls, delete};
 use super::super::shared_memory;
 use super::{internal, reach, together};
 use crate::error::Error;
@@ -144,6 +144,22 @@ fn rank<'m>(module: &'m Module<'_>, at: &Builder<'m>) -> (Value<'m>, Value<'m>) 
     (rank, first)
 }
 
+/// Moves all variables to the start of a function, and gives what follows them. Behind the branches of something that
+/// is inlined there, they would no longer be at the start, and have new memory whenever execution comes by.
+fn behind_variables(entry: Function<'_>) -> Value<'_> {
+    let start = entry.blocks()[0];
+    let variables = start.allocas();
+    let mut instructions = start.instructions().into_iter();
+    let first = instructions.find(|instruction| !variables.contains(instruction));
+    let first = first.unwrap_or_else(|| start.terminator());
+    let at = Builder::before(first);
+    for variable in variables {
+        variable.detach();
+        at.insert(variable);
+    }
+    first
+}
+
 /// The function of that name in `groups.ll`.
 pub(super) fn helper<'m>(module: &'m Module<'_>, name: &str) -> Result<Function<'m>, Error> {
     ir::function(module, name).ok_or_else(|| internal(format!("the function {name} is gone")))
@@ -171,7 +187,7 @@ impl<'m> Crowd<'m> {
         lanes: u64,
     ) -> Result<Self, Error> {
         let types = Types::of(module);
-        let at = Builder::before(first_instruction(entry));
+        let at = Builder::before(behind_variables(entry));
         let number = at.allocas(types.i32, types.i32.constant(1), 4);
         at.store(types.i32.zero(), number);
         let ballot = ir::intrinsic(module, "llvm.amdgcn.ballot", &[types.i64]);
