@@ -72,7 +72,9 @@ const KERNELS: &str = concat!(
       %slot = getelementptr [8 x float], ptr %p, i64 %i
       %v = load [4 x i32], ptr %slot, align 4
       store [4 x i32] %v, ptr %left, align 4
-      store [4 x i32] %v, ptr %right, align 4
+      %other = getelementptr i8, ptr %slot, i64 16
+      %w = load [4 x i32], ptr %other, align 4
+      store [4 x i32] %w, ptr %right, align 4
       store [8 x float] zeroinitializer, ptr %sum, align 4
       %few = icmp slt i64 %i, 1000
       br i1 %few, label %multiply, label %end

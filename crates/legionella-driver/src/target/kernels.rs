@@ -583,14 +583,16 @@ fn run_item<'m>(
         let number = types.i32.constant(number.into());
         at.compare(LLVMIntPredicate::LLVMIntEQ, place, number)
     };
-    let not = |bit| at.binary(LLVMOpcode::LLVMXor, bit, types.i1.constant(1));
-    let mut tells = not(is(0));
+    let fine = is(0);
     if let (Some(together), [first, others @ ..]) = (kernel.device.together, &deferred.apart[..]) {
+        let panics = at.binary(LLVMOpcode::LLVMXor, fine, types.i1.constant(1));
         let either = |all, other: &u32| at.binary(LLVMOpcode::LLVMOr, all, is(*other));
         let apart = others.iter().fold(is(*first), either);
-        tells = (together.tells)(ids.module, &at, tells, apart);
+        let tells = (together.tells)(ids.module, &at, panics, apart);
+        at.branch_if(tells, panicked, behind);
+    } else {
+        at.branch_if(fine, behind, panicked);
     }
-    at.branch_if(tells, panicked, behind);
     let carried = (0..deferred.carried.len() as u32).map(|index| (result, index + 1));
     note(kernel, ids, panicked, place, carried).branch(behind);
     Builder::at_end(behind)
