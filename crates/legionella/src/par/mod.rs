@@ -61,6 +61,7 @@ mod elements;
 mod filter;
 mod histogram;
 mod key;
+mod looks;
 mod reduce;
 mod scan;
 mod sort;

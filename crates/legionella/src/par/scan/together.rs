@@ -14,7 +14,6 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use legionella_device::intrinsic::pause;
 use legionella_device::{DeviceData, Group, Shared, Subgroup};
 
 use super::RUN;
@@ -22,6 +21,7 @@ use crate::buffer::{Buffer, SliceMut};
 use crate::error::Result;
 use crate::grid::Grid;
 use crate::launch::{function, shared, shared_slice};
+use crate::par::looks::Looks;
 use crate::par::{ItemOf, Par, Source, View};
 use crate::schedule::completion::Completion;
 
@@ -35,9 +35,6 @@ const BYTES: usize = 36 << 10;
 const LARGEST: usize = 64;
 /// Elements of shared memory that are read before they are combined.
 const UNROLLED: usize = 8;
-/// How often an item looks whether another group told something before it asks whether it should go on at all, of
-/// which the host tells: that takes much longer.
-const LOOKS: u32 = 1 << 12;
 
 /// Whether elements of that type are scanned so.
 pub(super) const fn may<T>() -> bool {
@@ -160,12 +157,9 @@ impl<T: Copy> Told<'_, T> {
     unsafe fn wait(&self, subgroup: &Subgroup<'_>, place: Option<usize>) {
         // SAFETY: the caller's promise.
         let is_told = |place| unsafe { self.flag(place) }.load(Acquire) != 0;
-        let mut looks = 0;
+        let mut looks = Looks::default();
         while !subgroup.all(place.is_none_or(is_told)) {
-            looks += 1;
-            if looks % LOOKS == 0 {
-                pause();
-            }
+            looks.again();
         }
     }
 

@@ -11,7 +11,6 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use legionella_device::atomic::InGroup;
-use legionella_device::intrinsic::pause;
 use legionella_device::{DeviceData, Disjoint, Group, Shared, Subgroup};
 
 use super::VALUES;
@@ -19,6 +18,7 @@ use crate::buffer::Buffer;
 use crate::error::Result;
 use crate::grid::Grid;
 use crate::launch::{function, shared, shared_slice};
+use crate::par::looks::Looks;
 use crate::par::{Digits, ItemOf, Par, Source, View};
 use crate::schedule::completion::Completion;
 
@@ -51,9 +51,6 @@ const HERE: u64 = 1 << 62;
 const UP_TO_HERE: u64 = 2 << 62;
 /// The number in that.
 const NUMBER: u64 = HERE - 1;
-/// How often an item looks whether another group told something before it asks whether it should go on at all, of
-/// which the host tells: that takes much longer.
-const LOOKS: u32 = 1 << 12;
 
 /// Keys in order, with as many values.
 pub(super) fn in_order<S, T, U, F>(
@@ -271,7 +268,7 @@ fn in_tiles_before(
     if tile > 0 {
         place(tile).store(HERE | here, Relaxed);
     }
-    let (mut before, mut other, mut looks) = (0, tile, 0);
+    let (mut before, mut other, mut looks) = (0, tile, Looks::default());
     while subgroup.any(other > 0) {
         if other > 0 {
             let of = place(other - 1).load(Relaxed);
@@ -282,10 +279,7 @@ fn in_tiles_before(
                 _ => 0,
             };
         }
-        looks += 1;
-        if looks % LOOKS == 0 {
-            pause();
-        }
+        looks.again();
     }
     place(tile).store(UP_TO_HERE | (before + here), Relaxed);
     before
