@@ -2,7 +2,8 @@
 //!
 //! Every lane's address is checked before it is used: against the regions that the agent may reach,
 //! the size of the work-group's memory or the work-item's. Accesses of the machine's memory of up to 8 bytes are
-//! atomic where they are aligned, so that waves that race read one value or the other; larger ones are made of such.
+//! atomic where they are aligned, so that waves that race read one value or the other; larger ones are
+//! made of such.
 
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
@@ -462,8 +463,9 @@ fn load(
                     let offset = 8 * pair as u64;
                     match two {
                         [low, high] => {
-                            for lane in 0..LANES {
-                                [low.0[lane], high.0[lane]] = read_two(addresses[lane] + offset);
+                            let lanes = low.0.iter_mut().zip(&mut high.0).zip(addresses);
+                            for ((low, high), address) in lanes {
+                                [*low, *high] = read_two(address + offset);
                             }
                         }
                         one => {
@@ -586,8 +588,9 @@ fn store(
             let offset = 8 * pair as u64;
             match two {
                 [low, high] => {
-                    for lane in 0..LANES {
-                        write_two(addresses[lane] + offset, [low.0[lane], high.0[lane]]);
+                    let lanes = low.0.iter().zip(&high.0).zip(addresses);
+                    for ((low, high), address) in lanes {
+                        write_two(address + offset, [*low, *high]);
                     }
                 }
                 one => {
