@@ -36,6 +36,32 @@ const KERNELS: &str = concat!(
     end:
       ret void
     }
+    define void @arrays(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+    start:
+      %kept = alloca [64 x i32], align 4
+      %p = load ptr, ptr %block, align 8
+      %i = call i64 @legionella.global_id(i32 0)
+      %slot = getelementptr i32, ptr %p, i64 %i
+      %v = load i32, ptr %slot, align 4
+      %low = and i32 %v, 63
+      %place = getelementptr i32, ptr %kept, i32 %low
+      store i32 %v, ptr %place, align 4
+      %odd = icmp sgt i32 %v, 7
+      br i1 %odd, label %one, label %other
+    one:
+      call void @legionella.barrier(i32 4, ptr @here)
+      br label %end
+    other:
+      call void @legionella.barrier(i32 4, ptr @there)
+      br label %end
+    end:
+      %next = load i32, ptr %slot, align 4
+      %again = and i32 %next, 63
+      %there = getelementptr i32, ptr %kept, i32 %again
+      %found = load i32, ptr %there, align 4
+      store i32 %found, ptr %slot, align 4
+      ret void
+    }
     define void @product(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
     start:
       %left = alloca [4 x i32], align 4
@@ -46,7 +72,9 @@ const KERNELS: &str = concat!(
       %slot = getelementptr [8 x float], ptr %p, i64 %i
       %v = load [4 x i32], ptr %slot, align 4
       store [4 x i32] %v, ptr %left, align 4
-      store [4 x i32] %v, ptr %right, align 4
+      %other = getelementptr i8, ptr %slot, i64 16
+      %w = load [4 x i32], ptr %other, align 4
+      store [4 x i32] %w, ptr %right, align 4
       store [8 x float] zeroinitializer, ptr %sum, align 4
       %few = icmp slt i64 %i, 1000
       br i1 %few, label %multiply, label %end
@@ -249,6 +277,12 @@ fn barriers_on_two_ways_are_at_one_place() {
     let lines = body(&text, gpu::KERNEL);
     // One to begin with, and two that belong to the one place where items meet.
     assert_eq!(count(&lines, "s_barrier"), 3, "{lines:#?}");
+}
+
+#[test]
+fn variables_of_items_that_meet_are_there_once() {
+    let text = assembly("arrays", "gfx1100");
+    assert_eq!(directive(&text, gpu::LINE, "uses_dynamic_stack"), 0);
 }
 
 #[test]

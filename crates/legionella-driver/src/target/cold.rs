@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use inkwell::module::Module;
+use legionella_abi::intrinsic;
 use llvm_sys::core as c;
 use llvm_sys::{LLVMLinkage, LLVMOpcode, LLVMTypeKind};
 
@@ -32,6 +33,8 @@ pub(in crate::target) struct Deferred<'m> {
     pub(in crate::target) cold: Function<'m>,
     /// Types of the carried values.
     pub(in crate::target) carried: Vec<Type<'m>>,
+    /// The places where an item panics only since others don't come to an operation.
+    pub(in crate::target) apart: Vec<u32>,
 }
 
 /// Defers the panics of an entry shim; `None`, with nothing changed, if it has none or they depend
@@ -257,6 +260,18 @@ fn split<'m>(
         .filter(|block| region.blocks.contains(block))
         .collect();
 
+    let misses_others = |block: &Block<'m>| {
+        block.instructions().into_iter().any(|instruction| {
+            (instruction.called_function())
+                .is_some_and(|called| called.name() == intrinsic::BARRIER_FAILED)
+        })
+    };
+    let apart = (1..)
+        .zip(&region.edges)
+        .filter(|(_, (from, index))| misses_others(&from.successors()[*index as usize]))
+        .map(|(place, _)| place)
+        .collect();
+
     // The cold function: an entry that recomputes and dispatches, then the region.
     let dispatch = cold.append_block("dispatch");
     let builder = Builder::at_end(dispatch);
@@ -368,6 +383,7 @@ fn split<'m>(
         item,
         cold,
         carried,
+        apart,
     }
 }
 

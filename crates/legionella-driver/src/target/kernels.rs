@@ -46,6 +46,20 @@ type Read = for<'m> fn(&'m Module<'_>, &Builder<'m>, Value<'m>, Register, usize)
 /// Ends a block and the work-item.
 type End = for<'m> fn(&'m Module<'_>, Block<'m>);
 
+/// Tells of an item, given whether it panicked and whether it did only since it missed others, whether it leaves the
+/// launch's panic.
+type Tells = for<'m> fn(&'m Module<'_>, &Builder<'m>, Value<'m>, Value<'m>) -> Value<'m>;
+
+/// How items that miss others let those tell what they panicked with, where all of them end together. Elsewhere who
+/// panics has done so before any other misses it.
+#[derive(Clone, Copy)]
+pub(super) struct EndTogether {
+    /// Of deferred panics.
+    pub(super) tells: Tells,
+    /// Has a shim whose panics aren't deferred panic for what items miss when all others have come to its end.
+    pub(super) miss_at_the_end: for<'m> fn(&'m Module<'_>, Function<'m>),
+}
+
 /// What kernels are made of on one kind of GPU.
 pub(super) struct Device {
     /// LLVM's number of kernels' calling convention.
@@ -64,6 +78,8 @@ pub(super) struct Device {
     pub(super) leave: End,
     /// Ends what is no work-item in such a kernel: it is outside of the grid.
     pub(super) skip: End,
+    /// If items don't end one by one.
+    pub(super) together: Option<EndTogether>,
 }
 
 /// Memory that a launch has to give to each group.
@@ -333,6 +349,9 @@ pub(super) fn build<'m>(
     let deferred =
         cold::defer(module, entry).filter(|deferred| deferred.carried.len() <= gpu::CARRIED);
     let shape = deferred.map_or(Shape::Plain(entry), Shape::Deferred);
+    if let (Shape::Plain(entry), Some(together), true) = (&shape, device.together, in_groups) {
+        (together.miss_at_the_end)(module, *entry);
+    }
     let item = shape.item();
     item.remove_attribute("noinline");
     item.add_attribute("alwaysinline");
@@ -567,8 +586,20 @@ fn run_item<'m>(
         at.extract(result, 0)
     };
     let [panicked, behind] = ["panicked", "behind"].map(|name| kernel.function.append_block(name));
-    let fine = at.compare(LLVMIntPredicate::LLVMIntEQ, place, types.i32.zero());
-    at.branch_if(fine, behind, panicked);
+    let is = |number: u32| {
+        let number = types.i32.constant(number.into());
+        at.compare(LLVMIntPredicate::LLVMIntEQ, place, number)
+    };
+    let fine = is(0);
+    if let (Some(together), [first, others @ ..]) = (kernel.device.together, &deferred.apart[..]) {
+        let panics = at.binary(LLVMOpcode::LLVMXor, fine, types.i1.constant(1));
+        let either = |all, other: &u32| at.binary(LLVMOpcode::LLVMOr, all, is(*other));
+        let apart = others.iter().fold(is(*first), either);
+        let tells = (together.tells)(ids.module, &at, panics, apart);
+        at.branch_if(tells, panicked, behind);
+    } else {
+        at.branch_if(fine, behind, panicked);
+    }
     let carried = (0..deferred.carried.len() as u32).map(|index| (result, index + 1));
     note(kernel, ids, panicked, place, carried).branch(behind);
     Builder::at_end(behind)

@@ -1,8 +1,9 @@
 //! Loads and stores of vectors, and loads of scalars.
 //!
 //! Every lane's address is checked before it is used: against the regions that the agent may reach,
-//! the size of the work-group's memory or the work-item's. Accesses of the machine's memory are
-//! atomic where they are aligned, so that waves that race read one value or the other.
+//! the size of the work-group's memory or the work-item's. Accesses of the machine's memory of up to 8 bytes are
+//! atomic where they are aligned, so that waves that race read one value or the other; larger ones are
+//! made of such.
 
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
@@ -173,6 +174,28 @@ pub fn write(address: u64, size: usize, value: u64) {
                 }
             }
         }
+    }
+}
+
+/// Reads two words of the machine's memory, as one where the device does: at addresses that 8 divides.
+#[inline(always)]
+fn read_two(address: u64) -> [u32; 2] {
+    if address.is_multiple_of(8) {
+        let both = read(address, 8);
+        [both as u32, (both >> 32) as u32]
+    } else {
+        [read(address, 4) as u32, read(address + 4, 4) as u32]
+    }
+}
+
+/// Writes two words of the machine's memory, as one where the device does.
+#[inline(always)]
+fn write_two(address: u64, [low, high]: [u32; 2]) {
+    if address.is_multiple_of(8) {
+        write(address, 8, u64::from(low) | u64::from(high) << 32);
+    } else {
+        write(address, 4, low.into());
+        write(address + 4, 4, high.into());
     }
 }
 
@@ -436,12 +459,23 @@ fn load(
         // All lanes at once, if what lies between the lowest and the highest address may be read.
         match access.space {
             Space::Global if reach.memory.check(range.0, range.1, false).is_ok() => {
-                for (word, result) in results.iter_mut().enumerate().take(words) {
-                    for (lane, address) in result.0.iter_mut().zip(addresses) {
-                        *lane = read(address + 4 * word as u64, 4) as u32;
+                for (pair, two) in results[..words].chunks_mut(2).enumerate() {
+                    let offset = 8 * pair as u64;
+                    match two {
+                        [low, high] => {
+                            let lanes = low.0.iter_mut().zip(&mut high.0).zip(addresses);
+                            for ((low, high), address) in lanes {
+                                [*low, *high] = read_two(address + offset);
+                            }
+                        }
+                        one => {
+                            for (lane, address) in one[0].0.iter_mut().zip(addresses) {
+                                *lane = read(address + offset, 4) as u32;
+                            }
+                        }
                     }
-                    defined[word] = u32::MAX;
                 }
+                defined[..words].fill(u32::MAX);
                 remaining = 0;
             }
             Space::Local if range.0 + range.1 as u64 <= reach.local.len() as u64 => {
@@ -464,10 +498,24 @@ fn load(
             half * LANES + lane,
             "a load",
         )?;
+        if let (Place::Global(address), 2..) = (target, words) {
+            for pair in 0..words / 2 {
+                let [low, high] = read_two(address + 8 * pair as u64);
+                results[2 * pair].0[lane] = low;
+                results[2 * pair + 1].0[lane] = high;
+            }
+            if words % 2 == 1 {
+                results[words - 1].0[lane] = read(address + 4 * (words as u64 - 1), 4) as u32;
+            }
+            for defined in &mut defined[..words] {
+                *defined |= 1 << lane;
+            }
+            continue;
+        }
         for word in 0..words {
             let part = if size < 4 { size } else { 4 };
             let (value, is_defined) = match target {
-                Place::Global(address) => (read(address + 4 * word as u64, part), true),
+                Place::Global(address) => (read(address, part), true),
                 Place::Local(offset) => reach.local.read(offset + 4 * word, part),
                 Place::Scratch(offset) => wave.scratch.read(offset + 4 * word, part),
             };
@@ -536,10 +584,20 @@ fn store(
         && reach.memory.check(low, bytes, true).is_ok()
         && !reach.memory.is_control()
     {
-        for word in 0..words {
-            let data = &wave.vectors[place + word];
-            for (address, &value) in addresses.iter().zip(&data.0) {
-                write(address + 4 * word as u64, 4, u64::from(value));
+        for (pair, two) in wave.vectors[place..place + words].chunks(2).enumerate() {
+            let offset = 8 * pair as u64;
+            match two {
+                [low, high] => {
+                    let lanes = low.0.iter().zip(&high.0).zip(addresses);
+                    for ((low, high), address) in lanes {
+                        write_two(address + offset, [*low, *high]);
+                    }
+                }
+                one => {
+                    for (address, &value) in addresses.iter().zip(&one[0].0) {
+                        write(address + offset, 4, value.into());
+                    }
+                }
             }
         }
         remaining = 0;
@@ -555,13 +613,28 @@ fn store(
             half * LANES + lane,
             "a store",
         )?;
+        if let (Place::Global(address), 2..) = (target, words) {
+            let value = |word: usize| wave.vectors[place + word].0[lane];
+            for pair in 0..words / 2 {
+                let two = [value(2 * pair), value(2 * pair + 1)];
+                write_two(address + 8 * pair as u64, two);
+            }
+            if words % 2 == 1 {
+                let last = words - 1;
+                write(address + 4 * last as u64, 4, value(last).into());
+            }
+            if reach.memory.is_control() {
+                wake(address);
+            }
+            continue;
+        }
         for word in 0..words {
             let part = if size < 4 { size } else { 4 };
             let value = wave.vectors[place + word].0[lane];
             let value = u64::from(if high { value >> 16 } else { value });
             let defined = (wave.defined[place + word] >> lane) & 1 == 1;
             match target {
-                Place::Global(address) => write(address + 4 * word as u64, part, value),
+                Place::Global(address) => write(address, part, value),
                 Place::Local(offset) => reach.local.write(offset + 4 * word, part, value, defined),
                 Place::Scratch(offset) => {
                     wave.scratch.write(offset + 4 * word, part, value, defined)
@@ -624,8 +697,14 @@ pub fn load_scalars(
     let Operand::Scalar(number) = instruction.destination else {
         return Err(Fault::Unknown("a load without a scalar register".into()));
     };
-    for word in 0..u16::from(words) {
-        wave.set_scalar(number + word, read(address + 4 * u64::from(word), 4) as u32);
+    for pair in 0..u16::from(words) / 2 {
+        let [low, high] = read_two(address + 8 * u64::from(pair));
+        wave.set_scalar(number + 2 * pair, low);
+        wave.set_scalar(number + 2 * pair + 1, high);
+    }
+    if words % 2 == 1 {
+        let last = u16::from(words) - 1;
+        wave.set_scalar(number + last, read(address + 4 * u64::from(last), 4) as u32);
     }
     wave.waits
         .begin_local(Some((Register::Scalar(number), words)), true);

@@ -11,6 +11,7 @@ use legionella::atomic::{
     AtomicF32, AtomicF64, AtomicI128, AtomicU128, InGroup, InSystem, OnDevice, fence, scope,
 };
 use legionella::prelude::*;
+use legionella_device::intrinsic::pause;
 
 use crate::both::both;
 use crate::suite::Suite;
@@ -231,6 +232,66 @@ fn store_buffering(at: Item, flags: &[AtomicU32], seen: &[AtomicU32]) {
     seen[pair].fetch_or(other, Relaxed);
 }
 
+/// Every second group stores numbers with two equal halves, again and again; the others look at them. A half alone
+/// is never there.
+fn whole(at: Item, numbers: &[AtomicU64], torn: &[AtomicU32]) {
+    let number = &numbers[at.global() % numbers.len()];
+    if at.global() / numbers.len() % 2 == 0 {
+        for value in 0..2000u64 {
+            number.store(value << 32 | value, Relaxed);
+        }
+    } else {
+        for _ in 0..2000 {
+            let seen = number.load(Relaxed);
+            if seen >> 32 != u64::from(seen as u32) {
+                torn[0].fetch_add(1, Relaxed);
+            }
+        }
+    }
+}
+
+/// Items of a group that add up what the groups before have at the same place: each goes back by itself, and waits
+/// by itself for groups that have told nothing yet. Groups count as they begin, so that none waits for one that
+/// doesn't run.
+fn look_back(
+    group: Group,
+    x: &[u32],
+    told: &[AtomicU64],
+    number: Shared<[u64; 1]>,
+    sums: &[AtomicU64],
+) {
+    const HERE: u64 = 1 << 62;
+    const UP_TO_HERE: u64 = 2 << 62;
+    let begun = &told[told.len() - 1];
+    let number = group.sync(number.fill(|_| begun.fetch_add(1, Relaxed)));
+    let (tile, rank) = (number[0] as usize, group.rank());
+    let place = |tile: usize| &told[tile * group.len() + rank];
+    let value = |tile: usize| x[(tile * group.len() + rank) % x.len()];
+    // Values that are there before and used behind.
+    let kept = [1, 2, 3].map(|distance| u64::from(value(tile + distance)));
+    let here = u64::from(value(tile));
+    place(tile).store(HERE | here, Relaxed);
+    let (mut before, mut other, mut looks) = (0, tile, 0u32);
+    while other > 0 {
+        let seen = place(other - 1).load(Relaxed);
+        before += seen & (HERE - 1);
+        other = match seen {
+            0 => other,
+            seen if seen & UP_TO_HERE == 0 => other - 1,
+            _ => 0,
+        };
+        looks += 1;
+        if looks.is_multiple_of(4) {
+            pause();
+        }
+    }
+    place(tile).store(UP_TO_HERE | (before + here), Relaxed);
+    let at = 3 * (tile * group.len() + rank);
+    sums[at].store(before, Relaxed);
+    sums[at + 1].store(kept[0] ^ kept[2], Relaxed);
+    sums[at + 2].store(kept[1], Relaxed);
+}
+
 /// Adds the cases.
 pub fn add(suite: &mut Suite) {
     case!(suite, all_u8, u8);
@@ -283,6 +344,17 @@ pub fn add(suite: &mut Suite) {
             .launch(messages, 2 * text.len(), arguments)?
             .wait()?;
         t.same("lost", lost, on_device.2.to_vec()?)
+    });
+    suite.case("atomics/order/whole", |t| {
+        let (numbers, torn) = (vec![0u64; 64], vec![0u32; 1]);
+        both!(t, whole, Grid::over(512).group(64), [atomic numbers], [atomic torn])
+    });
+    suite.case("atomics/order/look_back", |t| {
+        const GROUPS: usize = 100;
+        let x = values::<u32>(64 * GROUPS);
+        let (told, sums) = (vec![0u64; 64 * GROUPS + 1], vec![0u64; 3 * 64 * GROUPS]);
+        let grid = Grid::over(64 * GROUPS).group(64);
+        both!(t, look_back, grid, [read x], [atomic told], [shared array], [atomic sums])
     });
     suite.case("atomics/order/store_buffering", |t| {
         let (flags, seen) = (vec![0u32; 40_000], vec![0u32; 20_000]);

@@ -43,6 +43,11 @@ impl Dominators {
         }
     }
 
+    /// The nearest node that dominates another; the entry's is itself.
+    pub(crate) fn immediate(&self, node: usize) -> usize {
+        self.immediate[node]
+    }
+
     /// Whether every way from the entry to `node` passes `dominator`, which may be the node itself.
     pub(crate) fn dominates(&self, dominator: usize, mut node: usize) -> bool {
         while node != dominator {

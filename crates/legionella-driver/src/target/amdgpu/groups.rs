@@ -16,7 +16,9 @@
 //! Lanes that came by different ways are together again there, whatever the kernel's control flow is.
 //! They compare what they came for, and then, by way of shared memory, with which label.
 //!
-//! Items that can't meet panic.
+//! Items that can't meet panic. Whom they miss may be about to panic, in the same wavefront, and that is what the
+//! launch shall fail with: so they go to the kernel's end first, where the others have come too ([`tells`],
+//! [`miss_at_the_end`]).
 
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
@@ -26,7 +28,7 @@ use llvm_sys::LLVMOpcode;
 
 use super::super::kernels::SharedMemory;
 use super::super::machine::run;
-use super::super::meetings::{self, Kind, Site, calls, delete, first_instruction};
+use super::super::meetings::{self, Kind, Site, calls, delete};
 use super::super::shared_memory;
 use super::{internal, reach, together};
 use crate::error::Error;
@@ -144,6 +146,22 @@ fn rank<'m>(module: &'m Module<'_>, at: &Builder<'m>) -> (Value<'m>, Value<'m>) 
     (rank, first)
 }
 
+/// Moves all variables to the start of a function, and gives what follows them. Behind the branches of something that
+/// is inlined there, they would no longer be at the start, and have new memory whenever execution comes by.
+fn behind_variables(entry: Function<'_>) -> Value<'_> {
+    let start = entry.blocks()[0];
+    let variables = start.allocas();
+    let mut instructions = start.instructions().into_iter();
+    let first = instructions.find(|instruction| !variables.contains(instruction));
+    let first = first.unwrap_or_else(|| start.terminator());
+    let at = Builder::before(first);
+    for variable in variables {
+        variable.detach();
+        at.insert(variable);
+    }
+    first
+}
+
 /// The function of that name in `groups.ll`.
 pub(super) fn helper<'m>(module: &'m Module<'_>, name: &str) -> Result<Function<'m>, Error> {
     ir::function(module, name).ok_or_else(|| internal(format!("the function {name} is gone")))
@@ -171,7 +189,7 @@ impl<'m> Crowd<'m> {
         lanes: u64,
     ) -> Result<Self, Error> {
         let types = Types::of(module);
-        let at = Builder::before(first_instruction(entry));
+        let at = Builder::before(behind_variables(entry));
         let number = at.allocas(types.i32, types.i32.constant(1), 4);
         at.store(types.i32.zero(), number);
         let ballot = ir::intrinsic(module, "llvm.amdgcn.ballot", &[types.i64]);
@@ -327,5 +345,79 @@ impl<'m> Apart<'m> {
         branch.erase();
         self.site.add_incoming(site, from);
         self.other.add_incoming(other, from);
+    }
+}
+
+/// Whether an item tells that it panicked: only if no other of its wavefront does so for a reason of its own, where it
+/// did just since it missed others.
+pub(super) fn tells<'m>(
+    module: &'m Module<'_>,
+    at: &Builder<'m>,
+    panicked: Value<'m>,
+    apart: Value<'m>,
+) -> Value<'m> {
+    let types = Types::of(module);
+    let not = |bit| at.binary(LLVMOpcode::LLVMXor, bit, types.i1.constant(1));
+    let ballot = ir::intrinsic(module, "llvm.amdgcn.ballot", &[types.i64]);
+    let others = at.call(
+        ballot,
+        &[at.binary(LLVMOpcode::LLVMAnd, panicked, not(apart))],
+    );
+    let none = at.compare(LLVMIntPredicate::LLVMIntEQ, others, types.i64.zero());
+    let first = at.binary(LLVMOpcode::LLVMOr, not(apart), none);
+    at.binary(LLVMOpcode::LLVMAnd, panicked, first)
+}
+
+/// Has items that miss others go to the shim's end, and panic there. An item that panics by itself ends its wavefront
+/// before.
+pub(super) fn miss_at_the_end<'m>(module: &'m Module<'_>, entry: Function<'m>) {
+    let calls: Vec<_> = calls(module, intrinsic::BARRIER_FAILED)
+        .into_iter()
+        .filter(|call| call.block().function() == entry)
+        .collect();
+    if calls.is_empty() {
+        return;
+    }
+    let types = Types::of(module);
+    let [end, miss, out, done] =
+        ["end", "miss", "panic", "done"].map(|name| entry.append_block(name));
+    let at = Builder::at_end(end);
+    let (misses, place, other) = (at.phi(types.i1), at.phi(types.ptr), at.phi(types.ptr));
+    // The vote keeps those that miss others from going on alone.
+    let ballot = ir::intrinsic(module, "llvm.amdgcn.ballot", &[types.i64]);
+    let any = at.call(ballot, &[misses]);
+    let any = at.compare(LLVMIntPredicate::LLVMIntNE, any, types.i64.zero());
+    at.branch_if(any, miss, done);
+    Builder::at_end(miss).branch_if(misses, out, done);
+    for block in entry.blocks() {
+        let terminator = block.terminator();
+        if block != done && terminator.is(LLVMOpcode::LLVMRet) {
+            Builder::before(terminator).branch(end);
+            terminator.erase();
+            misses.add_incoming(types.i1.zero(), block);
+            for phi in [place, other] {
+                phi.add_incoming(types.ptr.poison(), block);
+            }
+        }
+    }
+    let at = Builder::at_end(out);
+    let failed = calls[0].called_function();
+    if let Some(failed) = failed {
+        at.call(failed, &[place, other]);
+    }
+    at.unreachable();
+    Builder::at_end(done).ret(None);
+    for call in calls {
+        let block = call.block();
+        // What follows a call that doesn't return is never done.
+        let rest = block.split_before(call);
+        for (phi, operand) in [(place, 0), (other, 1)] {
+            phi.add_incoming(call.operand(operand), block);
+        }
+        misses.add_incoming(types.i1.constant(1), block);
+        let branch = block.terminator();
+        Builder::before(branch).branch(end);
+        branch.erase();
+        rest.delete();
     }
 }

@@ -3,12 +3,13 @@
 //!
 //! [`spaces`] gives variables and constants their address spaces; [`registers`] says what kernels
 //! ([`super::kernels`]) are made of; [`groups`] binds what the items of a group do together, [`matrices`] what
-//! matrix units do, and [`runtime`] what is called; [`recursion`] and [`narrow`] keep LLVM from what it gets wrong;
+//! matrix units do, and [`runtime`] what is called; [`recursion`], [`narrow`] and [`merges`] keep LLVM from what it gets wrong;
 //! [`super::linker`] links.
 
 mod architectures;
 mod groups;
 mod matrices;
+mod merges;
 mod narrow;
 mod ocml;
 mod reach;
@@ -172,7 +173,7 @@ fn optimise(
     set_code_object_version(module, architectures::code_object(&cpu));
     run(module, machine, "always-inline,globaldce")?;
     runtime::drop_unused(module);
-    Ok(())
+    merges::keep_apart(module, machine)
 }
 
 /// Says of all functions what they are compiled for.

@@ -6,7 +6,7 @@ use std::mem::offset_of;
 use inkwell::module::Module;
 use legionella_abi::amdgpu;
 
-use super::super::kernels::{Device, Register};
+use super::super::kernels::{Device, EndTogether, Register};
 use super::{groups, spaces};
 use crate::ir::{self, Block, Builder, Function, Type, Types, Value};
 
@@ -19,6 +19,10 @@ pub(super) const DEVICE: Device = Device {
     read,
     leave,
     skip,
+    together: Some(EndTogether {
+        tells: groups::tells,
+        miss_at_the_end: groups::miss_at_the_end,
+    }),
 };
 
 /// LLVM's number of the calling convention `amdgpu_kernel`.

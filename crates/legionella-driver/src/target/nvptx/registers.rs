@@ -15,6 +15,7 @@ pub(super) const DEVICE: Device = Device {
     read,
     leave,
     skip: leave,
+    together: None,
 };
 
 /// LLVM's number of the calling convention `ptx_kernel`.

@@ -229,6 +229,21 @@ fn panic_between(group: Group, culprit: usize, mut out: Disjoint<u32>) {
     }
 }
 
+/// The same with a message that is made of the item's own memory, so that the item panics on the spot.
+fn panic_with_memory(group: Group, culprit: usize, mut out: Disjoint<u32>) {
+    let at = group.item().global();
+    let mut kept = [0; 24];
+    for index in 0..kept.len() {
+        kept[index] = at * index % 7 + kept[index / 2];
+    }
+    group.barrier();
+    assert!(at != culprit, "item {culprit} has {:?}", &kept[at % 20..]);
+    group.barrier();
+    if let Some(out) = out.at(group.item()) {
+        *out = kept[at % 24] as u32;
+    }
+}
+
 fn descend(group: &Group<'_>, depth: u32) -> u32 {
     if depth == 0 {
         return 1;
@@ -414,6 +429,23 @@ pub fn add(suite: &mut Suite) {
         }
         let out = output::<u32>(100);
         both!(t, panic_between, grid, [value 1000], [write out])
+    });
+    suite.case("groups/panic_with_memory", |t| {
+        let mut out = t.accelerator.zeroed::<u32>(100)?;
+        let grid = Grid::over(100).group(32);
+        let launch = (t.accelerator).launch(panic_with_memory, grid, (59, &mut out))?;
+        match launch.wait() {
+            Err(Error::KernelPanicked { message, item, .. })
+                if message == "item 59 has [21, 16, 12, 18, 21]" && item == [59, 0, 0] => {}
+            other => {
+                return Err(Failure::unexpected(
+                    "the item's panic",
+                    format!("{other:?}"),
+                ));
+            }
+        }
+        let out = output::<u32>(100);
+        both!(t, panic_with_memory, grid, [value 1000], [write out])
     });
     suite.case("groups/barriers_in_recursion", rejects_recursion);
     suite.case("groups/barriers_for_the_first_item", rejects_first_item);
