@@ -207,6 +207,15 @@ fn loops_that_count_are_unrolled_once() {
 }
 
 #[test]
+fn loops_in_loops_are_unrolled_as_a_whole() {
+    let all = text("products");
+    let lines = body(&all, nvptx::LINE);
+    assert_eq!(count(&lines, "add.rn.f32"), 16 * 8 * 4, "{lines:#?}");
+    // Their sums are in registers.
+    assert!(!all.contains(".local"), "{all}");
+}
+
+#[test]
 fn loops_read_ahead_of_their_checks() {
     let lines = body(&text("gathers"), nvptx::LINE);
     let is_load = |line: &&String| line.starts_with("ld.global.nc.b32");

@@ -1,8 +1,9 @@
 //! Short loops that count, several turns at once.
 //!
-//! Takes simplified code; asks LLVM to unroll the innermost loops that it would leave because what a GPU is thought
+//! Takes simplified code; asks LLVM to unroll the loops that it would leave because what a GPU is thought
 //! to gain by that is little, as the vendor's compiler does: their counters and addresses, of 64 bits each,
-//! cost as much as a few operations of floats. Loops whose counter is the index of an array of the item's own are unrolled as
+//! cost as much as a few operations of floats. What encloses only loops that are unrolled as a whole can be so
+//! itself. Loops whose counter is the index of an array of the item's own are unrolled as
 //! a whole, since an array is in registers only if all of its indices are known.
 
 use std::collections::BTreeSet;
@@ -19,7 +20,7 @@ use crate::ir::{self, Block, Function, Value, llvm};
 const TURNS: u64 = 4;
 
 /// Most instructions of a loop of which several turns become one.
-const LONGEST: usize = 128;
+const LONGEST: u64 = 128;
 
 /// Most turns of a loop that is unrolled as a whole, and most instructions that it then has.
 const MOST_TURNS: u64 = 32;
@@ -27,6 +28,10 @@ const MOST_INSTRUCTIONS: u64 = 2560;
 
 /// Most instructions of a loop that is unrolled as a whole for the sake of an item's own array.
 const MOST_FOR_ARRAYS: u64 = 4096;
+
+/// Most instructions of a loop that is unrolled as a whole with the loops in it, where addresses and what is found in
+/// registers count as well.
+const MOST_NESTED: u64 = 6144;
 
 /// Asks for it in all functions.
 pub(super) fn mark(module: &Module<'_>) {
@@ -98,38 +103,69 @@ fn latches<'m>(function: Function<'m>) -> Vec<(Value<'m>, bool)> {
     let Ok(loops) = Loops::of(flow, &Dominators::of(flow)) else {
         return Vec::new();
     };
-    let counted = |id: LoopId| {
-        let nodes: Vec<_> = (0..flow.len())
-            .filter(|node| loops.contains(id, *node))
-            .collect();
-        let innermost = nodes.iter().all(|node| loops.innermost(*node) == Some(id));
-        let [latch] = *loops.latches(id) else {
-            return None;
-        };
-        let inside: BTreeSet<_> = nodes.iter().map(|node| blocks.block(*node)).collect();
-        let latch = blocks.block(latch).terminator();
-        let header = blocks.block(loops.header(id));
-        let length = inside.iter().map(|block| {
-            let instructions = block.instructions().into_iter();
-            instructions
-                .filter(|one| !one.is(LLVMOpcode::LLVMPHI))
-                .count()
-        });
-        let length = length.sum::<usize>();
-        if !innermost || latch.has_metadata("llvm.loop") {
-            return None;
-        }
-        let turns = turns(header, &inside)?;
-        let whole = |most: u64| {
-            turns.is_some_and(|turns| turns <= MOST_TURNS && turns * length as u64 <= most)
-        };
-        if has_own_array(&inside) && whole(MOST_FOR_ARRAYS) {
-            return Some((latch, true));
-        }
-        let whole = whole(MOST_INSTRUCTIONS);
-        ((whole || length <= LONGEST) && is_plain(&inside)).then_some((latch, whole))
+    let found = loops.all().filter_map(|id| {
+        let (latch, inside) = bounds(&blocks, &loops, id)?;
+        let whole = unrolled(&blocks, &loops, id).is_some();
+        let innermost = !has_loops(&blocks, &loops, id);
+        let short = innermost && length(&inside) <= LONGEST && is_plain(&inside);
+        turns(blocks.block(loops.header(id)), &inside)?;
+        (whole || short).then_some((latch, whole))
+    });
+    found.collect()
+}
+
+/// The branch that goes round of a loop about which nothing is said yet, and the loop's blocks.
+fn bounds<'m>(
+    blocks: &Blocks<'m>,
+    loops: &Loops,
+    id: LoopId,
+) -> Option<(Value<'m>, BTreeSet<Block<'m>>)> {
+    let [latch] = *loops.latches(id) else {
+        return None;
     };
-    loops.all().filter_map(counted).collect()
+    let latch = blocks.block(latch).terminator();
+    let nodes = (0..blocks.flow().len()).filter(|node| loops.contains(id, *node));
+    let inside = nodes.map(|node| blocks.block(node)).collect();
+    (!latch.has_metadata("llvm.loop")).then_some((latch, inside))
+}
+
+/// Whether a loop has others in it.
+fn has_loops(blocks: &Blocks<'_>, loops: &Loops, id: LoopId) -> bool {
+    (0..blocks.flow().len())
+        .any(|node| loops.contains(id, node) && loops.innermost(node) != Some(id))
+}
+
+/// How many instructions a loop has that is unrolled as a whole, with all loops in it; `None` if it isn't.
+fn unrolled(blocks: &Blocks<'_>, loops: &Loops, id: LoopId) -> Option<u64> {
+    let (_, inside) = bounds(blocks, loops, id)?;
+    let turns =
+        turns(blocks.block(loops.header(id)), &inside)?.filter(|turns| *turns <= MOST_TURNS)?;
+    let (mut own, mut within) = (BTreeSet::new(), BTreeSet::new());
+    for node in (0..blocks.flow().len()).filter(|node| loops.contains(id, *node)) {
+        // The loop that is next in it, if the node is in one.
+        let next = loops.around(node).take_while(|around| *around != id).last();
+        match next {
+            Some(next) => within.extend([next]),
+            None => own.extend([blocks.block(node)]),
+        }
+    }
+    let mut instructions = length(&own);
+    for next in &within {
+        instructions += unrolled(blocks, loops, *next)?;
+    }
+    let (most, may) = match (within.is_empty(), has_own_array(&inside)) {
+        (true, true) => (MOST_FOR_ARRAYS, true),
+        (true, false) => (MOST_INSTRUCTIONS, is_plain(&inside)),
+        (false, _) => (MOST_NESTED, is_plain(&inside)),
+    };
+    let all = turns * instructions;
+    (may && all <= most).then_some(all)
+}
+
+/// How many instructions blocks have.
+fn length(blocks: &BTreeSet<Block<'_>>) -> u64 {
+    let all = blocks.iter().flat_map(|block| block.instructions());
+    all.filter(|one| !one.is(LLVMOpcode::LLVMPHI)).count() as u64
 }
 
 /// Whether a loop accesses memory of the item's own at an index that it computes.
@@ -150,7 +186,16 @@ fn has_own_array(inside: &BTreeSet<Block<'_>>) -> bool {
 /// Whether a loop does nothing that threads do together or in an order.
 fn is_plain(inside: &BTreeSet<Block<'_>>) -> bool {
     let plain = |called: Function<'_>| {
-        called.name().starts_with("llvm.assume")
+        let name = called.name();
+        let is = |prefix: &&str| name.starts_with(*prefix);
+        [
+            "llvm.assume",
+            "llvm.lifetime.",
+            "llvm.memcpy.",
+            "llvm.memset.",
+        ]
+        .iter()
+        .any(is)
             || called.name().starts_with("llvm.") && called.has_attribute("speculatable")
     };
     let mut instructions = inside.iter().flat_map(|block| block.instructions());

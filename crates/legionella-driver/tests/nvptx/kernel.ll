@@ -646,3 +646,67 @@ outside:
   call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
   unreachable
 }
+
+
+; Sums of products of 16 times 8 and 4 numbers, in an array of the item's own: a loop in a loop, which copies a part first.
+define void @products(ptr noundef nonnull readonly align 8 dereferenceable(24) %block) {
+  %sums = alloca [32 x float], align 4
+  %part = alloca [4 x float], align 4
+  %xp = load ptr, ptr %block, align 8
+  %x = call ptr @legionella.immutable(ptr %xp)
+  %yat = getelementptr i8, ptr %block, i64 8
+  %yp = load ptr, ptr %yat, align 8
+  %y = call ptr @legionella.immutable(ptr %yp)
+  %op = getelementptr i8, ptr %block, i64 16
+  %out = load ptr, ptr %op, align 8
+  call void @llvm.memset.p0.i64(ptr align 4 %sums, i8 0, i64 128, i1 false)
+  br label %outer
+outer:
+  %k = phi i64 [ 0, %0 ], [ %k1, %after ]
+  %xk = getelementptr inbounds [8 x float], ptr %x, i64 %k
+  %yk = getelementptr inbounds [4 x float], ptr %y, i64 %k
+  call void @llvm.memcpy.p0.p0.i64(ptr align 4 %part, ptr align 4 %yk, i64 16, i1 false)
+  %b0p = getelementptr inbounds float, ptr %part, i64 0
+  %b0 = load float, ptr %b0p, align 4
+  %b1p = getelementptr inbounds float, ptr %part, i64 1
+  %b1 = load float, ptr %b1p, align 4
+  %b2p = getelementptr inbounds float, ptr %part, i64 2
+  %b2 = load float, ptr %b2p, align 4
+  %b3p = getelementptr inbounds float, ptr %part, i64 3
+  %b3 = load float, ptr %b3p, align 4
+  br label %inner
+inner:
+  %i = phi i64 [ 0, %outer ], [ %i1, %inner ]
+  %ap = getelementptr inbounds float, ptr %xk, i64 %i
+  %a = load float, ptr %ap, align 4
+  %s0p = getelementptr inbounds [4 x float], ptr %sums, i64 %i, i64 0
+  %s0 = load float, ptr %s0p, align 4
+  %p0 = fmul float %a, %b0
+  %t0 = fadd float %s0, %p0
+  store float %t0, ptr %s0p, align 4
+  %s1p = getelementptr inbounds [4 x float], ptr %sums, i64 %i, i64 1
+  %s1 = load float, ptr %s1p, align 4
+  %p1 = fmul float %a, %b1
+  %t1 = fadd float %s1, %p1
+  store float %t1, ptr %s1p, align 4
+  %s2p = getelementptr inbounds [4 x float], ptr %sums, i64 %i, i64 2
+  %s2 = load float, ptr %s2p, align 4
+  %p2 = fmul float %a, %b2
+  %t2 = fadd float %s2, %p2
+  store float %t2, ptr %s2p, align 4
+  %s3p = getelementptr inbounds [4 x float], ptr %sums, i64 %i, i64 3
+  %s3 = load float, ptr %s3p, align 4
+  %p3 = fmul float %a, %b3
+  %t3 = fadd float %s3, %p3
+  store float %t3, ptr %s3p, align 4
+  %i1 = add nuw nsw i64 %i, 1
+  %ready = icmp eq i64 %i1, 8
+  br i1 %ready, label %after, label %inner
+after:
+  %k1 = add nuw nsw i64 %k, 1
+  %all = icmp eq i64 %k1, 16
+  br i1 %all, label %done, label %outer
+done:
+  call void @llvm.memcpy.p0.p0.i64(ptr align 4 %out, ptr align 4 %sums, i64 128, i1 false)
+  ret void
+}
