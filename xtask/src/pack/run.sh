@@ -3,15 +3,18 @@
 # is measured on NVIDIA's devices, if `nvcc` is there to compile them. Needs no Rust.
 #
 #   ./run.sh [--accelerator NAME] [--filter REGEX] [--only generated|prebuilt] [--sanitize] [--no-benches]
+#            [--jobs N]
 #
 # Everything is done from code that the driver beside the programs generates, and, if the folder has `prebuilt/`,
 # again from code that is in the programs, with no driver to be found. `--sanitize` runs part of the suite under
-# memcheck, racecheck and synccheck of CUDA's compute-sanitizer as well. Results go to $OUT, else `results/`:
-# a line a case in cases.*.txt, tables of benchmarks in benches.*.txt, the sanitizer's words in sanitizer.txt. The
-# last line says whether all is well.
+# memcheck, racecheck and synccheck of CUDA's compute-sanitizer as well. As many cases run at once as there are
+# processors, or `--jobs`; by default at most 12, since each has stacks of its own in the device's memory. Results go to $OUT,
+# else `results/`: a line a case in cases.*.txt, tables of benchmarks in benches.*.txt, the sanitizer's words in
+# sanitizer.txt. The last line says whether all is well.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-accelerator=cuda:0 filter=. only= sanitize= benches=yes
+accelerator=cuda:0 filter=. only= sanitize= benches=yes jobs=$(nproc)
+[ "$jobs" -le 12 ] || jobs=12
 while [ $# -gt 0 ]; do
   case $1 in
     --accelerator) accelerator=$2; shift ;;
@@ -19,7 +22,8 @@ while [ $# -gt 0 ]; do
     --only) only=$2; shift ;;
     --sanitize) sanitize=yes ;;
     --no-benches) benches= ;;
-    *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    --jobs) jobs=$2; shift ;;
+    *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
   shift
 done
@@ -62,7 +66,7 @@ suite() {
   # What is refused is refused by the driver.
   [ "$kind" = generated ] || { grep -v '^rejected/' "$work/all" > "$work/some"; mv "$work/some" "$work/all"; }
   { grep -E '^(crates|panics|text|printing)/' "$work/all"; grep -vE '^(crates|panics|text|printing)/' "$work/all"; } > "$work/list"
-  xargs -P "$(nproc)" -I '{}' bash -c 'run_case "$0" "$1"' "$programs" '{}' < "$work/list" > "$cases"
+  xargs -P "$jobs" -I '{}' bash -c 'run_case "$0" "$1"' "$programs" '{}' < "$work/list" > "$cases"
   count() { grep -c "^$1" "$cases"; }
   local listed passed failed skipped
   listed=$(wc -l < "$work/list") passed=$(count passed) failed=$(count FAILED) skipped=$(count skipped)
@@ -112,7 +116,7 @@ if [ -n "$sanitize" ] && command -v compute-sanitizer > /dev/null; then
     grep -E '^(slices|outputs|graphs|heap|channels)/' "$work/all" | sed 's/^/memcheck /'
     grep -E '^groups/' "$work/all" | sed 's/^/racecheck /'
     grep -E '^groups/' "$work/all" | sed 's/^/synccheck /'
-  } | xargs -P "$(nproc)" -L 1 bash -c 'run_checked "$0" "$1" "$2"' "$here/bin" > "$out/sanitizer.txt"
+  } | xargs -P "$jobs" -L 1 bash -c 'run_checked "$0" "$1" "$2"' "$here/bin" > "$out/sanitizer.txt"
   echo "sanitizer: $(grep -c '^clean' "$out/sanitizer.txt") clean, $(grep -c '^FAILED' "$out/sanitizer.txt") failed, after $SECONDS s"
   grep '^FAILED' "$out/sanitizer.txt" && wrong=1
 fi
