@@ -49,7 +49,7 @@ pub fn fetch(
             })
         }
         operand => {
-            let (value, defined) = wave.read(operand, words);
+            let (value, undefined) = wave.read_bits(operand, words);
             let registers = room.as_mut_ptr() as *mut Lanes;
             // SAFETY: the room has two registers.
             unsafe {
@@ -60,8 +60,8 @@ pub fn fetch(
             }
             Ok(Source {
                 registers,
-                defined: 0u32.wrapping_sub(u32::from(defined)),
-                low: 0u32.wrapping_sub(u32::from(defined)),
+                defined: 0u32.wrapping_sub(u32::from(undefined == 0)),
+                low: 0u32.wrapping_sub(u32::from(undefined as u32 == 0)),
             })
         }
     }

@@ -41,13 +41,19 @@ fn undefined_addresses() {
 fn lower_words_need_only_lower_words() {
     // LLVM multiplies with an addend whose upper word nobody wrote, and uses the lower word.
     let text = "v_mad_u64_u32 v[4:5], null, s4, s5, v[8:9]\nglobal_load_b32 v0, v4, s[2:3]";
-    let machine = || Machine::rdna().s64(2, base()).s(4, 2).s(5, 4).v(8, 8);
-    assert!(machine().try_run(text).is_ok());
-    let upper = text.replace("v0, v4", "v0, v5");
-    assert!(matches!(
-        machine().try_run(&upper),
-        Err(Fault::Undefined(..))
-    ));
+    let machine = || {
+        let machine = Machine::rdna().s64(2, base()).s(4, 2).s(5, 4);
+        machine.s(8, 8).v(6, 4).v(8, 8)
+    };
+    let scalar = text.replace("s4, s5, v[8:9]", "v6, 2, s[8:9]");
+    for text in [text, &scalar] {
+        assert!(machine().try_run(text).is_ok(), "{text}");
+        let upper = text.replace("v0, v4", "v0, v5");
+        assert!(
+            matches!(machine().try_run(&upper), Err(Fault::Undefined(..))),
+            "{upper}"
+        );
+    }
 }
 
 #[test]
