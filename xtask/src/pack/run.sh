@@ -2,15 +2,15 @@
 # Runs the conformance suite on an accelerator, each case in a process of its own, and beside its peers what
 # is measured on NVIDIA's devices, if `nvcc` is there to compile them. Needs no Rust.
 #
-#   ./run.sh [--accelerator NAME] [--filter REGEX] [--only generated|prebuilt] [--sanitize] [--no-benches]
-#            [--jobs N]
+#   ./run.sh [--accelerator NAME] [--filter REGEX] [--only generated|prebuilt] [--no-benches]
+#            [--sanitize | --sanitize-all] [--jobs N]
 #
 # Everything is done from code that the driver beside the programs generates, and, if the folder has `prebuilt/`,
 # again from code that is in the programs, with no driver to be found. `--sanitize` runs part of the suite under
-# memcheck, racecheck and synccheck of CUDA's compute-sanitizer as well. As many cases run at once as there are
-# processors, or `--jobs`; by default at most 12, since each has stacks of its own in the device's memory. Results go to $OUT,
-# else `results/`: a line a case in cases.*.txt, tables of benchmarks in benches.*.txt, the sanitizer's words in
-# sanitizer.txt. The last line says whether all is well.
+# memcheck, racecheck and synccheck of CUDA's compute-sanitizer as well, `--sanitize-all` all of it under each. As many
+# cases run at once as there are processors, or `--jobs`; by default at most 12, since each has stacks of its own in the
+# device's memory. Results go to $OUT, else `results/`: a line a case in cases.*.txt, tables of benchmarks in
+# benches.*.txt, the sanitizer's words in sanitizer.txt. The last line says whether all is well.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 accelerator=cuda:0 filter=. only= sanitize= benches=yes jobs=$(nproc)
@@ -20,7 +20,8 @@ while [ $# -gt 0 ]; do
     --accelerator) accelerator=$2; shift ;;
     --filter) filter=$2; shift ;;
     --only) only=$2; shift ;;
-    --sanitize) sanitize=yes ;;
+    --sanitize) sanitize=part ;;
+    --sanitize-all) sanitize=all ;;
     --no-benches) benches= ;;
     --jobs) jobs=$2; shift ;;
     *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
@@ -112,10 +113,12 @@ everything "$here/bin" generated
 LEGIONELLA_DRIVER=none LEGIONELLA_CACHE=off everything "$here/prebuilt" prebuilt
 if [ -n "$sanitize" ] && command -v compute-sanitizer > /dev/null; then
   "$here/bin/conformance" --list | grep -E "$filter" > "$work/all"
+  # The cases of a tool: of names that match, unless all are wanted.
+  under() { { [ "$sanitize" = all ] && cat "$work/all" || grep -E "$2" "$work/all"; } | sed "s/^/$1 /"; }
   {
-    grep -E '^(slices|outputs|graphs|heap|channels)/' "$work/all" | sed 's/^/memcheck /'
-    grep -E '^groups/' "$work/all" | sed 's/^/racecheck /'
-    grep -E '^groups/' "$work/all" | sed 's/^/synccheck /'
+    under memcheck '^(slices|outputs|graphs|heap|channels)/'
+    under racecheck '^groups/'
+    under synccheck '^groups/'
   } | xargs -P "$jobs" -L 1 bash -c 'run_checked "$0" "$1" "$2"' "$here/bin" > "$out/sanitizer.txt"
   echo "sanitizer: $(grep -c '^clean' "$out/sanitizer.txt") clean, $(grep -c '^FAILED' "$out/sanitizer.txt") failed, after $SECONDS s"
   grep '^FAILED' "$out/sanitizer.txt" && wrong=1
