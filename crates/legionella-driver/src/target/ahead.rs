@@ -80,9 +80,7 @@ struct Read<'m> {
 impl<'m> Turning<'m> {
     fn of(blocks: &Blocks<'m>, loops: &Loops, id: LoopId, state: Value<'m>) -> Option<Self> {
         let flow = blocks.flow();
-        let nodes: Vec<_> = (0..flow.len())
-            .filter(|node| loops.contains(id, *node))
-            .collect();
+        let nodes: Vec<_> = loops.nodes(id).collect();
         let innermost = nodes.iter().all(|node| loops.innermost(*node) == Some(id));
         let [latch] = *loops.latches(id) else {
             return None;

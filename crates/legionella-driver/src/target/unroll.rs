@@ -106,10 +106,14 @@ fn latches<'m>(function: Function<'m>) -> Vec<(Value<'m>, bool)> {
     let found = loops.all().filter_map(|id| {
         let (latch, inside) = bounds(&blocks, &loops, id)?;
         let whole = unrolled(&blocks, &loops, id).is_some();
-        let innermost = !has_loops(&blocks, &loops, id);
-        let short = innermost && length(&inside) <= LONGEST && is_plain(&inside);
-        turns(blocks.block(loops.header(id)), &inside)?;
-        (whole || short).then_some((latch, whole))
+        let is_short = || {
+            let innermost = loops
+                .nodes(id)
+                .all(|node| loops.innermost(node) == Some(id));
+            let counts = turns(blocks.block(loops.header(id)), &inside).is_some();
+            innermost && counts && length(&inside) <= LONGEST && is_plain(&inside)
+        };
+        (whole || is_short()).then_some((latch, whole))
     });
     found.collect()
 }
@@ -124,15 +128,8 @@ fn bounds<'m>(
         return None;
     };
     let latch = blocks.block(latch).terminator();
-    let nodes = (0..blocks.flow().len()).filter(|node| loops.contains(id, *node));
-    let inside = nodes.map(|node| blocks.block(node)).collect();
+    let inside = loops.nodes(id).map(|node| blocks.block(node)).collect();
     (!latch.has_metadata("llvm.loop")).then_some((latch, inside))
-}
-
-/// Whether a loop has others in it.
-fn has_loops(blocks: &Blocks<'_>, loops: &Loops, id: LoopId) -> bool {
-    (0..blocks.flow().len())
-        .any(|node| loops.contains(id, node) && loops.innermost(node) != Some(id))
 }
 
 /// How many instructions a loop has that is unrolled as a whole, with all loops in it; `None` if it isn't.
@@ -141,10 +138,8 @@ fn unrolled(blocks: &Blocks<'_>, loops: &Loops, id: LoopId) -> Option<u64> {
     let turns =
         turns(blocks.block(loops.header(id)), &inside)?.filter(|turns| *turns <= MOST_TURNS)?;
     let (mut own, mut within) = (BTreeSet::new(), BTreeSet::new());
-    for node in (0..blocks.flow().len()).filter(|node| loops.contains(id, *node)) {
-        // The loop that is next in it, if the node is in one.
-        let next = loops.around(node).take_while(|around| *around != id).last();
-        match next {
+    for node in loops.nodes(id) {
+        match loops.child(Some(id), node) {
             Some(next) => within.extend([next]),
             None => own.extend([blocks.block(node)]),
         }
@@ -196,7 +191,7 @@ fn is_plain(inside: &BTreeSet<Block<'_>>) -> bool {
         ]
         .iter()
         .any(is)
-            || called.name().starts_with("llvm.") && called.has_attribute("speculatable")
+            || name.starts_with("llvm.") && called.has_attribute("speculatable")
     };
     let mut instructions = inside.iter().flat_map(|block| block.instructions());
     instructions.all(|instruction| {

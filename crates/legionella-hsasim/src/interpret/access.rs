@@ -188,6 +188,20 @@ fn read_two(address: u64) -> [u32; 2] {
     }
 }
 
+/// Reads words of the machine's memory, two at a time, and gives each with its number.
+#[inline(always)]
+fn read_words(address: u64, words: usize, mut give: impl FnMut(usize, u32)) {
+    for pair in 0..words / 2 {
+        let [low, high] = read_two(address + 8 * pair as u64);
+        give(2 * pair, low);
+        give(2 * pair + 1, high);
+    }
+    if words % 2 == 1 {
+        let last = words - 1;
+        give(last, read(address + 4 * last as u64, 4) as u32);
+    }
+}
+
 /// Writes two words of the machine's memory, as one where the device does.
 #[inline(always)]
 fn write_two(address: u64, [low, high]: [u32; 2]) {
@@ -499,14 +513,7 @@ fn load(
             "a load",
         )?;
         if let (Place::Global(address), 2..) = (target, words) {
-            for pair in 0..words / 2 {
-                let [low, high] = read_two(address + 8 * pair as u64);
-                results[2 * pair].0[lane] = low;
-                results[2 * pair + 1].0[lane] = high;
-            }
-            if words % 2 == 1 {
-                results[words - 1].0[lane] = read(address + 4 * (words as u64 - 1), 4) as u32;
-            }
+            read_words(address, words, |word, value| results[word].0[lane] = value);
             for defined in &mut defined[..words] {
                 *defined |= 1 << lane;
             }
@@ -697,15 +704,9 @@ pub fn load_scalars(
     let Operand::Scalar(number) = instruction.destination else {
         return Err(Fault::Unknown("a load without a scalar register".into()));
     };
-    for pair in 0..u16::from(words) / 2 {
-        let [low, high] = read_two(address + 8 * u64::from(pair));
-        wave.set_scalar(number + 2 * pair, low);
-        wave.set_scalar(number + 2 * pair + 1, high);
-    }
-    if words % 2 == 1 {
-        let last = u16::from(words) - 1;
-        wave.set_scalar(number + last, read(address + 4 * u64::from(last), 4) as u32);
-    }
+    read_words(address, words.into(), |word, value| {
+        wave.set_scalar(number + word as u16, value);
+    });
     wave.waits
         .begin_local(Some((Register::Scalar(number), words)), true);
     Ok(())

@@ -148,7 +148,7 @@ impl Loops {
     }
 
     /// The loop directly inside a level that a node is part of.
-    fn child(&self, level: Option<LoopId>, node: usize) -> Option<LoopId> {
+    pub(crate) fn child(&self, level: Option<LoopId>, node: usize) -> Option<LoopId> {
         self.around(node)
             .take_while(|one| Some(*one) != level)
             .last()
@@ -172,6 +172,11 @@ impl Loops {
     /// The only node through which a loop is entered.
     pub(crate) fn header(&self, one: LoopId) -> usize {
         self.loops[one.0].header
+    }
+
+    /// The nodes of a loop, with those of the loops in it.
+    pub(crate) fn nodes(&self, one: LoopId) -> impl Iterator<Item = usize> + '_ {
+        self.loops[one.0].nodes.iter().copied()
     }
 
     /// Whether a node is part of a loop.

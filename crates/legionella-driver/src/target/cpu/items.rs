@@ -593,6 +593,15 @@ impl<'m> Slots<'m> {
         std::iter::once(self.places).chain(carried).collect()
     }
 
+    /// The place in an item's result, which is all of it if nothing is carried.
+    fn place_in(&self, at: &Builder<'m>, result: Value<'m>) -> Value<'m> {
+        if self.carried.is_empty() {
+            result
+        } else {
+            at.extract(result, 0)
+        }
+    }
+
     /// Leaves an item's result, in a loop that is to become vectors.
     fn keep(
         &self,
@@ -607,11 +616,7 @@ impl<'m> Slots<'m> {
                 parallel.mark(store);
             }
         };
-        if self.carried.is_empty() {
-            put(result, self.place_type, self.places);
-            return;
-        }
-        put(at.extract(result, 0), self.place_type, self.places);
+        put(self.place_in(at, result), self.place_type, self.places);
         for (index, (array, ty)) in self.carried.iter().enumerate() {
             put(at.extract(result, index as u32 + 1), *ty, *array);
         }
@@ -633,12 +638,11 @@ impl<'m> Slots<'m> {
         lane: Value<'m>,
     ) -> Builder<'m> {
         let [asked, kept] = ["asked", "kept"].map(|name| loops.function.append_block(name));
-        let place = if self.carried.is_empty() {
-            result
-        } else {
-            at.extract(result, 0)
-        };
-        let any = at.compare(LLVMIntPredicate::LLVMIntNE, place, loops.types.i32.zero());
+        let any = at.compare(
+            LLVMIntPredicate::LLVMIntNE,
+            self.place_in(at, result),
+            loops.types.i32.zero(),
+        );
         at.branch_if(any, asked, kept);
         let at = Builder::at_end(asked);
         self.keep(&at, result, lane, None);
