@@ -20,13 +20,13 @@ use crate::ir::{Block, Builder, Type, Types, Value};
 fn counts(lanes: u64, sums: usize) -> Vec<u64> {
     /// Registers for what a row doesn't keep.
     const OTHERS: u64 = 8;
-    const MOST: u64 = 8;
+    const COUNTS: [u64; 1] = [16];
     const FEWEST: u64 = 4;
     // Of vectors of 64 bytes machines have twice as many.
     let registers = if lanes < 16 { 16 } else { 32 };
     let fits = |rows: &u64| rows * sums.max(1) as u64 + OTHERS <= registers;
-    let most = Some(MOST).filter(fits);
-    most.into_iter().chain([FEWEST]).collect()
+    let more = COUNTS.into_iter().filter(fits);
+    more.chain([FEWEST]).collect()
 }
 
 /// Most instructions of a function whose code is there for so many rows as well.

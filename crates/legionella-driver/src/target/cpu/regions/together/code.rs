@@ -394,10 +394,21 @@ impl<'m> Writer<'_, '_, '_, 'm> {
             if !known {
                 continue;
             }
+            // Computed here, so that nobody else has to who doesn't ask for each row's.
+            let rows = self.growth(value).filter(|_| self.all_rows().end > 1);
+            let rows = rows.map(|step| self.rows_from(at, self.scalar(value, 0), step));
+            let first = |row: u64| match &rows {
+                Some(rows) => rows[row as usize],
+                None => self.scalar(value, row),
+            };
             if slot.shared {
-                self.park(at, number, value, |row| self.lane(at, value, 0, row));
+                self.park(at, number, value, |row| {
+                    self.lane_from(at, value, 0, row, first(row))
+                });
             } else {
-                self.park(at, number, value, |row| self.kept(at, value, *place, row));
+                self.park(at, number, value, |row| {
+                    self.kept(at, self.vector_from(at, value, row, first(row)), *place)
+                });
             }
         }
         match &self.side {
@@ -407,7 +418,6 @@ impl<'m> Writer<'_, '_, '_, 'm> {
             }
             None => {
                 machine.begin_at(at, machine.number(region));
-                at.branch(machine.frames[region].before);
             }
         }
     }
@@ -434,8 +444,7 @@ impl<'m> Writer<'_, '_, '_, 'm> {
     }
 
     /// All lanes' values as a slot has them.
-    fn kept(&self, at: &Builder<'m>, value: Value<'m>, place: Place<'m>, row: u64) -> Value<'m> {
-        let all = self.vector(at, value, row);
+    fn kept(&self, at: &Builder<'m>, all: Value<'m>, place: Place<'m>) -> Value<'m> {
         if place.ty == place.storage {
             return all;
         }
