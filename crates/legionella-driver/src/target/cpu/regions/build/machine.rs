@@ -225,15 +225,13 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
         }
         let region = parked.region(&at);
         self.begin_at(&at, region);
-        for (count, begin) in side.begins {
+        for begin in side.begins {
             let beside = together::Beside {
                 rows,
-                count: *count,
                 parked: &parked,
-                apart: side.apart,
                 begin: *begin,
             };
-            together::build_side(self, together, beside, side, row_values);
+            together::build_side(self, together, beside, row_values);
         }
         Builder::at_end(fresh)
     }
