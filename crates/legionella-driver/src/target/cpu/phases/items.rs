@@ -12,6 +12,7 @@
 //!     if not, or where they come apart: row by row
 //! ```
 
+use inkwell::module::Module;
 use llvm_sys::LLVMIntPredicate::{LLVMIntEQ, LLVMIntUGE};
 use llvm_sys::LLVMOpcode;
 
@@ -19,9 +20,8 @@ use super::super::items::{Ids, STRIP, Slots};
 use super::super::loops::{self, Counter, Strips};
 use super::super::regions::{Beginning, MOSTLY, Plan, Side, Site};
 use super::Part;
-use super::frame::word;
 use super::run::{Place, Run};
-use crate::ir::{Block, Builder, Function, Value};
+use crate::ir::{self, Block, Builder, Function, Types, Value};
 
 /// A phase that all items of a group are to run.
 struct Phase<'a, 'r, 'c, 'm> {
@@ -71,9 +71,9 @@ pub(super) fn build<'m>(
             if let Some(slots) = &phase.slots {
                 slots.clear(run.loops);
             }
-            let item = part.shape.body();
+            let item = Told::of(run.module, part.shape.body());
             phase.rows(at, planes.index, |phase, ids, at| {
-                phase.strips(item, ids, at)
+                phase.strips(&item, ids, at)
             })
         }
     };
@@ -298,7 +298,7 @@ impl<'m> Phase<'_, '_, '_, 'm> {
     }
 
     /// Has the items of a row run one by one, in strips if it is looked whether any has panicked.
-    fn strips(&self, item: Function<'m>, row: &Ids<'m>, before: Builder<'m>) -> Builder<'m> {
+    fn strips(&self, item: &Told<'m>, row: &Ids<'m>, before: Builder<'m>) -> Builder<'m> {
         let run = self.run;
         let width = self.place.count[0];
         let Some(slots) = &self.slots else {
@@ -322,31 +322,28 @@ impl<'m> Phase<'_, '_, '_, 'm> {
         behind
     }
 
-    /// Has the items of a strip run a phase one after the other.
+    /// Has the items of a strip run a phase one after the other. `item` is told its ids behind its other
+    /// parameters.
     fn one_by_one(
         &self,
-        item: Function<'m>,
+        item: &Told<'m>,
         ids: &Ids<'m>,
         len: Value<'m>,
         at: Builder<'m>,
     ) -> Builder<'m> {
-        self.run.frame.bind_ids(item);
         let function = self.run.loops.function;
         let lanes = Counter::begin(function, &at, self.run.number(0), len, self.run.number(1));
-        let ids = ids.at_lane(&lanes.body, lanes.index);
-        let progress = function.parameters()[4];
-        self.run.loops.note(&lanes.body, progress, 0, ids.global[0]);
-        for (d, id) in ids.local.into_iter().enumerate() {
-            let word = self
-                .run
-                .frame
-                .word(&lanes.body, self.run.context, word::LOCAL + d as u64);
-            lanes.body.store(id, word);
-        }
-        let result = self.run.loops.call_item(&lanes.body, item, &self.arguments);
+        let (at, lane) = (&lanes.body, lanes.index);
+        let ids = ids.at_lane(at, lane);
+        self.note(at, 0, ids.global[0]);
+        let told = item.ids.iter().filter_map(|(name, dimension)| {
+            let kind = ids.of(name)?;
+            Some(kind[*dimension as usize])
+        });
+        let arguments: Vec<_> = self.arguments.into_iter().chain(told).collect();
+        let result = self.run.loops.call_item(at, item.function, &arguments);
         let (behind, latch) = match &self.slots {
             Some(slots) => {
-                let (at, lane) = (&lanes.body, lanes.index);
                 let kept = slots.keep_if_asked(self.run.loops, at, result, lane);
                 lanes.finish_from(kept)
             }
@@ -354,5 +351,60 @@ impl<'m> Phase<'_, '_, '_, 'm> {
         };
         loops::keep_rolled(self.run.module, latch);
         behind
+    }
+}
+
+/// What an item does in a phase, as a function that is told ids instead of asking for them: what is the same for
+/// all items then needn't be computed by each of them anew.
+struct Told<'m> {
+    function: Function<'m>,
+    /// The ids that it is told, by what it asked and in which dimension.
+    ids: Vec<(&'static str, u64)>,
+}
+
+impl<'m> Told<'m> {
+    /// Makes it of one that asks, which is gone then.
+    fn of(module: &'m Module<'_>, asks: Function<'m>) -> Self {
+        let asked = |call: Value<'m>| {
+            let called = call.called_function()?.name();
+            let name = crate::lower::IDS.into_iter().find(|name| *name == called)?;
+            Some((name, call.operand(0).constant_integer()?))
+        };
+        let calls: Vec<_> = asks
+            .instructions()
+            .into_iter()
+            .filter_map(|call| Some((call, asked(call)?)))
+            .collect();
+        let mut ids: Vec<_> = calls.iter().map(|(_, id)| *id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+
+        let given = asks.parameters();
+        let parameters = given.iter().map(|parameter| parameter.ty());
+        let told = ids.iter().map(|_| Types::of(module).i64);
+        let parameters: Vec<_> = parameters.chain(told).collect();
+        let name = format!("{}.told", asks.name());
+        let function = ir::declare(module, &name, asks.signature().result(), &parameters);
+        function.add_attribute("nounwind");
+        let own = function.parameters();
+        for (parameter, own) in given.iter().zip(&own) {
+            parameter.replace_all_uses_with(*own);
+        }
+        for (id, told) in ids.iter().zip(&own[given.len()..]) {
+            for (call, _) in calls.iter().filter(|(_, asked)| asked == id) {
+                call.replace_all_uses_with(*told);
+                call.erase();
+            }
+        }
+        let start = function.append_block("start");
+        let blocks = asks.blocks();
+        let mut last = start;
+        for block in &blocks {
+            block.move_after(last);
+            last = *block;
+        }
+        start.delete();
+        asks.delete();
+        Told { function, ids }
     }
 }
