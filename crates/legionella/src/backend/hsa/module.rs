@@ -9,8 +9,8 @@ use legionella_abi::gpu::{self, Needs};
 
 use super::api::{self, Executable, Reader, Symbol};
 use super::device::Device;
+use super::functions::{Functions, Kernel};
 use super::heap::Region;
-use super::launches::{Functions, Kernel};
 use super::memory::Memory;
 use super::panics::Panics;
 use crate::code;
