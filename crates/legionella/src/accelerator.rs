@@ -421,10 +421,10 @@ impl Accelerator {
     /// # fn main() -> legionella::Result<()> {
     /// let accelerator = Accelerator::best()?;
     /// let errors = accelerator.upload(&[0.0, 0.5, 0.05, 0.2])?;
-    /// let mut refined = accelerator.zeroed(4)?;
+    /// let mut refined = accelerator.zeroed::<u32>(4)?;
     /// let refine = accelerator.prepare(fine, 64, (later(), refined.atomic()), 16)?;
     /// accelerator.launch(rough, 4, (&errors, &refine))?.wait()?;
-    /// assert_eq!(refined.to_vec()?, [0u32, 64, 0, 64]);
+    /// assert_eq!(refined.to_vec()?, [0, 64, 0, 64]);
     /// # Ok(())
     /// # }
     /// ```
