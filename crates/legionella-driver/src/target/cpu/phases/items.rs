@@ -23,6 +23,9 @@ use super::Part;
 use super::run::{Place, Run};
 use crate::ir::{self, Block, Builder, Function, Types, Value};
 
+/// Most rows that go side by side where a group has others. Code of more pays where it is all that a group does.
+const MOST_IN_LOOPS: u64 = 8;
+
 /// A phase that all items of a group are to run.
 struct Phase<'a, 'r, 'c, 'm> {
     run: &'a Run<'r, 'c, 'm>,
@@ -236,10 +239,12 @@ impl<'m> Phase<'_, '_, '_, 'm> {
         let blocks = Strips::begin(function, &before, height, &[]);
         let at = &blocks.body;
         let left = at.sub(height, blocks.first());
-        let rows = plan.rows().iter().rev().fold(number(1), |fewer, count| {
-            let whole = at.compare(LLVMIntUGE, left, number(*count));
-            at.select(whole, number(*count), fewer)
+        let counts = (plan.rows().iter().copied()).filter(|count| *count <= MOST_IN_LOOPS);
+        let rows = counts.clone().rev().fold(number(1), |fewer, count| {
+            let whole = at.compare(LLVMIntUGE, left, number(count));
+            at.select(whole, number(count), fewer)
         });
+        let rows = at.select(only.came_apart, number(only.begin.count), rows);
         let vectors = Counter::begin(function, at, number(0), width, number(plan.lanes()));
         let at = Builder::at_end(vectors.body.block());
         let ids = self.ids(&at, [vectors.index, blocks.first(), plane]);
@@ -254,13 +259,13 @@ impl<'m> Phase<'_, '_, '_, 'm> {
             .set_weights([MOSTLY[1], MOSTLY[0]]);
         let mut begins = vec![only.begin];
         let mut at = Builder::at_end(choose);
-        for count in plan.rows() {
+        for count in counts {
             let [block, fewer] = ["side", "fewer"].map(|name| run.block(name));
-            let are_there = at.compare(LLVMIntEQ, rows, number(*count));
+            let are_there = at.compare(LLVMIntEQ, rows, number(count));
             at.branch_if(are_there, block, fewer).set_weights(MOSTLY);
             at = Builder::at_end(fewer);
             begins.push(Beginning {
-                count: *count,
+                count,
                 block,
                 ids,
                 over,

@@ -20,7 +20,7 @@ use crate::ir::{Block, Builder, Type, Types, Value};
 fn counts(lanes: u64, sums: usize) -> Vec<u64> {
     /// Registers for what a row doesn't keep.
     const OTHERS: u64 = 8;
-    const COUNTS: [u64; 1] = [16];
+    const COUNTS: [u64; 2] = [16, 8];
     const FEWEST: u64 = 4;
     // Of vectors of 64 bytes machines have twice as many.
     let registers = if lanes < 16 { 16 } else { 32 };

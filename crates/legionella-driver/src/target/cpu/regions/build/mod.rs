@@ -217,7 +217,7 @@ impl<'m> Plan<'m> {
         }
     }
 
-    /// How many rows there is code for that go side by side, the most first.
+    /// How many rows there may be code for that go side by side, the most first.
     pub(in super::super) fn rows(&self) -> &[u64] {
         let rows = (self.together.as_ref()).and_then(|all| all.rows.as_ref());
         rows.map_or(&[], |rows| &rows.counts)
