@@ -361,9 +361,10 @@ impl<T: DeviceData> Pieces<'_, T> {
             for k in 0..const { Self::LEN / N } {
                 let (slot, within) = self.share::<N>(piece, k);
                 // SAFETY: the caller's promise.
-                unsafe {
-                    let values: [T; N] = read(slot);
-                    out.add(self.first + within).cast::<[T; N]>().write(values);
+                let values: [T; N] = unsafe { read(slot) };
+                for (n, value) in values.into_iter().enumerate() {
+                    // SAFETY: likewise.
+                    unsafe { out.add(self.first + within + n).write(value) };
                 }
             }
         } else {
