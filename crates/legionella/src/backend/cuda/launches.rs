@@ -7,12 +7,13 @@
 //! Whoever sees that a launch has ended finishes it: the thread that gives the next one to the same stream,
 //! one that waits, which looks by itself for a while, or else a thread that watches. That looks all the time
 //! while something is in flight that started lately, and less often the longer that takes. It leaves streams
-//! alone that are being given launches: one that changes hands between threads costs both of them time.
+//! alone that are being given launches, and all that is written by who does that: what changes hands between threads
+//! costs both of them time, as much as a launch.
 
 use std::collections::VecDeque;
 use std::hint::spin_loop;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,6 +39,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 /// How long a stream was given nothing before the watching thread looks after it.
 const QUIET: Duration = Duration::from_micros(10);
 
+/// How often the watching thread looks whether there is something to look after.
+const GLANCE: Duration = Duration::from_micros(2);
+
 /// How often it is looked at whether launches were cancelled, and whether streams have failed.
 const CANCELLED: Duration = Duration::from_micros(100);
 const FAILED: Duration = Duration::from_millis(1);
@@ -49,6 +53,8 @@ pub(super) struct Launches {
     lanes: Lanes,
     /// For panics, which are told while other launches run.
     aside: Stream,
+    /// When it was made.
+    born: Instant,
     watched: AtomicBool,
     in_flight: Vec<InLane>,
     /// How many launches are in flight in all.
@@ -93,6 +99,10 @@ struct Flight {
 struct InLane {
     /// The lane's [word](Lanes::word) when last nothing in it was to be finished.
     settled: AtomicU32,
+    /// How many launches are in flight there.
+    count: AtomicU32,
+    /// When it was last given one, in nanoseconds of [`Launches::age`].
+    given: AtomicU64,
     flights: Mutex<Flights>,
 }
 
@@ -114,6 +124,21 @@ impl Flights {
     }
 }
 
+/// What the watching thread has to do next.
+enum Next {
+    /// To look again: of those that are the next to end in lanes that are given nothing, the youngest was launched then.
+    Quiet(Instant),
+    /// To leave all lanes alone until then.
+    Later(Instant),
+}
+
+/// Lets time pass without looking at anything that others write.
+fn rest(until: Instant) {
+    while Instant::now() < until {
+        spin_loop();
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -129,6 +154,7 @@ impl Launches {
                 lanes: Lanes::new(device)?,
                 aside: device.new_stream()?,
                 states: States::new(device)?,
+                born: Instant::now(),
                 watched: AtomicBool::new(false),
                 in_flight: std::iter::repeat_with(InLane::default)
                     .take(lanes::STREAMS)
@@ -265,14 +291,17 @@ impl Launches {
             true => launch.is_in(lane),
             false => launch.is_at(lane),
         }
+        let since = Instant::now();
         let flight = Flight {
             work,
             launch,
             position,
-            since: Instant::now(),
+            since,
             cancelled: false,
         };
         let in_lane = &self.in_flight[lane.0 as usize];
+        in_lane.given.store(self.age(since), Ordering::Relaxed);
+        in_lane.count.fetch_add(1, Ordering::Relaxed);
         let mut flights = lock(&in_lane.flights);
         flights.insert(flight);
         // The stream may have come that far already.
@@ -327,7 +356,7 @@ impl Launches {
             let now = Instant::now();
             if self.count.load(Ordering::SeqCst) == 0 {
                 if now - seen < PATIENCE {
-                    spin_loop();
+                    rest(now + GLANCE);
                 } else {
                     self.sleep();
                     seen = Instant::now();
@@ -335,7 +364,7 @@ impl Launches {
                 continue;
             }
             seen = now;
-            let youngest = self.look_after(now);
+            let looked_after = self.look_after(now);
             if now - looked >= CANCELLED {
                 looked = now;
                 self.pass_cancellations();
@@ -344,11 +373,14 @@ impl Launches {
                 asked = now;
                 self.land_failed();
             }
-            match youngest.map(|since| now.saturating_duration_since(since)) {
-                Some(taken) if taken >= EAGER => {
-                    thread::sleep((taken / SHARE).min(LONGEST_PAUSE));
-                }
-                _ => spin_loop(),
+            match looked_after {
+                Next::Quiet(since) => match now.saturating_duration_since(since) {
+                    taken if taken >= EAGER => {
+                        thread::sleep((taken / SHARE).min(LONGEST_PAUSE));
+                    }
+                    _ => spin_loop(),
+                },
+                Next::Later(when) => rest(when),
             }
         }
     }
@@ -368,25 +400,34 @@ impl Launches {
         lanes.map(|(number, in_lane)| (Lane(number as u32), in_lane))
     }
 
-    /// Marks lanes that were given nothing lately, and finishes what has ended there. Gives when the youngest of
-    /// those that are the next to end was launched.
-    fn look_after(self: &Arc<Self>, now: Instant) -> Option<Instant> {
-        let mut youngest = None;
+    /// How long after it was made a time is, in nanoseconds.
+    fn age(&self, time: Instant) -> u64 {
+        time.saturating_duration_since(self.born).as_nanos() as u64
+    }
+
+    /// Marks lanes that were given nothing lately, and finishes what has ended there.
+    fn look_after(self: &Arc<Self>, now: Instant) -> Next {
+        let (mut youngest, mut later) = (None, GLANCE);
         for (lane, in_lane) in self.lanes() {
+            if in_lane.count.load(Ordering::Relaxed) == 0 {
+                continue;
+            }
+            let given = in_lane.given.load(Ordering::Relaxed);
+            let left_alone = Duration::from_nanos(self.age(now).saturating_sub(given));
+            if left_alone < QUIET {
+                later = later.max(QUIET - left_alone);
+                continue;
+            }
             let flights = lock(&in_lane.flights);
-            let (Some(first), Some(last)) = (flights.flights.front(), flights.flights.back())
-            else {
+            let Some(first) = flights.flights.front() else {
                 continue;
             };
             youngest = youngest.max(Some(first.since));
-            let quiet = now.saturating_duration_since(last.since) >= QUIET;
             drop(flights);
-            if quiet {
-                self.hasten(lane);
-                self.land_reached(lane);
-            }
+            self.hasten(lane);
+            self.land_reached(lane);
         }
-        youngest
+        youngest.map_or(Next::Later(now + later), Next::Quiet)
     }
 
     /// Finishes the launches of a lane that have ended.
@@ -406,6 +447,7 @@ impl Launches {
                 return;
             };
             drop(flights);
+            in_lane.count.fetch_sub(1, Ordering::Relaxed);
             self.land(flight, Ok(()));
         }
     }
@@ -443,6 +485,7 @@ impl Launches {
             // One at a time: finishing it may launch others.
             let next = || lock(&in_lane.flights).flights.pop_front();
             while let Some(flight) = next() {
+                in_lane.count.fetch_sub(1, Ordering::Relaxed);
                 self.land(flight, Err(error.clone()));
             }
         }
