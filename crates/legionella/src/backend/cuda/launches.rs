@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::hint::spin_loop;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 const QUIET: Duration = Duration::from_micros(10);
 
 /// How often the watching thread looks whether there is something to look after.
-const GLANCE: Duration = Duration::from_micros(2);
+const GLANCE: Duration = Duration::from_micros(4);
 
 /// How often it is looked at whether launches were cancelled, and whether streams have failed.
 const CANCELLED: Duration = Duration::from_micros(100);
@@ -53,8 +53,6 @@ pub(super) struct Launches {
     lanes: Lanes,
     /// For panics, which are told while other launches run.
     aside: Stream,
-    /// When it was made.
-    born: Instant,
     watched: AtomicBool,
     in_flight: Vec<InLane>,
     /// How many launches are in flight in all.
@@ -88,7 +86,6 @@ struct Flight {
     work: Work,
     launch: Running,
     position: Position,
-    since: Instant,
     /// Whether its work-items were asked to end.
     cancelled: bool,
 }
@@ -99,10 +96,6 @@ struct Flight {
 struct InLane {
     /// The lane's [word](Lanes::word) when last nothing in it was to be finished.
     settled: AtomicU32,
-    /// How many launches are in flight there.
-    count: AtomicU32,
-    /// When it was last given one, in nanoseconds of [`Launches::age`].
-    given: AtomicU64,
     flights: Mutex<Flights>,
 }
 
@@ -124,12 +117,30 @@ impl Flights {
     }
 }
 
+/// What the watching thread has seen of lanes.
+struct Watched {
+    /// For each, the low half of the last position, and when that was first seen.
+    lanes: [(u32, Instant); lanes::STREAMS],
+    /// When something new was last seen.
+    since: Instant,
+}
+
+impl Watched {
+    fn new() -> Self {
+        let now = Instant::now();
+        Watched {
+            lanes: [(0, now); lanes::STREAMS],
+            since: now,
+        }
+    }
+}
+
 /// What the watching thread has to do next.
 enum Next {
-    /// To look again: of those that are the next to end in lanes that are given nothing, the youngest was launched then.
-    Quiet(Instant),
+    /// To look again: of the lanes that it looks at, the youngest was last given something then.
+    Look(Instant),
     /// To leave all lanes alone until then.
-    Later(Instant),
+    Leave(Instant),
 }
 
 /// Lets time pass without looking at anything that others write.
@@ -154,7 +165,6 @@ impl Launches {
                 lanes: Lanes::new(device)?,
                 aside: device.new_stream()?,
                 states: States::new(device)?,
-                born: Instant::now(),
                 watched: AtomicBool::new(false),
                 in_flight: std::iter::repeat_with(InLane::default)
                     .take(lanes::STREAMS)
@@ -291,17 +301,13 @@ impl Launches {
             true => launch.is_in(lane),
             false => launch.is_at(lane),
         }
-        let since = Instant::now();
         let flight = Flight {
             work,
             launch,
             position,
-            since,
             cancelled: false,
         };
         let in_lane = &self.in_flight[lane.0 as usize];
-        in_lane.given.store(self.age(since), Ordering::Relaxed);
-        in_lane.count.fetch_add(1, Ordering::Relaxed);
         let mut flights = lock(&in_lane.flights);
         flights.insert(flight);
         // The stream may have come that far already.
@@ -351,20 +357,20 @@ impl Launches {
         if let Err(error) = self.device.with_context(|_| Ok(())) {
             tracing::debug!(%error, "no context for the thread that watches");
         }
-        let (mut seen, mut looked, mut asked) = (Instant::now(), Instant::now(), Instant::now());
+        let mut seen = Watched::new();
+        let (mut looked, mut asked) = (seen.since, seen.since);
         loop {
             let now = Instant::now();
             if self.count.load(Ordering::SeqCst) == 0 {
-                if now - seen < PATIENCE {
+                if now - self.glance(&mut seen, now) < PATIENCE {
                     rest(now + GLANCE);
                 } else {
                     self.sleep();
-                    seen = Instant::now();
+                    seen.since = Instant::now();
                 }
                 continue;
             }
-            seen = now;
-            let looked_after = self.look_after(now);
+            let next = self.look_after(&mut seen, now);
             if now - looked >= CANCELLED {
                 looked = now;
                 self.pass_cancellations();
@@ -373,16 +379,28 @@ impl Launches {
                 asked = now;
                 self.land_failed();
             }
-            match looked_after {
-                Next::Quiet(since) => match now.saturating_duration_since(since) {
+            match next {
+                Next::Look(since) => match now.saturating_duration_since(since) {
                     taken if taken >= EAGER => {
                         thread::sleep((taken / SHARE).min(LONGEST_PAUSE));
                     }
                     _ => spin_loop(),
                 },
-                Next::Later(when) => rest(when),
+                Next::Leave(until) => rest(until),
             }
         }
+    }
+
+    /// Takes note of lanes that were given something since they were last looked at; gives when the last was.
+    fn glance(&self, seen: &mut Watched, now: Instant) -> Instant {
+        for (lane, seen_lane) in (0..).map(Lane).zip(&mut seen.lanes) {
+            let last = self.lanes.last(lane);
+            if seen_lane.0 != last {
+                *seen_lane = (last, now);
+                seen.since = now;
+            }
+        }
+        seen.since
     }
 
     /// Waits until something is in flight.
@@ -400,34 +418,24 @@ impl Launches {
         lanes.map(|(number, in_lane)| (Lane(number as u32), in_lane))
     }
 
-    /// How long after it was made a time is, in nanoseconds.
-    fn age(&self, time: Instant) -> u64 {
-        time.saturating_duration_since(self.born).as_nanos() as u64
-    }
-
     /// Marks lanes that were given nothing lately, and finishes what has ended there.
-    fn look_after(self: &Arc<Self>, now: Instant) -> Next {
-        let (mut youngest, mut later) = (None, GLANCE);
-        for (lane, in_lane) in self.lanes() {
-            if in_lane.count.load(Ordering::Relaxed) == 0 {
+    fn look_after(self: &Arc<Self>, seen: &mut Watched, now: Instant) -> Next {
+        self.glance(seen, now);
+        let (mut youngest, mut until) = (None, now + QUIET);
+        for ((lane, in_lane), (last, since)) in self.lanes().zip(seen.lanes) {
+            if in_lane.settled.load(Ordering::Relaxed) == last {
                 continue;
             }
-            let given = in_lane.given.load(Ordering::Relaxed);
-            let left_alone = Duration::from_nanos(self.age(now).saturating_sub(given));
-            if left_alone < QUIET {
-                later = later.max(QUIET - left_alone);
+            let quiet = since + QUIET;
+            if now < quiet && !self.lanes.is_marked(lane) {
+                until = until.min(quiet);
                 continue;
             }
-            let flights = lock(&in_lane.flights);
-            let Some(first) = flights.flights.front() else {
-                continue;
-            };
-            youngest = youngest.max(Some(first.since));
-            drop(flights);
+            youngest = youngest.max(Some(since));
             self.hasten(lane);
             self.land_reached(lane);
         }
-        youngest.map_or(Next::Later(now + later), Next::Quiet)
+        youngest.map_or(Next::Leave(until), Next::Look)
     }
 
     /// Finishes the launches of a lane that have ended.
@@ -447,7 +455,6 @@ impl Launches {
                 return;
             };
             drop(flights);
-            in_lane.count.fetch_sub(1, Ordering::Relaxed);
             self.land(flight, Ok(()));
         }
     }
@@ -485,7 +492,6 @@ impl Launches {
             // One at a time: finishing it may launch others.
             let next = || lock(&in_lane.flights).flights.pop_front();
             while let Some(flight) = next() {
-                in_lane.count.fetch_sub(1, Ordering::Relaxed);
                 self.land(flight, Err(error.clone()));
             }
         }
