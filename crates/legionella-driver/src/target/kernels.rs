@@ -242,7 +242,9 @@ impl<'m> Kernels<'m> {
 
     /// Each function, with the parameter that is the address of the launch's state.
     pub(super) fn states(&self) -> impl Iterator<Item = (Function<'m>, Value<'m>)> {
-        self.all.iter().map(|kernel| (kernel.function, kernel.state))
+        self.all
+            .iter()
+            .map(|kernel| (kernel.function, kernel.state))
     }
 
     /// Leaves for instructions of the kernels, for which `wanted` says so, what a panic needs to know of the
@@ -819,8 +821,7 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
     fn leave_for(&self, mut wanted: impl FnMut(Value<'m>) -> bool) -> Vec<Leave<'m>> {
         let instructions = self.kernel.function.instructions().into_iter();
         let wanted: Vec<_> = instructions.filter(|each| wanted(*each)).collect();
-        let goes_on =
-            |call: &Value<'m>| !call.block().terminator().is(LLVMOpcode::LLVMUnreachable);
+        let goes_on = |call: &Value<'m>| !call.block().terminator().is(LLVMOpcode::LLVMUnreachable);
         // One item alone needs no others.
         let meet = (self.kernel.device.meet).filter(|_| self.kernel.form != Form::Panic);
         match meet {
