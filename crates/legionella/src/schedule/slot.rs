@@ -58,6 +58,8 @@ pub(crate) struct Slot {
     cancelled: AtomicBool,
     /// Whether the launch's kernel may make others.
     is_followed: AtomicBool,
+    /// Whether the launch has left a failure.
+    failed: AtomicBool,
     /// The [order](crate::backend::Code::order) of what the slot launches, 0 for none, once that is
     /// known.
     order: AtomicUsize,
@@ -109,6 +111,7 @@ impl Slot {
                 pending: AtomicUsize::new(0),
                 cancelled: AtomicBool::new(false),
                 is_followed: AtomicBool::new(false),
+                failed: AtomicBool::new(false),
                 order: AtomicUsize::new(0),
                 behind: AtomicU64::new(0),
                 state: Mutex::new(State {
@@ -139,10 +142,10 @@ impl Slot {
 
     fn disown(&'static self) {
         if self.owners.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let mut state = lock(&self.state);
-            let _failure = state.failure.take();
-            let _waker = state.waker.take();
-            drop(state);
+            // Who ended the launch has taken its waker.
+            if self.failed.swap(false, Ordering::Relaxed) {
+                let _failure = lock(&self.state).failure.take();
+            }
             lock(&FREE).push(self);
         }
     }
@@ -153,14 +156,21 @@ impl Slot {
         order != 0 && order == other.order.load(Ordering::Relaxed)
     }
 
-    /// Tells everyone of the end of what the slot serves.
-    fn end(&'static self, failure: Option<Arc<Failure>>) {
+    /// Tells everyone of the end of what the slot serves, and keeps the room for what was used.
+    fn end(&'static self, failure: Option<Arc<Failure>>, uses: Vec<Use>) {
         let mut state = lock(&self.state);
         (state.lane, state.at) = (None, None);
+        if failure.is_some() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
         state.failure = failure;
+        state.uses = uses;
         state.parts.clear();
         let program = state.program.take();
-        let mut dependents = std::mem::take(&mut state.dependents);
+        let mut dependents = match state.dependents.is_empty() {
+            true => Vec::new(),
+            false => std::mem::take(&mut state.dependents),
+        };
         let waker = state.waker.take();
         let generation = self.done.generation() + 1;
         self.done.0.store(generation, Ordering::Release);
@@ -176,28 +186,33 @@ impl Slot {
             // A waker that panics is its executor's concern; the thread here goes on.
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
-        lock(&self.state).dependents = dependents;
+        // Room that is there is used again.
+        if dependents.capacity() > 0 {
+            lock(&self.state).dependents = dependents;
+        }
         drop(program);
         self.disown();
     }
 
     /// One thing less that the launch waits for; the last one starts it.
     fn release(&'static self) {
-        if self.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
-            return;
+        if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let running = self.running(&lock(&self.state));
+            start(running);
         }
-        let state = lock(&self.state);
+    }
+
+    /// The launch, whose turn has come.
+    fn running(&'static self, state: &State) -> Running {
         let Some(program) = state.program.clone() else {
             unreachable!("a launch is submitted before it is released")
         };
-        let running = Running {
+        Running {
             slot: self,
             program,
             block: state.block.address(),
             space: state.space,
-        };
-        drop(state);
-        start(running);
+        }
     }
 }
 
@@ -476,9 +491,14 @@ impl Binding {
         state.queue = queue;
         let is_followed = !followups.is_empty();
         state.followups = followups;
-        drop(state);
         (ticket.slot.is_followed).store(is_followed, Ordering::Relaxed);
-        ticket.slot.release();
+        // As `release` does.
+        let is_last = ticket.slot.pending.fetch_sub(1, Ordering::AcqRel) == 1;
+        let running = is_last.then(|| ticket.slot.running(&state));
+        drop(state);
+        if let Some(running) = running {
+            start(running);
+        }
         Owned(ticket)
     }
 }
@@ -516,7 +536,8 @@ impl Occupied {
 
 impl Drop for Occupied {
     fn drop(&mut self) {
-        self.0.slot.end(None);
+        let uses = std::mem::take(&mut lock(&self.0.slot.state).uses);
+        self.0.slot.end(None, uses);
     }
 }
 
@@ -635,7 +656,6 @@ impl Running {
         });
         // Before anyone hears of the end, so that memory is free again when a wait returns.
         uses.clear();
-        lock(&slot.state).uses = uses;
-        slot.end(failure);
+        slot.end(failure, uses);
     }
 }
