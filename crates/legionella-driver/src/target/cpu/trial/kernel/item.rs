@@ -3,8 +3,8 @@
 use std::ops::{Add, Div, Mul, Sub};
 
 use super::{
-    ARRAYS, Expr, INPUTS, OUTPUTS, Operation, Part, Place, Question, SUMS, Step, Test, Type,
-    VARIABLES, start,
+    APART, ARRAYS, Expr, INPUTS, OUTPUTS, Operation, Part, Place, Question, SUMS, Step, Test, Type,
+    VARIABLES, apart, start,
 };
 use crate::target::cpu::trial::Panicked;
 
@@ -334,6 +334,20 @@ impl<'a> Item<'a> {
                 if self.is_live() {
                     self.memory.sums[index] = self.memory.sums[index].wrapping_add(value);
                 }
+            }
+            Step::Count(place, variable, value) => {
+                let value = self.value(value, Type::Int(64)).integer() as u64;
+                let own = &mut self.memory.outputs[self.at.linear as usize * OUTPUTS + place];
+                let old = Number::of(*own as i64, VARIABLES[*variable]);
+                *own = own.wrapping_add(value);
+                self.variables[*variable] = old;
+            }
+            Step::Call(variable, value) => {
+                let value = self.value(value, Type::Int(64)).integer();
+                let Some(result) = apart(value) else {
+                    return Leave::Panic(APART, 0);
+                };
+                self.variables[*variable] = Number::of(result, VARIABLES[*variable]);
             }
             Step::If(test, yes, no) => {
                 let steps = if self.test(test) { yes } else { no };

@@ -1,0 +1,155 @@
+//! Random kernels of one kind each, small, so that many go into a minute: at what other kernels come by too rarely.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::super::kernel::{self, Expr, Operation, Place, Question, Step, Test};
+use super::together::{common, edge, test};
+use super::{expr, looked_at, some_steps};
+
+/// The variable of integers of 64 bits.
+const WIDE: usize = 2;
+
+/// Those that are set to what all items have in common, first.
+const ALIKE: [usize; 3] = [WIDE, 0, 5];
+
+/// Numbers without sign, whose order a guard decides for a strip of items.
+const ORDERS: [Question; 6] = [
+    Question::Below,
+    Question::AtMost,
+    Question::Above,
+    Question::AtLeast,
+    Question::Equal,
+    Question::Differ,
+];
+
+/// Straight kernels whose items panic unless indices pass checks: indices that wrap, and bounds at edges.
+pub(super) fn checks() -> BoxedStrategy<Vec<Step>> {
+    let step = prop_oneof![
+        3 => (check(), 1u32..100).prop_map(|(test, line)| {
+            let panics = Step::Panic(line, Expr::Id(0));
+            Step::If(test, vec![], vec![panics])
+        }),
+        1 => (check(), 1u32..100).prop_map(|(test, line)| {
+            let panics = Step::Panic(line, Expr::Id(0));
+            Step::If(test, vec![panics], vec![])
+        }),
+        1 => (check(), 0..kernel::OUTPUTS, index()).prop_map(|(test, place, value)| {
+            Step::If(test, vec![Step::Output(place, WIDE, value)], vec![])
+        }),
+    ];
+    looked_at(vec(step, 1..4).boxed()).boxed()
+}
+
+/// A test of what grows with the item against a bound.
+fn check() -> impl Strategy<Value = Test> + Clone {
+    let parts = (any::<bool>(), 0..ORDERS.len(), index(), common(false));
+    parts.prop_map(|(swapped, question, index, bound)| {
+        let (left, right) = if swapped {
+            (bound, index)
+        } else {
+            (index, bound)
+        };
+        Test {
+            question: ORDERS[question],
+            of: WIDE,
+            left,
+            right,
+        }
+    })
+}
+
+/// What grows with the item.
+fn index() -> impl Strategy<Value = Expr> + Clone {
+    let id = prop_oneof![
+        4 => Just(Expr::Id(0)),
+        1 => Just(Expr::Place(Place::Linear)),
+    ];
+    let moved = (id.clone(), 0usize..2, edge()).prop_map(|(id, operation, by)| {
+        let operation = [Operation::Add, Operation::Sub][operation];
+        Expr::Binary(operation, Box::new(id), Box::new(Expr::Constant(by)))
+    });
+    let moved = prop_oneof![1 => id, 2 => moved];
+    let scaled = (moved.clone(), any::<bool>(), 1i64..5).prop_map(|(index, shifts, by)| {
+        let operation = if shifts {
+            Operation::Shl
+        } else {
+            Operation::Mul
+        };
+        Expr::Binary(operation, Box::new(index), Box::new(Expr::Constant(by)))
+    });
+    prop_oneof![3 => moved, 1 => scaled]
+}
+
+/// Loops that count alike for all items, and that each leaves where it likes: what they counted is looked at behind them.
+pub(super) fn counting() -> BoxedStrategy<Vec<Step>> {
+    let which = || (0..ALIKE.len()).prop_map(|which| ALIKE[which]);
+    let count = (which(), 0usize..3, -3i64..9).prop_map(|(variable, operation, by)| {
+        let operation = [Operation::Add, Operation::Sub, Operation::Xor][operation];
+        let by = Box::new(Expr::Constant(by));
+        let value = Expr::Binary(operation, Box::new(Expr::Variable(variable)), by);
+        Step::Set(variable, value)
+    });
+    let leave = prop_oneof![
+        3 => (0usize..2).prop_map(Step::Break),
+        2 => (0usize..2).prop_map(Step::Continue),
+        1 => Just(Step::Return),
+    ];
+    let leave = (test(false), leave).prop_map(|(test, leave)| Step::If(test, vec![leave], vec![]));
+    let look = (0..kernel::OUTPUTS, which(), any::<bool>()).prop_map(|(place, variable, reads)| {
+        let value = Expr::Variable(variable);
+        let value = if reads {
+            Expr::Input(Box::new(value))
+        } else {
+            value
+        };
+        Step::Output(place, WIDE, value)
+    });
+    let part = prop_oneof![4 => count, 3 => leave, 2 => look.clone()];
+    let part = vec(part, 1..4).boxed();
+    let until = (which(), test(false)).prop_map(|(variable, mut test)| {
+        test.right = Expr::Variable(variable);
+        test
+    });
+    let until = prop_oneof![until, test(false)].boxed();
+    let mut nested = part.clone();
+    for _ in 0..2 {
+        let repeat = (until.clone(), 2u64..6, nested)
+            .prop_map(|(test, most, steps)| vec![Step::While(test, most, steps)]);
+        let parts = vec(prop_oneof![1 => part.clone(), 2 => repeat], 1..3);
+        nested = parts.prop_map(|parts| parts.concat()).boxed();
+    }
+    let begin = vec(edge(), ALIKE.len()).prop_map(|values| {
+        let values = values.into_iter().map(Expr::Constant);
+        let set = ALIKE.into_iter().zip(values);
+        set.map(|(variable, value)| Step::Set(variable, value))
+            .collect::<Vec<_>>()
+    });
+    let steps = (begin, nested, vec(look, 1..3))
+        .prop_map(|(begin, nested, looks)| [begin, nested, looks].concat());
+    looked_at(steps.boxed()).boxed()
+}
+
+/// Kernels with calls that aren't inlined, in which items may panic, and with atomic operations whose results matter.
+pub(super) fn apart(in_groups: bool) -> BoxedStrategy<Vec<Step>> {
+    let alone = u32::from(!in_groups);
+    let call = (0usize..8, expr(in_groups)).prop_map(|(variable, value)| {
+        // Mostly a number for which nobody panics.
+        let even = Expr::Binary(Operation::Shl, Box::new(value), Box::new(Expr::Constant(1)));
+        vec![Step::Call(variable, even)]
+    });
+    let panics = (0usize..8, expr(in_groups))
+        .prop_map(|(variable, value)| vec![Step::Call(variable, value)]);
+    let count = (0..kernel::OUTPUTS, 0usize..8, expr(in_groups))
+        .prop_map(|(place, variable, value)| vec![Step::Count(place, variable, value)]);
+    let wait = Just(vec![Step::Barrier(0)]);
+    let part = prop_oneof![
+        3 => some_steps(in_groups, 1),
+        2 => call,
+        1 => panics,
+        3 * alone => count,
+        2 - 2 * alone => wait,
+    ];
+    let steps = vec(part, 2..5).prop_map(|parts| parts.concat());
+    looked_at(steps.boxed()).boxed()
+}
