@@ -221,8 +221,8 @@ enum Kind {
     Groups,
     /// Either, with tests that neighbours mostly answer alike.
     Together { in_groups: bool },
-    /// Items without loops, with checks that a guard may decide.
-    Checks,
+    /// Either without loops, with checks that a guard may decide, or that all answer alike.
+    Checks { in_groups: bool },
     /// Items with loops that count alike, and that each leaves where it likes.
     Counting,
     /// Either, with calls that aren't inlined and atomic operations.
@@ -232,15 +232,16 @@ enum Kind {
 impl Kind {
     /// All, with the ways that items are made to take: the last one's run in loops with guards, where
     /// they have none of their own.
-    const ALL: [(Kind, Policy); 10] = [
+    const ALL: [(Kind, Policy); 11] = [
         (Kind::Items, Policy::Always),
         (Kind::Groups, Policy::Always),
         (Kind::Together { in_groups: false }, Policy::Always),
         (Kind::Together { in_groups: true }, Policy::Always),
-        (Kind::Checks, Policy::Worthwhile),
+        (Kind::Checks { in_groups: false }, Policy::Worthwhile),
         (Kind::Counting, Policy::Always),
         (Kind::Apart { in_groups: false }, Policy::Always),
-        (Kind::Checks, Policy::Worthwhile),
+        (Kind::Checks { in_groups: true }, Policy::Always),
+        (Kind::Counting, Policy::Always),
         (Kind::Apart { in_groups: true }, Policy::Always),
         (Kind::Together { in_groups: false }, Policy::Worthwhile),
     ];
@@ -248,8 +249,10 @@ impl Kind {
     fn in_groups(self) -> bool {
         match self {
             Kind::Groups => true,
-            Kind::Together { in_groups } | Kind::Apart { in_groups } => in_groups,
-            Kind::Items | Kind::Checks | Kind::Counting => false,
+            Kind::Together { in_groups }
+            | Kind::Checks { in_groups }
+            | Kind::Apart { in_groups } => in_groups,
+            Kind::Items | Kind::Counting => false,
         }
     }
 
@@ -258,7 +261,7 @@ impl Kind {
             Kind::Items => steps().boxed(),
             Kind::Groups => group_steps().boxed(),
             Kind::Together { in_groups } => together::steps(in_groups),
-            Kind::Checks => aimed::checks(),
+            Kind::Checks { in_groups } => aimed::checks(in_groups),
             Kind::Counting => aimed::counting(),
             Kind::Apart { in_groups } => aimed::apart(in_groups),
         }

@@ -23,28 +23,45 @@ const ORDERS: [Question; 6] = [
     Question::Differ,
 ];
 
-/// Straight kernels whose items panic unless indices pass checks: indices that wrap, and bounds at edges.
-pub(super) fn checks() -> BoxedStrategy<Vec<Step>> {
+/// Straight kernels whose items panic unless indices pass checks, or do one thing or another: indices that wrap, and
+/// bounds at edges.
+pub(super) fn checks(in_groups: bool) -> BoxedStrategy<Vec<Step>> {
+    let check = || check(in_groups);
+    let panic = || (1u32..100).prop_map(|line| vec![Step::Panic(line, Expr::Id(0))]);
+    let output = || {
+        let parts = (0..kernel::OUTPUTS, index(in_groups));
+        parts.prop_map(|(place, value)| vec![Step::Output(place, WIDE, value)])
+    };
+    let (fails, panics) = (1 + u32::from(!in_groups), 1);
     let step = prop_oneof![
-        3 => (check(), 1u32..100).prop_map(|(test, line)| {
-            let panics = Step::Panic(line, Expr::Id(0));
-            Step::If(test, vec![], vec![panics])
-        }),
-        1 => (check(), 1u32..100).prop_map(|(test, line)| {
-            let panics = Step::Panic(line, Expr::Id(0));
-            Step::If(test, vec![panics], vec![])
-        }),
-        1 => (check(), 0..kernel::OUTPUTS, index()).prop_map(|(test, place, value)| {
-            Step::If(test, vec![Step::Output(place, WIDE, value)], vec![])
-        }),
+        fails => (check(), panic()).prop_map(|(test, panic)| Step::If(test, vec![], panic)),
+        panics => (check(), panic()).prop_map(|(test, panic)| Step::If(test, panic, vec![])),
+        2 => (check(), output(), output()).prop_map(|(test, yes, no)| Step::If(test, yes, no)),
     ];
-    looked_at(vec(step, 1..4).boxed()).boxed()
+    let steps = vec(step, 1..4);
+    let steps = steps.prop_map(move |mut steps| {
+        if in_groups {
+            steps.insert(steps.len() / 2, Step::Barrier(0));
+        }
+        steps
+    });
+    looked_at(steps.boxed()).boxed()
 }
 
-/// A test of what grows with the item against a bound.
-fn check() -> impl Strategy<Value = Test> + Clone {
-    let parts = (any::<bool>(), 0..ORDERS.len(), index(), common(false));
-    parts.prop_map(|(swapped, question, index, bound)| {
+/// A test of what grows with the item against a bound: any, or what an item at an end has.
+fn check(in_groups: bool) -> impl Strategy<Value = Test> + Clone {
+    let any_bound = (index(in_groups), common(in_groups));
+    let at_end = (id(in_groups), edge(), 0..ENDS.len(), 0i64..2).prop_map(|(id, by, end, off)| {
+        let sum = Expr::Binary(Operation::Add, Box::new(id), Box::new(Expr::Constant(by)));
+        let bound = by.wrapping_add(ENDS[end] + off);
+        (sum, Expr::Constant(bound))
+    });
+    let parts = (
+        any::<bool>(),
+        0..ORDERS.len(),
+        prop_oneof![any_bound, at_end],
+    );
+    parts.prop_map(|(swapped, question, (index, bound))| {
         let (left, right) = if swapped {
             (bound, index)
         } else {
@@ -59,12 +76,29 @@ fn check() -> impl Strategy<Value = Test> + Clone {
     })
 }
 
+/// Items at the ends of vectors, rows and grids.
+const ENDS: [i64; 12] = [3, 7, 11, 15, 31, 32, 40, 47, 63, 69, 74, 127];
+
+fn id(in_groups: bool) -> BoxedStrategy<Expr> {
+    if in_groups {
+        prop_oneof![
+            4 => Just(Expr::Place(Place::Local(0))),
+            1 => Just(Expr::Place(Place::Rank)),
+            1 => Just(Expr::Id(0)),
+        ]
+        .boxed()
+    } else {
+        prop_oneof![
+            4 => Just(Expr::Id(0)),
+            1 => Just(Expr::Place(Place::Linear)),
+        ]
+        .boxed()
+    }
+}
+
 /// What grows with the item.
-fn index() -> impl Strategy<Value = Expr> + Clone {
-    let id = prop_oneof![
-        4 => Just(Expr::Id(0)),
-        1 => Just(Expr::Place(Place::Linear)),
-    ];
+fn index(in_groups: bool) -> impl Strategy<Value = Expr> + Clone {
+    let id = id(in_groups);
     let moved = (id.clone(), 0usize..2, edge()).prop_map(|(id, operation, by)| {
         let operation = [Operation::Add, Operation::Sub][operation];
         Expr::Binary(operation, Box::new(id), Box::new(Expr::Constant(by)))
@@ -105,7 +139,9 @@ pub(super) fn counting() -> BoxedStrategy<Vec<Step>> {
         };
         Step::Output(place, WIDE, value)
     });
-    let part = prop_oneof![4 => count, 3 => leave, 2 => look.clone()];
+    let set =
+        (which(), 0i64..9).prop_map(|(variable, value)| Step::Set(variable, Expr::Constant(value)));
+    let part = prop_oneof![4 => count, 3 => leave, 2 => look.clone(), 1 => set];
     let part = vec(part, 1..4).boxed();
     let until = (which(), test(false)).prop_map(|(variable, mut test)| {
         test.right = Expr::Variable(variable);
@@ -114,9 +150,18 @@ pub(super) fn counting() -> BoxedStrategy<Vec<Step>> {
     let until = prop_oneof![until, test(false)].boxed();
     let mut nested = part.clone();
     for _ in 0..2 {
-        let repeat = (until.clone(), 2u64..6, nested)
-            .prop_map(|(test, most, steps)| vec![Step::While(test, most, steps)]);
-        let parts = vec(prop_oneof![1 => part.clone(), 2 => repeat], 1..3);
+        let kind = any::<bool>();
+        let repeat = (kind, until.clone(), 2u64..12, nested.clone());
+        let repeat = repeat.prop_map(|(first, test, most, steps)| {
+            let kind = if first { Step::While } else { Step::Until };
+            vec![kind(test, most, steps)]
+        });
+        let branch = (test(false), nested.clone(), nested)
+            .prop_map(|(test, yes, no)| vec![Step::If(test, yes, no)]);
+        let parts = vec(
+            prop_oneof![2 => part.clone(), 4 => repeat, 1 => branch],
+            1..3,
+        );
         nested = parts.prop_map(|parts| parts.concat()).boxed();
     }
     let begin = vec(edge(), ALIKE.len()).prop_map(|values| {

@@ -366,6 +366,22 @@ impl<'a> Item<'a> {
                     }
                 }
             }
+            Step::Until(test, most, steps) => {
+                let mut turns = 0;
+                loop {
+                    turns += 1;
+                    match self.steps(steps) {
+                        Leave::Go | Leave::Continue(0) => {}
+                        Leave::Break(0) => break,
+                        Leave::Break(loops) => return Leave::Break(loops - 1),
+                        Leave::Continue(loops) => return Leave::Continue(loops - 1),
+                        other => return other,
+                    }
+                    if turns >= *most || !self.test(test) {
+                        break;
+                    }
+                }
+            }
             Step::Break(loops) => return Leave::Break(*loops),
             Step::Continue(loops) => return Leave::Continue(*loops),
             Step::Return => return Leave::Return,

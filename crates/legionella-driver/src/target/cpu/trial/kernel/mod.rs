@@ -162,6 +162,8 @@ pub(super) enum Step {
     If(Test, Vec<Step>, Vec<Step>),
     /// Repeats while the test holds, at most that often.
     While(Test, u64, Vec<Step>),
+    /// The same with the test behind the steps, which run once at least.
+    Until(Test, u64, Vec<Step>),
     /// Leaves that many loops and one more.
     Break(usize),
     Continue(usize),

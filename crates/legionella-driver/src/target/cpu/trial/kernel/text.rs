@@ -155,7 +155,7 @@ fn calls(step: &Step) -> bool {
     match step {
         Step::Call(..) => true,
         Step::If(_, yes, no) => yes.iter().chain(no).any(calls),
-        Step::While(_, _, steps) => steps.iter().any(calls),
+        Step::While(_, _, steps) | Step::Until(_, _, steps) => steps.iter().any(calls),
         _ => false,
     }
 }
@@ -355,6 +355,30 @@ impl Writer {
                 self.steps(steps);
                 self.loops.pop();
                 self.go(head);
+                self.begin(after);
+            }
+            Step::Until(test, most, steps) => {
+                let turns = format!("%turns{}", self.blocks);
+                let _ = writeln!(self.entry, "  {turns} = alloca i64");
+                self.line(format_args!("store i64 %nothing, ptr {turns}"));
+                let [inside, count, ask, after] = [(); 4].map(|()| self.new_block());
+                self.go(inside);
+                self.begin(inside);
+                self.loops.push((count, after));
+                self.steps(steps);
+                self.loops.pop();
+                self.go(count);
+                self.begin(count);
+                let turn = self.value(format_args!("load i64, ptr {turns}"));
+                let next = self.value(format_args!("add i64 {turn}, 1"));
+                self.line(format_args!("store i64 {next}, ptr {turns}"));
+                let left = self.value(format_args!("icmp ult i64 {next}, {most}"));
+                self.line(format_args!("br i1 {left}, label %b{ask}, label %b{after}"));
+                self.begin(ask);
+                let test = self.test(test);
+                self.line(format_args!(
+                    "br i1 {test}, label %b{inside}, label %b{after}"
+                ));
                 self.begin(after);
             }
             Step::Break(loops) | Step::Continue(loops) => {
