@@ -232,10 +232,11 @@ enum Kind {
 impl Kind {
     /// All, with the ways that items are made to take: the last one's run in loops with guards, where
     /// they have none of their own.
-    const ALL: [(Kind, Policy); 11] = [
+    const ALL: [(Kind, Policy); 13] = [
         (Kind::Items, Policy::Always),
         (Kind::Groups, Policy::Always),
         (Kind::Together { in_groups: false }, Policy::Always),
+        (Kind::Checks { in_groups: false }, Policy::Worthwhile),
         (Kind::Together { in_groups: true }, Policy::Always),
         (Kind::Checks { in_groups: false }, Policy::Worthwhile),
         (Kind::Counting, Policy::Always),
@@ -244,6 +245,7 @@ impl Kind {
         (Kind::Counting, Policy::Always),
         (Kind::Apart { in_groups: true }, Policy::Always),
         (Kind::Together { in_groups: false }, Policy::Worthwhile),
+        (Kind::Checks { in_groups: false }, Policy::Worthwhile),
     ];
 
     fn in_groups(self) -> bool {

@@ -51,15 +51,21 @@ pub(super) fn checks(in_groups: bool) -> BoxedStrategy<Vec<Step>> {
 /// A test of what grows with the item against a bound: any, or what an item at an end has.
 fn check(in_groups: bool) -> impl Strategy<Value = Test> + Clone {
     let any_bound = (index(in_groups), common(in_groups));
-    let at_end = (id(in_groups), edge(), 0..ENDS.len(), 0i64..2).prop_map(|(id, by, end, off)| {
-        let sum = Expr::Binary(Operation::Add, Box::new(id), Box::new(Expr::Constant(by)));
-        let bound = by.wrapping_add(ENDS[end] + off);
-        (sum, Expr::Constant(bound))
-    });
+    let at_end = (
+        id(in_groups),
+        prop_oneof![Just(0), edge()],
+        0..ENDS.len(),
+        0i64..2,
+    )
+        .prop_map(|(id, by, end, off)| {
+            let sum = Expr::Binary(Operation::Add, Box::new(id), Box::new(Expr::Constant(by)));
+            let bound = by.wrapping_add(ENDS[end] + off);
+            (sum, Expr::Constant(bound))
+        });
     let parts = (
         any::<bool>(),
         0..ORDERS.len(),
-        prop_oneof![any_bound, at_end],
+        prop_oneof![1 => any_bound, 2 => at_end],
     );
     parts.prop_map(|(swapped, question, (index, bound))| {
         let (left, right) = if swapped {
