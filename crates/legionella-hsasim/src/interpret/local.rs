@@ -74,6 +74,43 @@ impl Bytes {
         self.written[at..at + size].fill(u8::from(defined));
     }
 
+    /// Words in each of 32 ranges behind each other that are in bounds, and a bit for each that has been written.
+    #[inline(always)]
+    pub fn strided(&self, first: usize, stride: usize, words: &mut Lanes) -> u32 {
+        let end = first + stride * (LANES - 1) + 4;
+        let (bytes, written) = (&self.bytes[first..end], &self.written[first..end]);
+        if stride == 4 {
+            let mut all = 1;
+            for (word, bytes) in words.0.iter_mut().zip(bytes.chunks_exact(4)) {
+                *word = u32::from_le_bytes(bytes.try_into().unwrap_or_default());
+            }
+            for byte in written {
+                all &= byte;
+            }
+            if all == 1 {
+                return u32::MAX;
+            }
+        }
+        let mut defined = 0;
+        for (lane, word) in words.0.iter_mut().enumerate() {
+            let at = stride * lane..stride * lane + 4;
+            *word = u32::from_le_bytes(bytes[at.clone()].try_into().unwrap_or_default());
+            defined |= u32::from(written[at] != [0; 4]) << lane;
+        }
+        defined
+    }
+
+    /// Writes words beside each other, which are in bounds.
+    #[inline(always)]
+    pub fn write_words(&mut self, first: usize, words: &Lanes) {
+        let end = first + 4 * LANES;
+        (self.touched[first / PAGE], self.touched[end / PAGE]) = (true, true);
+        for (bytes, word) in self.bytes[first..end].chunks_exact_mut(4).zip(&words.0) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        self.written[first..end].fill(1);
+    }
+
     /// Words at a place in each of 32 ranges that are in bounds, and a bit for each that has been written.
     #[inline(always)]
     pub fn gather(&self, places: &[u64; LANES], offset: usize, words: &mut Lanes) -> u32 {
