@@ -1,5 +1,5 @@
-//! Loads and stores of whole halves whose lanes access words beside each other, or one word all of them: what most
-//! accesses are. They are checked once, and copied at once. All others, and all that fail, are left to
+//! Loads and stores of whole halves whose lanes access words beside each other, one word all of them, or the same place
+//! of their own memory each: what most accesses are. They are checked once, and copied at once. All others, and all that fail, are left to
 //! [`access`](super::access).
 
 use crate::decode::{Access, Action, Instruction, Operand, PRIVATE_BASE, SHARED_BASE, Space};
@@ -83,6 +83,77 @@ fn run(
     })
 }
 
+/// Where in each lane's own memory all lanes of a half access so many bytes, if it is one place.
+#[inline(always)]
+fn own_place(
+    wave: &Wave,
+    reach: &Reach<'_>,
+    instruction: &Instruction,
+    access: &Access,
+    half: usize,
+    size: usize,
+) -> Option<usize> {
+    let (scalar, defined) = wave.read(instruction.sources[3], 1);
+    let mut room = ROOM;
+    let source = fetch(wave, instruction.sources[0], 1, half, &mut room).ok()?;
+    if !defined || source.defined != u32::MAX {
+        return None;
+    }
+    // SAFETY: the source has a register.
+    let low = unsafe { &(*source.registers).0 };
+    if low
+        .iter()
+        .fold(0, |differs, word| differs | (word ^ low[0]))
+        != 0
+    {
+        return None;
+    }
+    let scalar = match access.space {
+        Space::Buffer => scalar / u64::from(reach.buffer_scale),
+        _ => scalar,
+    };
+    let offset = scalar.wrapping_add(access.offset as u64);
+    let offset = (u64::from(low[0]).wrapping_add(offset) & 0xffff_ffff) as usize;
+    (offset + size <= wave.scratch_lane).then_some(half * LANES * wave.scratch_lane + offset)
+}
+
+/// Executes an access of lanes' own memory, as [`execute`].
+#[inline(always)]
+fn own(
+    wave: &mut Wave,
+    reach: &Reach<'_>,
+    instruction: &Instruction,
+    access: &Access,
+    half: usize,
+) -> bool {
+    let (bytes, data, load) = match access.action {
+        Action::Load { bytes, .. } => (bytes, instruction.destination, true),
+        Action::Store { bytes, .. } => (bytes, instruction.sources[1], false),
+        Action::Atomic { .. } => return false,
+    };
+    let (size, stride) = (usize::from(bytes), wave.scratch_lane);
+    let Operand::Vector(number) = data else {
+        return false;
+    };
+    if size < 4 || access.second.is_some() {
+        return false;
+    }
+    let at = own_place(wave, reach, instruction, access, half, size);
+    let (Some(at), Ok(place)) = (at, wave.place(half, number, size / 4)) else {
+        return false;
+    };
+    for word in 0..size / 4 {
+        let (at, place) = (at + 4 * word, place + word);
+        let register = &mut wave.vectors[place];
+        if load {
+            wave.defined[place] = wave.scratch.strided(at, stride, register);
+        } else {
+            (wave.scratch).write_strided(at, stride, register, wave.defined[place]);
+        }
+    }
+    true
+}
+
 /// Executes an access of a half whose lanes are all active; whether it was one of these.
 #[inline(always)]
 pub fn execute(
@@ -92,6 +163,9 @@ pub fn execute(
     access: &Access,
     half: usize,
 ) -> bool {
+    if matches!(access.space, Space::Scratch | Space::Buffer) {
+        return own(wave, reach, instruction, access, half);
+    }
     match access.action {
         Action::Load { bytes, .. } if bytes >= 4 => {
             if wave.stores.is_some() && !reach.unfenced.is_empty() {

@@ -91,13 +91,37 @@ impl Bytes {
                 return u32::MAX;
             }
         }
+        let (bytes, written) = (bytes.as_ptr(), written.as_ptr());
         let mut defined = 0;
         for (lane, word) in words.0.iter_mut().enumerate() {
-            let at = stride * lane..stride * lane + 4;
-            *word = u32::from_le_bytes(bytes[at.clone()].try_into().unwrap_or_default());
-            defined |= u32::from(written[at] != [0; 4]) << lane;
+            // SAFETY: four bytes of the slices, which end with those of the last lane.
+            let is_written = unsafe {
+                let bytes = bytes.add(stride * lane).cast::<[u8; 4]>();
+                *word = u32::from_le_bytes(bytes.read());
+                written.add(stride * lane).cast::<u32>().read_unaligned() != 0
+            };
+            defined |= u32::from(is_written) << lane;
         }
         defined
+    }
+
+    /// Writes words into each of 32 ranges behind each other that are in bounds, with a bit for each that is defined.
+    #[inline(always)]
+    pub fn write_strided(&mut self, first: usize, stride: usize, words: &Lanes, defined: u32) {
+        let end = first + stride * (LANES - 1) + 4;
+        self.touched[first / PAGE..=end / PAGE].fill(true);
+        let bytes = self.bytes[first..end].as_mut_ptr();
+        let written = self.written[first..end].as_mut_ptr();
+        for (lane, word) in words.0.iter().enumerate() {
+            let is_written = ((defined >> lane) & 1) * 0x0101_0101;
+            // SAFETY: four bytes of the slices, which end with those of the last lane.
+            unsafe {
+                let bytes = bytes.add(stride * lane).cast::<[u8; 4]>();
+                bytes.write(word.to_le_bytes());
+                let written = written.add(stride * lane).cast::<u32>();
+                written.write_unaligned(is_written);
+            }
+        }
     }
 
     /// Writes words beside each other, which are in bounds.
