@@ -94,18 +94,19 @@ fn own_place(
     size: usize,
 ) -> Option<usize> {
     let (scalar, defined) = wave.read(instruction.sources[3], 1);
-    let mut room = ROOM;
-    let source = fetch(wave, instruction.sources[0], 1, half, &mut room).ok()?;
-    if !defined || source.defined != u32::MAX {
-        return None;
-    }
-    // SAFETY: the source has a register.
-    let low = unsafe { &(*source.registers).0 };
-    if low
-        .iter()
-        .fold(0, |differs, word| differs | (word ^ low[0]))
-        != 0
-    {
+    let first = match instruction.sources[0] {
+        Operand::Vector(number) => {
+            let place = wave.place(half, number, 1).ok()?;
+            let low = &wave.vectors[place].0;
+            let differ = low.iter().fold(0, |differ, word| differ | (word ^ low[0]));
+            if differ != 0 || wave.defined[place] != u32::MAX {
+                return None;
+            }
+            low[0]
+        }
+        operand => wave.read(operand, 1).0 as u32,
+    };
+    if !defined {
         return None;
     }
     let scalar = match access.space {
@@ -113,7 +114,7 @@ fn own_place(
         _ => scalar,
     };
     let offset = scalar.wrapping_add(access.offset as u64);
-    let offset = (u64::from(low[0]).wrapping_add(offset) & 0xffff_ffff) as usize;
+    let offset = (u64::from(first).wrapping_add(offset) & 0xffff_ffff) as usize;
     (offset + size <= wave.scratch_lane).then_some(half * LANES * wave.scratch_lane + offset)
 }
 
