@@ -92,17 +92,23 @@ impl Bytes {
             }
         }
         let (bytes, written) = (bytes.as_ptr(), written.as_ptr());
-        let mut defined = 0;
+        let mut all = true;
         for (lane, word) in words.0.iter_mut().enumerate() {
             // SAFETY: four bytes of the slices, which end with those of the last lane.
-            let is_written = unsafe {
+            all &= unsafe {
                 let bytes = bytes.add(stride * lane).cast::<[u8; 4]>();
                 *word = u32::from_le_bytes(bytes.read());
                 written.add(stride * lane).cast::<u32>().read_unaligned() != 0
             };
-            defined |= u32::from(is_written) << lane;
         }
-        defined
+        if all {
+            return u32::MAX;
+        }
+        (0..LANES).fold(0, |defined, lane| {
+            // SAFETY: as above.
+            let written = unsafe { written.add(stride * lane).cast::<u32>().read_unaligned() };
+            defined | u32::from(written != 0) << lane
+        })
     }
 
     /// Writes words into each of 32 ranges behind each other that are in bounds, with a bit for each that is defined.
