@@ -16,6 +16,7 @@ use crate::machine::memory::View;
 use crate::machine::signal::wake;
 
 use super::atomic;
+use super::coalesced;
 use super::fences::Unfenced;
 use super::local::Bytes;
 use super::source::{ROOM, fetch};
@@ -282,7 +283,11 @@ pub fn execute(
 ) -> Result<(), Fault> {
     reach.memory.refresh();
     for half in 0..wave.halves {
-        if wave.exec(half) == 0 {
+        let exec = wave.exec(half);
+        if exec == 0 {
+            continue;
+        }
+        if exec == u32::MAX && coalesced::execute(wave, reach, instruction, access, half) {
             continue;
         }
         let addresses = addresses(wave, instruction, access, half, reach.buffer_scale)?;
