@@ -696,6 +696,11 @@ impl<'m> Block<'m> {
         self.terminator().successors()
     }
 
+    /// Terminators that lead to the block.
+    pub(crate) fn entries(self) -> Vec<Value<'m>> {
+        Value::from_raw(llvm!(c::LLVMBasicBlockAsValue(self.0))).users()
+    }
+
     /// Moves the block behind another, which may be in another function.
     pub(crate) fn move_after(self, other: Block<'m>) {
         llvm!(c::LLVMMoveBasicBlockAfter(self.0, other.0));

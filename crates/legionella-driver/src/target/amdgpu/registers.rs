@@ -23,6 +23,7 @@ pub(super) const DEVICE: Device = Device {
         tells: groups::tells,
         miss_at_the_end: groups::miss_at_the_end,
     }),
+    meet: None,
 };
 
 /// LLVM's number of the calling convention `amdgpu_kernel`.

@@ -36,7 +36,7 @@ pub(super) mod word {
 }
 
 /// Bytes of a word.
-const WORD: u64 = 8;
+pub(super) const WORD: u64 = 8;
 
 /// How the elements of an array follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
