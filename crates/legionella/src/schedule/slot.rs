@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use legionella_abi::cpu::Launch;
 
 use super::block::Block;
+use super::followup::{self, Followup};
 use super::hazards::{self, Failure, FailureLog, Use};
 use crate::backend::Program;
 use crate::error::Result;
@@ -55,6 +56,8 @@ pub(crate) struct Slot {
     /// What the launch still waits for, and one until it is bound.
     pending: AtomicUsize,
     cancelled: AtomicBool,
+    /// Whether the launch's kernel may make others.
+    is_followed: AtomicBool,
     /// Whether the launch has left a failure.
     failed: AtomicBool,
     /// The [order](crate::backend::Code::order) of what the slot launches, 0 for none, once that is
@@ -79,6 +82,8 @@ struct State {
     dependents: Vec<&'static Slot>,
     /// Launches that this one consists of.
     parts: Vec<Ticket>,
+    /// What its kernel may launch.
+    followups: Vec<Arc<Followup>>,
     /// The lane of its order that the launch was given to, if others may follow there.
     lane: Option<Lane>,
     /// The lane that it was given to at all.
@@ -105,6 +110,7 @@ impl Slot {
                 owners: AtomicU32::new(0),
                 pending: AtomicUsize::new(0),
                 cancelled: AtomicBool::new(false),
+                is_followed: AtomicBool::new(false),
                 failed: AtomicBool::new(false),
                 order: AtomicUsize::new(0),
                 behind: AtomicU64::new(0),
@@ -122,6 +128,7 @@ impl Slot {
                     queue: None,
                     dependents: Vec::new(),
                     parts: Vec::new(),
+                    followups: Vec::new(),
                     lane: None,
                     at: None,
                     asleep: 0,
@@ -249,6 +256,9 @@ pub(crate) fn start(launch: Running) {
     let mut next = launch;
     while let Some(launch) = next {
         let program = launch.program.clone();
+        for followup in launch.followups() {
+            followup.begin();
+        }
         program.start(launch);
         next = AHEAD.with_borrow_mut(|ahead| {
             let following = ahead.as_mut().and_then(VecDeque::pop_front);
@@ -420,6 +430,8 @@ pub(crate) struct Binding {
     ticket: Ticket,
     /// Memory that the launch will use.
     pub(crate) uses: Vec<Use>,
+    /// What its kernel may launch.
+    pub(crate) followups: Vec<Arc<Followup>>,
 }
 
 impl Binding {
@@ -428,6 +440,7 @@ impl Binding {
         slot.owners.store(2, Ordering::Relaxed);
         slot.pending.store(1, Ordering::Relaxed);
         slot.cancelled.store(false, Ordering::Relaxed);
+        slot.is_followed.store(false, Ordering::Relaxed);
         slot.order.store(0, Ordering::Relaxed);
         slot.behind.store(0, Ordering::Relaxed);
         Binding {
@@ -436,6 +449,7 @@ impl Binding {
                 generation: slot.done.generation() + 1,
             },
             uses: std::mem::take(&mut lock(&slot.state).uses),
+            followups: Vec::new(),
         }
     }
 
@@ -464,8 +478,10 @@ impl Binding {
     ) -> Owned {
         let ticket = self.ticket;
         let uses = std::mem::take(&mut self.uses);
+        let followups = std::mem::take(&mut self.followups);
         std::mem::forget(self);
-        hazards::register(&uses, &program, ticket);
+        let borrows = matches!(program, Runs::Kernel(_)) && followups.is_empty();
+        hazards::register(&uses, borrows, ticket);
         let mut state = lock(&ticket.slot.state);
         state.program = Some(program);
         state.space = space;
@@ -473,6 +489,9 @@ impl Binding {
         unsafe { state.block.store(block, layout) };
         state.uses = uses;
         state.queue = queue;
+        let is_followed = !followups.is_empty();
+        state.followups = followups;
+        (ticket.slot.is_followed).store(is_followed, Ordering::Relaxed);
         // As `release` does.
         let is_last = ticket.slot.pending.fetch_sub(1, Ordering::AcqRel) == 1;
         let running = is_last.then(|| ticket.slot.running(&state));
@@ -565,6 +584,14 @@ impl Running {
         &self.slot.cancelled
     }
 
+    /// What its kernel may launch.
+    pub(crate) fn followups(&self) -> Vec<Arc<Followup>> {
+        match self.slot.is_followed.load(Ordering::Relaxed) {
+            true => lock(&self.slot.state).followups.clone(),
+            false => Vec::new(),
+        }
+    }
+
     /// Whether it was cancelled before anything of it ran.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled().load(Ordering::Relaxed)
@@ -582,6 +609,10 @@ impl Running {
     /// wait for its end.
     pub(crate) fn is_in(&self, lane: Lane) {
         let slot = self.slot;
+        if slot.is_followed.load(Ordering::Relaxed) {
+            // Others wait for what its kernel launches, too.
+            return self.is_at(lane);
+        }
         let mut state = lock(&slot.state);
         (state.lane, state.at) = (Some(lane), Some(lane));
         let mut index = 0;
@@ -603,9 +634,13 @@ impl Running {
         lock(&self.slot.state).at = Some(lane);
     }
 
-    /// The launch has ended: nothing of it runs any more.
+    /// The launch has ended: nothing of it runs any more, but what it may have left to the host to launch.
     pub(crate) fn finish(self, outcome: Result<()>) {
         let slot = self.slot;
+        if slot.is_followed.swap(false, Ordering::Relaxed) {
+            let followups = std::mem::take(&mut lock(&slot.state).followups);
+            return followup::finish(self, &followups, outcome);
+        }
         self.program.ended(self.block.addr() as u64);
         let mut state = lock(&slot.state);
         let mut uses = std::mem::take(&mut state.uses);
