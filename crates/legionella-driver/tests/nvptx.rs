@@ -350,6 +350,19 @@ fn labels_are_compared_where_items_may_come_to_different_barriers() {
 }
 
 #[test]
+fn of_rows_in_order_the_last_is_checked() {
+    let text = text("rows");
+    let lines = body(&text, nvptx::PLANE);
+    let checks = lines.iter().filter(|line| line.starts_with("setp"));
+    let wide: Vec<_> = checks.filter(|line| line.contains("64")).collect();
+    assert_eq!(wide.len(), 1, "{text}");
+    assert_eq!(count(&lines, "max"), 0, "{text}");
+    // Where extents are of 64 bits, products wrap.
+    let lines = body(&text, nvptx::KERNEL);
+    assert_eq!(count(&lines, "max"), 1, "{text}");
+}
+
+#[test]
 fn labels_that_are_known_when_the_kernel_runs_are_compared() {
     let text = text("swapped");
     let lines = body(&text, nvptx::LINE);
