@@ -58,9 +58,21 @@ impl Code {
 
     /// The widest access of a kind in bits; 0 if there is none.
     pub fn widest(&self, memory: &[Memory], access: Access) -> u32 {
-        let of_kind =
-            (self.accesses.keys()).filter(|(is, does, _)| memory.contains(is) && *does == access);
-        of_kind.map(|(.., bits)| *bits).max().unwrap_or(0)
+        let widths = self.of_kind(memory, access).map(|(bits, _)| bits);
+        widths.max().unwrap_or(0)
+    }
+
+    /// How many instructions make accesses of a kind.
+    pub fn count(&self, memory: &[Memory], access: Access) -> u32 {
+        self.of_kind(memory, access).map(|(_, count)| count).sum()
+    }
+
+    /// Widths of accesses of a kind, and how many have them.
+    fn of_kind(&self, memory: &[Memory], access: Access) -> impl Iterator<Item = (u32, u32)> {
+        let wanted = move |(is, does): (&Memory, &Access)| memory.contains(is) && *does == access;
+        (self.accesses.iter())
+            .filter(move |((is, does, _), _)| wanted((is, does)))
+            .map(|((.., bits), count)| (*bits, *count))
     }
 }
 

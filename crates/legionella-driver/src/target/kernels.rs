@@ -91,6 +91,9 @@ pub(super) struct SharedMemory {
     pub(super) front: u64,
 }
 
+/// LLVM's number of the address space of the device's memory, on all of them.
+const GLOBAL: u32 = 1;
+
 /// The kernels of a module.
 pub(super) struct Kernels<'m> {
     all: Vec<Kernel<'m>>,
@@ -191,7 +194,8 @@ impl<'m> Kernels<'m> {
     /// Has each kernel test several checks in a row at once, if their panics are deferred.
     pub(super) fn join_checks(&self) {
         for kernel in &self.all {
-            checks::join(kernel.function, kernel.state);
+            let together = kernel.device.together.is_some();
+            checks::join(kernel.function, kernel.state, together);
         }
     }
 
@@ -202,7 +206,6 @@ impl<'m> Kernels<'m> {
 
     /// Leaves what the code needs where the application looks for it, given what it needs of stack.
     pub(super) fn tell_needs(&self, module: &Module<'_>, stack: u64, shared: SharedMemory) {
-        const GLOBAL: u32 = 1;
         let types = Types::of(module);
         let has = |form| self.all.iter().any(|kernel| kernel.form == form);
         // In the order of the fields of `gpu::Needs`.
@@ -680,6 +683,12 @@ fn note<'m>(
     let record = at.load(
         types.ptr,
         within(kernel.state, offset_of!(gpu::State, record)),
+    );
+    // LLVM can't know which memory an address in memory is of.
+    let record = at.cast(
+        LLVMOpcode::LLVMAddrSpaceCast,
+        record,
+        types.ptr.pointer_in(GLOBAL),
     );
     at.store(place, within(record, offset_of!(gpu::Record, place)));
     for dimension in 0..3 {
