@@ -204,6 +204,25 @@ impl<'m> Kernels<'m> {
         self.all.iter().map(|kernel| kernel.function)
     }
 
+    /// Puts the address of a kernel's [`gpu::State`] in place of the calls of a function, which are inlined there.
+    pub(super) fn bind_state(&self, module: &'m Module<'_>, name: &str) -> Result<(), Error> {
+        let Some(function) = ir::function(module, name) else {
+            return Ok(());
+        };
+        for call in function.value().users() {
+            let user = call.block().function();
+            let kernel = self.all.iter().find(|kernel| kernel.function == user);
+            let kernel = kernel.ok_or_else(|| Error::Internal {
+                stage: "kernels of a device",
+                reason: format!("{} asks for the launch's state out of line", user.name()),
+            })?;
+            call.replace_all_uses_with(kernel.state);
+            call.erase();
+        }
+        function.delete();
+        Ok(())
+    }
+
     /// Leaves what the code needs where the application looks for it, given what it needs of stack.
     pub(super) fn tell_needs(&self, module: &Module<'_>, stack: u64, shared: SharedMemory) {
         let types = Types::of(module);

@@ -22,17 +22,19 @@
 
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
-use legionella_abi::intrinsic;
-use llvm_sys::LLVMIntPredicate;
-use llvm_sys::LLVMOpcode;
+use legionella_abi::{amdgpu, intrinsic};
+use llvm_sys::core as c;
+use llvm_sys::target as t;
+use llvm_sys::{LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
 
 use super::super::kernels::SharedMemory;
 use super::super::machine::run;
 use super::super::meetings::{self, Kind, Site, calls, delete};
 use super::super::shared_memory;
 use super::{internal, reach, together};
+use crate::amdgcn::{Usage, occupancy};
 use crate::error::Error;
-use crate::ir::{self, Block, Builder, Function, Types, Value};
+use crate::ir::{self, Block, Builder, Function, Types, Value, llvm};
 
 const TEXT: &std::ffi::CStr = ir::ir_text!("groups.ll");
 
@@ -44,10 +46,28 @@ pub(super) const PANICKED: &str = "legionella.panicked";
 const GATHER: &str = "legionella.gather";
 const RENDEZVOUS: &str = "legionella.rendezvous";
 const WAIT: &str = "legionella.wait";
+const WAIT_FOR_LIVE: &str = "legionella.wait_for_live";
+/// Stands for the address of what says whether an item of the launch has panicked.
+pub(super) const STATE: &str = "legionella.state";
 pub(super) const WAIT_WITH: &str = "legionella.wait_with";
 
 /// Most bytes of shared memory that code can ask for by itself, less what is asked for here.
 const MOST_STATIC: u64 = (64 << 10) - 512;
+
+/// Bytes that `groups.ll` asks for, and what tiles are aligned to.
+const OWN: u64 = 160;
+const ALIGN: u64 = 16;
+
+/// Whom a wavefront of an item that panics tells, where the others certainly come to their barriers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tells {
+    /// None panics.
+    Nobody,
+    /// Its group, in the memory that it shares, which is near.
+    Group,
+    /// The launch, which it tells in any case.
+    Launch,
+}
 
 /// Binds the operations in an entry shim, which contains all there are. Wavefronts have so many `lanes`.
 pub(super) fn bind(
@@ -63,11 +83,22 @@ pub(super) fn bind(
         .any(|name| !calls(module, name).is_empty());
     if any {
         run(module, machine, meetings::PREPARE)?;
+        let asks_state = !shared.dynamic
+            && calls(module, intrinsic::PAUSE).is_empty()
+            && is_dear(
+                &machine.get_cpu().to_string(),
+                bytes_shared(module, machine),
+            );
         ir::link_text(module, TEXT)?;
+        // So that it is gone once it is inlined.
+        helper(module, WAIT_FOR_LIVE)?.set_linkage(LLVMLinkage::LLVMInternalLinkage);
         let sites = meetings::sites(module, entry)?;
         match reach::of(entry, &sites) {
-            reach::Reach::All => in_place(module, entry, lanes, &sites, false)?,
-            reach::Reach::AllThatLive => in_place(module, entry, lanes, &sites, true)?,
+            reach::Reach::All => in_place(module, entry, lanes, &sites, Tells::Nobody)?,
+            reach::Reach::AllThatLive if asks_state => {
+                in_place(module, entry, lanes, &sites, Tells::Launch)?;
+            }
+            reach::Reach::AllThatLive => in_place(module, entry, lanes, &sites, Tells::Group)?,
             reach::Reach::Some => together::bind(module, machine, entry, lanes, sites)?,
         }
         for name in intrinsic::COLLECTIVE {
@@ -76,6 +107,32 @@ pub(super) fn bind(
     }
     bind_lanes(module, lanes);
     Ok(shared)
+}
+
+/// Bytes of memory that groups share so far.
+fn bytes_shared(module: &Module<'_>, machine: &TargetMachine) -> u64 {
+    let layout = machine.get_target_data();
+    let shared = Types::of(module).ptr.pointer_in(shared_memory::SHARED);
+    let globals = ir::globals(module).into_iter();
+    let sizes = globals
+        .filter(|global| global.ty() == shared)
+        .map(|global| {
+            let ty = llvm!(c::LLVMGlobalGetValueType(global.raw()));
+            llvm!(t::LLVMABISizeOfType(layout.as_mut_ptr(), ty)).next_multiple_of(ALIGN)
+        });
+    sizes.sum()
+}
+
+/// Whether what `groups.ll` has of shared memory would leave a compute unit with fewer groups of a usual size.
+fn is_dear(cpu: &str, shared: u64) -> bool {
+    let occupancy = |shared: u64| {
+        let usage = Usage {
+            shared: u32::try_from(shared).unwrap_or(u32::MAX),
+            ..Usage::default()
+        };
+        occupancy(cpu, &usage, amdgpu::USUAL_GROUP as u32)
+    };
+    occupancy(shared + OWN) < occupancy(shared)
 }
 
 /// Subgroups are wavefronts: items are dealt out to them in the order of their linear ids.
@@ -182,11 +239,13 @@ pub(super) struct Crowd<'m> {
 }
 
 impl<'m> Crowd<'m> {
-    /// Computed at the start of the shim, before any item can have ended.
+    /// Computed at the start of the shim, before any item can have ended. If wavefronts tell their group when they end,
+    /// its memory is made ready for that.
     pub(super) fn gather(
         module: &'m Module<'_>,
         entry: Function<'m>,
         lanes: u64,
+        tells_group: bool,
     ) -> Result<Self, Error> {
         let types = Types::of(module);
         let at = Builder::before(behind_variables(entry));
@@ -197,7 +256,9 @@ impl<'m> Crowd<'m> {
         let wave = at.binary(LLVMOpcode::LLVMUDiv, rank, types.i32.constant(lanes));
         helper(module, GONE)?.set_text_attribute(LANES, &lanes.to_string());
         let lanes = at.call(ballot, &[types.i1.constant(1)]);
-        at.call(helper(module, GATHER)?, &[wave, first]);
+        if tells_group {
+            at.call(helper(module, GATHER)?, &[wave, first]);
+        }
         Ok(Crowd {
             types,
             wave,
@@ -229,16 +290,17 @@ impl<'m> Crowd<'m> {
     }
 }
 
-/// Binds operations to which all items of a group come together. If some `may_end` before, they are told.
+/// Binds operations to which all items of a group come together that haven't panicked.
 fn in_place<'m>(
     module: &'m Module<'_>,
     entry: Function<'m>,
     lanes: u64,
     sites: &[Site<'m>],
-    may_end: bool,
+    tells: Tells,
 ) -> Result<(), Error> {
+    let may_end = tells != Tells::Nobody;
     let crowd = may_end
-        .then(|| Crowd::gather(module, entry, lanes))
+        .then(|| Crowd::gather(module, entry, lanes, tells == Tells::Group))
         .transpose()?;
     let apart = may_end
         .then(|| Apart::new(module, entry, sites))
@@ -253,8 +315,12 @@ fn in_place<'m>(
             apart.leave_if(incomplete, number, nowhere, site.call);
             if site.kind == Kind::Barrier {
                 let at = Builder::before(site.call);
-                let count = crowd.count(&at);
-                let ended = at.call(helper(module, WAIT)?, &[crowd.wave, count]);
+                let ended = if tells == Tells::Group {
+                    let count = crowd.count(&at);
+                    at.call(helper(module, WAIT)?, &[crowd.wave, count])
+                } else {
+                    at.call(helper(module, WAIT_FOR_LIVE)?, &[])
+                };
                 apart.leave_if(ended, number, nowhere, site.call);
             }
         } else if site.kind == Kind::Barrier {
@@ -279,7 +345,7 @@ fn in_place<'m>(
         }
         site.call.erase();
     }
-    if !may_end {
+    if tells != Tells::Group {
         for name in [GATHER, GONE, PANICKED] {
             delete(module, name);
         }

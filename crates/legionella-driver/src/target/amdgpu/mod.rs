@@ -157,6 +157,7 @@ fn optimise(
     stages.show("items", module)?;
     run(module, machine, "always-inline,globaldce")?;
     kernels::bind_ids(module, &built)?;
+    built.bind_state(module, groups::STATE)?;
     built.settle(module, machine);
     scopes::settle(module, DEVICE_SCOPE);
     prepare(module, machine);

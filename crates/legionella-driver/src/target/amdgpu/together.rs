@@ -40,7 +40,7 @@ pub(super) fn bind<'m>(
             }
         })
         .collect();
-    let crowd = Crowd::gather(module, entry, lanes)?;
+    let crowd = Crowd::gather(module, entry, lanes, true)?;
     run(module, machine, TO_VARIABLES)?;
     let start = entry.blocks()[0];
     let meeting = Meeting::new(&crowd, entry, start);
