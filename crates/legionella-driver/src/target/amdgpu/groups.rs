@@ -16,9 +16,7 @@
 //! Lanes that came by different ways are together again there, whatever the kernel's control flow is.
 //! They compare what they came for, and then, by way of shared memory, with which label.
 //!
-//! Items that can't meet panic. Whom they miss may be about to panic, in the same wavefront, and that is what the
-//! launch shall fail with: so they go to the kernel's end first, where the others have come too ([`tells`],
-//! [`miss_at_the_end`]).
+//! Items that can't meet panic, at the kernel's end ([`super::missing`]).
 
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
@@ -31,7 +29,7 @@ use super::super::kernels::SharedMemory;
 use super::super::machine::run;
 use super::super::meetings::{self, Kind, Site, calls, delete};
 use super::super::shared_memory;
-use super::{internal, reach, together};
+use super::{internal, reach, together, votes};
 use crate::amdgcn::{Usage, occupancy};
 use crate::error::Error;
 use crate::ir::{self, Block, Builder, Function, Types, Value, llvm};
@@ -251,7 +249,7 @@ impl<'m> Crowd<'m> {
         let at = Builder::before(behind_variables(entry));
         let number = at.allocas(types.i32, types.i32.constant(1), 4);
         at.store(types.i32.zero(), number);
-        let ballot = ir::intrinsic(module, "llvm.amdgcn.ballot", &[types.i64]);
+        let ballot = votes::ballot(module);
         let (rank, first) = rank(module, &at);
         let wave = at.binary(LLVMOpcode::LLVMUDiv, rank, types.i32.constant(lanes));
         helper(module, GONE)?.set_text_attribute(LANES, &lanes.to_string());
@@ -302,17 +300,17 @@ fn in_place<'m>(
     let crowd = may_end
         .then(|| Crowd::gather(module, entry, lanes, tells == Tells::Group))
         .transpose()?;
-    let apart = may_end
-        .then(|| Apart::new(module, entry, sites))
-        .transpose()?;
-    for (index, site) in sites.iter().enumerate() {
-        if let (Some(crowd), Some(apart)) = (&crowd, &apart) {
-            let types = &crowd.types;
-            let number = types.i32.constant(index as u64 + 1);
-            let nowhere = types.i32.zero();
+    // Whoever is missed has panicked, or is about to, and the launch fails with that: the others just end.
+    let end = crowd.as_ref().map(|_| {
+        let end = entry.append_block("end");
+        Builder::at_end(end).ret(None);
+        end
+    });
+    for site in sites {
+        if let (Some(crowd), Some(end)) = (&crowd, end) {
             let at = Builder::before(site.call);
             let incomplete = at.compare(LLVMIntPredicate::LLVMIntNE, crowd.here(&at), crowd.lanes);
-            apart.leave_if(incomplete, number, nowhere, site.call);
+            leave_if(incomplete, end, site.call);
             if site.kind == Kind::Barrier {
                 let at = Builder::before(site.call);
                 let ended = if tells == Tells::Group {
@@ -321,7 +319,7 @@ fn in_place<'m>(
                 } else {
                     at.call(helper(module, WAIT_FOR_LIVE)?, &[])
                 };
-                apart.leave_if(ended, number, nowhere, site.call);
+                leave_if(ended, end, site.call);
             }
         } else if site.kind == Kind::Barrier {
             Builder::before(site.call).call(helper(module, RENDEZVOUS)?, &[]);
@@ -331,14 +329,14 @@ fn in_place<'m>(
         match site.kind {
             Kind::Barrier => {}
             Kind::Shuffle => {
-                let value = shuffle(module, &at, operand(0), operand(1));
+                let value = votes::shuffle(module, &at, operand(0), operand(1));
                 site.call.replace_all_uses_with(value);
             }
             Kind::Ballot => {
                 let types = Types::of(module);
-                let ballot = ir::intrinsic(module, "llvm.amdgcn.ballot", &[types.i64]);
                 let bit = at.truncate(operand(0), types.i1);
-                site.call.replace_all_uses_with(at.call(ballot, &[bit]));
+                site.call
+                    .replace_all_uses_with(votes::vote(module, &at, bit));
             }
             // Stays, to be bound where it is.
             Kind::Matrix => continue,
@@ -351,20 +349,6 @@ fn in_place<'m>(
         }
     }
     Ok(())
-}
-
-/// The value of another lane.
-pub(super) fn shuffle<'m>(
-    module: &'m Module<'_>,
-    at: &Builder<'m>,
-    value: Value<'m>,
-    lane: Value<'m>,
-) -> Value<'m> {
-    // The lane is told by the address of its part in memory of 4 bytes a lane.
-    let two = Types::of(module).i32.constant(2);
-    let address = at.binary(LLVMOpcode::LLVMShl, lane, two);
-    let permute = ir::intrinsic(module, "llvm.amdgcn.ds.bpermute", &[]);
-    at.call(permute, &[address, value])
 }
 
 /// Where items go that can't meet: they panic.
@@ -404,86 +388,18 @@ impl<'m> Apart<'m> {
         other: Value<'m>,
         before: Value<'m>,
     ) {
-        let from = before.block();
-        let behind = from.split_before(before);
-        let branch = from.terminator();
-        Builder::before(branch).branch_if(failed, self.block, behind);
-        branch.erase();
+        let from = leave_if(failed, self.block, before);
         self.site.add_incoming(site, from);
         self.other.add_incoming(other, from);
     }
 }
 
-/// Whether an item tells that it panicked: only if no other of its wavefront does so for a reason of its own, where it
-/// did just since it missed others.
-pub(super) fn tells<'m>(
-    module: &'m Module<'_>,
-    at: &Builder<'m>,
-    panicked: Value<'m>,
-    apart: Value<'m>,
-) -> Value<'m> {
-    let types = Types::of(module);
-    let not = |bit| at.binary(LLVMOpcode::LLVMXor, bit, types.i1.constant(1));
-    let ballot = ir::intrinsic(module, "llvm.amdgcn.ballot", &[types.i64]);
-    let others = at.call(
-        ballot,
-        &[at.binary(LLVMOpcode::LLVMAnd, panicked, not(apart))],
-    );
-    let none = at.compare(LLVMIntPredicate::LLVMIntEQ, others, types.i64.zero());
-    let first = at.binary(LLVMOpcode::LLVMOr, not(apart), none);
-    at.binary(LLVMOpcode::LLVMAnd, panicked, first)
-}
-
-/// Has items that miss others go to the shim's end, and panic there. An item that panics by itself ends its wavefront
-/// before.
-pub(super) fn miss_at_the_end<'m>(module: &'m Module<'_>, entry: Function<'m>) {
-    let calls: Vec<_> = calls(module, intrinsic::BARRIER_FAILED)
-        .into_iter()
-        .filter(|call| call.block().function() == entry)
-        .collect();
-    if calls.is_empty() {
-        return;
-    }
-    let types = Types::of(module);
-    let [end, miss, out, done] =
-        ["end", "miss", "panic", "done"].map(|name| entry.append_block(name));
-    let at = Builder::at_end(end);
-    let (misses, place, other) = (at.phi(types.i1), at.phi(types.ptr), at.phi(types.ptr));
-    // The vote keeps those that miss others from going on alone.
-    let ballot = ir::intrinsic(module, "llvm.amdgcn.ballot", &[types.i64]);
-    let any = at.call(ballot, &[misses]);
-    let any = at.compare(LLVMIntPredicate::LLVMIntNE, any, types.i64.zero());
-    at.branch_if(any, miss, done);
-    Builder::at_end(miss).branch_if(misses, out, done);
-    for block in entry.blocks() {
-        let terminator = block.terminator();
-        if block != done && terminator.is(LLVMOpcode::LLVMRet) {
-            Builder::before(terminator).branch(end);
-            terminator.erase();
-            misses.add_incoming(types.i1.zero(), block);
-            for phi in [place, other] {
-                phi.add_incoming(types.ptr.poison(), block);
-            }
-        }
-    }
-    let at = Builder::at_end(out);
-    let failed = calls[0].called_function();
-    if let Some(failed) = failed {
-        at.call(failed, &[place, other]);
-    }
-    at.unreachable();
-    Builder::at_end(done).ret(None);
-    for call in calls {
-        let block = call.block();
-        // What follows a call that doesn't return is never done.
-        let rest = block.split_before(call);
-        for (phi, operand) in [(place, 0), (other, 1)] {
-            phi.add_incoming(call.operand(operand), block);
-        }
-        misses.add_incoming(types.i1.constant(1), block);
-        let branch = block.terminator();
-        Builder::before(branch).branch(end);
-        branch.erase();
-        rest.delete();
-    }
+/// Has items go to another block, from before an instruction, if `failed` is true. Gives where they come from.
+fn leave_if<'m>(failed: Value<'m>, to: Block<'m>, before: Value<'m>) -> Block<'m> {
+    let from = before.block();
+    let behind = from.split_before(before);
+    let branch = from.terminator();
+    Builder::before(branch).branch_if(failed, to, behind);
+    branch.erase();
+    from
 }

@@ -11,6 +11,7 @@ mod groups;
 mod halves;
 mod matrices;
 mod merges;
+mod missing;
 mod ocml;
 mod reach;
 mod recursion;
@@ -18,6 +19,7 @@ mod registers;
 mod runtime;
 mod spaces;
 mod together;
+mod votes;
 
 use inkwell::OptimizationLevel;
 use inkwell::module::Module;
