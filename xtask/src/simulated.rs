@@ -41,6 +41,8 @@ pub const PART: [&str; 17] = [
     "groups/together_i16",
     "panels/u8",
     "channels/",
+    "signals/",
+    "enqueue/",
     "printing/formats",
     "faults/",
 ];

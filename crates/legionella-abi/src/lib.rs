@@ -10,6 +10,7 @@
 //! * [`cpu`]: how generated code for the CPU target is called and calls back;
 //! * [`gpu`]: how generated code for GPUs is launched and tells of a panic, with what is NVIDIA's
 //!   alone in [`nvptx`] and AMD's in [`amdgpu`];
+//! * [`hsa`]: what kernels share with an HSA device's packet processor, as its makers publish it;
 //! * [`intrinsic`]: the symbols that stand for the machine inside device code.
 //!
 //! A change to any of them changes [`VERSION`].
@@ -23,6 +24,7 @@ pub mod bundle;
 pub mod cpu;
 pub mod frame;
 pub mod gpu;
+pub mod hsa;
 pub mod intrinsic;
 pub mod nvptx;
 pub mod protocol;

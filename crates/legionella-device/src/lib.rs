@@ -12,6 +12,8 @@
 //! * [`matrix`]: products of matrices by the machine's matrix units;
 //! * [`Disjoint`], [`Tiles`], [`Rows`]: outputs that each work-item has a part of its own in;
 //! * [`Sender`]: the work-items' end of a channel to the host;
+//! * [`Signal`]: a value that host and devices change and wait for;
+//! * [`Enqueue`]: launches that a kernel makes;
 //! * [`DeviceData`]: values that cross between host and device as they are;
 //! * [`Atomic`]: elements that all work-items share, and [`atomic`]: what they share them as.
 
@@ -25,6 +27,7 @@ mod c;
 pub mod channel;
 mod cpu;
 mod data;
+pub mod enqueue;
 mod group;
 pub mod heap;
 pub mod host;
@@ -36,6 +39,7 @@ mod output;
 mod panic;
 pub mod print;
 mod scratch;
+pub mod signal;
 mod subgroup;
 pub mod tile;
 mod token;
@@ -43,10 +47,12 @@ mod token;
 pub use atomic::Atomic;
 pub use channel::Sender;
 pub use data::DeviceData;
+pub use enqueue::Enqueue;
 pub use group::{Group, HostGroup};
 pub use item::{Index, Item};
 pub use output::{Disjoint, Rows, Tiles};
 pub use scratch::Scratch;
+pub use signal::Signal;
 pub use subgroup::{Exchange, Subgroup};
 pub use tile::{Readable, Shared, Writable};
 pub use token::Token;

@@ -341,6 +341,12 @@ fn labels_are_compared_where_items_may_come_to_different_barriers() {
     let alike = text("turns");
     let lines = body(&alike, nvptx::LINE);
     assert_eq!(count(&lines, "barrier.red.popc.u32"), 1, "{alike}");
+    // Where some panic, all others meet again, or they don't.
+    for (kernel, counts) in [("past", 2), ("apart", 4)] {
+        let text = text(kernel);
+        let lines = body(&text, nvptx::LINE);
+        assert_eq!(count(&lines, "barrier.red.popc.u32"), counts, "{text}");
+    }
 }
 
 #[test]
@@ -458,9 +464,10 @@ fn items_that_wait_for_the_host_look_whether_they_are_to_end() {
     let text = text("waits");
     assert!(text.contains("nanosleep.u32"), "{text}");
     assert!(text.contains("exit;"), "{text}");
-    // Where the launch's record is, for who waits.
+    // Who waits is given the launch's state: items leave it nowhere, at once.
     let lines = body(&text, nvptx::LINE);
-    assert!(count(&lines, "st.shared") >= 1, "{text}");
+    assert_eq!(count(&lines, "st.shared"), 0, "{text}");
+    assert_eq!(count(&lines, "st.param"), 1, "{text}");
 }
 
 #[test]
@@ -469,11 +476,14 @@ fn kernels_that_print_are_told_where_and_know_who_they_are() {
     let variable = format!(".const .align 8 .u64 {}", nvptx::PORT);
     assert!(text.contains(&variable), "{text}");
     assert!(!text.contains(nvptx::HEAP), "{text}");
-    // The launch's number, two extents, and the first group.
-    assert!(
-        count(&body(&text, nvptx::KERNEL), "st.shared") >= 4,
-        "{text}"
-    );
+    // The launch's number, two extents, and the first group: by one item, and then all go on.
+    let lines = body(&text, nvptx::KERNEL);
+    let at = |what: &str| lines.iter().position(|line| line.starts_with(what));
+    assert!(count(&lines, "st.shared") >= 4, "{text}");
+    assert!(at("@%p") < at("st.shared"), "{text}");
+    assert!(at("st.shared") < at("bar.sync"), "{text}");
+    assert!(at("bar.sync") < at("call"), "{text}");
+    assert!(lines.iter().any(|line| line.contains("%tid.z")), "{text}");
     let other = self::text("bounds");
     assert!(
         !other.contains(nvptx::PORT) && !other.contains(nvptx::HEAP),

@@ -6,6 +6,7 @@ use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 
+use legionella_abi::hsa as kernels;
 use legionella_hsasim::abi::pools::PointerInfo;
 use legionella_hsasim::abi::status;
 use legionella_hsasim::machine::packet;
@@ -276,6 +277,78 @@ fn expected() -> Vec<(&'static str, i64)> {
     ]
 }
 
+/// The same of what kernels use.
+fn expected_by_kernels() -> Vec<(&'static str, i64)> {
+    use kernels::{Packet, Queue, Signal};
+    let size = |bytes: usize| bytes as i64;
+    vec![
+        ("sizeof(amd_signal_t)", size(size_of::<Signal>())),
+        ("_Alignof(amd_signal_t)", size(align_of::<Signal>())),
+        (
+            "offsetof(amd_signal_t, kind)",
+            size(offset_of!(Signal, kind)),
+        ),
+        (
+            "offsetof(amd_signal_t, value)",
+            size(offset_of!(Signal, value)),
+        ),
+        (
+            "offsetof(amd_signal_t, hardware_doorbell_ptr)",
+            size(offset_of!(Signal, value)),
+        ),
+        (
+            "offsetof(amd_signal_t, event_mailbox_ptr)",
+            size(offset_of!(Signal, event_mailbox)),
+        ),
+        (
+            "offsetof(amd_signal_t, event_id)",
+            size(offset_of!(Signal, event)),
+        ),
+        (
+            "offsetof(amd_signal_t, start_ts)",
+            size(offset_of!(Signal, start)),
+        ),
+        (
+            "offsetof(amd_signal_t, end_ts)",
+            size(offset_of!(Signal, end)),
+        ),
+        (
+            "offsetof(amd_signal_t, queue_ptr)",
+            size(offset_of!(Signal, queue)),
+        ),
+        ("AMD_SIGNAL_KIND_USER", Signal::USER),
+        ("AMD_SIGNAL_KIND_DOORBELL", Signal::DOORBELL),
+        ("_Alignof(amd_queue_t)", size(align_of::<Queue>())),
+        ("offsetof(hsa_queue_t, type)", size(offset_of!(Queue, kind))),
+        (
+            "offsetof(hsa_queue_t, base_address)",
+            size(offset_of!(Queue, base)),
+        ),
+        (
+            "offsetof(hsa_queue_t, doorbell_signal)",
+            size(offset_of!(Queue, doorbell)),
+        ),
+        ("offsetof(hsa_queue_t, size)", size(offset_of!(Queue, size))),
+        ("offsetof(hsa_queue_t, id)", size(offset_of!(Queue, id))),
+        (
+            "offsetof(amd_queue_t, write_dispatch_id)",
+            size(offset_of!(Queue, write_index)),
+        ),
+        (
+            "offsetof(amd_queue_t, read_dispatch_id)",
+            size(offset_of!(Queue, read_index)),
+        ),
+        (
+            "sizeof(hsa_kernel_dispatch_packet_t)",
+            size(size_of::<Packet>()),
+        ),
+        (
+            "offsetof(hsa_kernel_dispatch_packet_t, kernarg_address)",
+            size(offset_of!(Packet, words) + 4 * kernels::KERNEL_ARGUMENTS),
+        ),
+    ]
+}
+
 #[test]
 fn structures_and_values_are_those_of_the_headers() {
     let header = Path::new("/usr/include/hsa/amd_hsa_queue.h");
@@ -286,7 +359,8 @@ fn structures_and_values_are_those_of_the_headers() {
         );
         return;
     }
-    let expected = expected();
+    let mut expected = expected();
+    expected.extend(expected_by_kernels());
     let mut source = String::from(
         "#include <stddef.h>\n#include <stdio.h>\n#include <stdbool.h>\n#define LITTLEENDIAN_CPU\n\
          #include <hsa/hsa.h>\n#include <hsa/hsa_ext_amd.h>\n#include <hsa/amd_hsa_queue.h>\n\

@@ -11,6 +11,7 @@ use crate::backend::transfers::{self, Transfers};
 use crate::backend::{self, Backend, Program};
 use crate::buffer::{Buffer, HostBuffer, Place, Slice, SliceMut, Zeroable};
 use crate::channel::Channel;
+use crate::enqueue::{BeginLater, Prepared};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Recorder};
 use crate::grid::Grid;
@@ -19,6 +20,7 @@ use crate::printing::Printed;
 use crate::queue::Queue;
 use crate::schedule::completion::Completion;
 use crate::schedule::slot::Ticket;
+use crate::signal::HostSignal;
 
 /// Variable with the name of the accelerator that [`Accelerator::best`] gives.
 const CHOICE: &str = "LEGIONELLA_ACCELERATOR";
@@ -347,6 +349,105 @@ impl Accelerator {
     /// [`Error::OutOfMemory`], [`Error::Unsupported`].
     pub fn channel<T: DeviceData>(&self, capacity: usize) -> Result<Channel<T>> {
         Channel::new(self, capacity)
+    }
+
+    /// A number that kernels and the host change and wait for while kernels run.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::Unsupported`].
+    pub fn signal(&self, value: i64) -> Result<HostSignal> {
+        HostSignal::new(self, value)
+    }
+
+    /// The moment at which a signal is 0, for launches on this accelerator that are to run [after](Accelerator::after) it.
+    ///
+    /// A kernel that changes a signal to 0 thereby has launches begin that need not wait for its end. On AMD's devices
+    /// the queue itself waits for the signal. [`Completion::cancel`] ends the wait, as does the signal being 0 for long
+    /// enough to be seen; until then what comes after it waits.
+    ///
+    /// ```no_run
+    /// use legionella::prelude::*;
+    ///
+    /// fn search(at: Item, x: &[u32], missing: &Signal) {
+    ///     if x[at.global()] == 42 {
+    ///         missing.set(0); // The other launch begins.
+    ///     }
+    ///     // Much more to do.
+    /// }
+    ///
+    /// fn celebrate(_: Item) {
+    ///     legionella::println!("found");
+    /// }
+    ///
+    /// # fn main() -> legionella::Result<()> {
+    /// let accelerator = Accelerator::best()?;
+    /// let x = accelerator.upload(&(0..100).collect::<Vec<u32>>())?;
+    /// let missing = accelerator.signal(1)?;
+    /// let found = accelerator.when_zero(&missing)?;
+    /// let party = accelerator.after([&found]).launch(celebrate, 1, ())?;
+    /// accelerator.launch(search, 100, (&x, &missing))?;
+    /// party.wait()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::WrongAccelerator`] if the accelerator doesn't see the signal.
+    pub fn when_zero(&self, signal: &HostSignal) -> Result<Completion> {
+        signal.zero(self)
+    }
+
+    /// A kernel with its arguments, for kernels to launch up to `capacity` times a launch of theirs.
+    ///
+    /// The first argument is [`later()`](crate::later()): the value that the launching kernel gives, by the
+    /// [`Enqueue`](crate::Enqueue) that it gets for an argument `&prepared`. Launches that are made so run one after the
+    /// other when the launch that made them has, and that ends when they have: its [`Completion`] is theirs as well, and
+    /// what they use is ordered as if it used that itself. AMD's devices launch by themselves; for others the host does.
+    ///
+    /// ```no_run
+    /// use legionella::prelude::*;
+    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    ///
+    /// fn rough(at: Item, errors: &[f32], refine: Enqueue<u32>) {
+    ///     if errors[at.global()] > 0.1 {
+    ///         // Without room, the part stays as it is.
+    ///         let _ = refine.enqueue(at.global() as u32);
+    ///     }
+    /// }
+    ///
+    /// fn fine(_: Item, part: u32, refined: &[AtomicU32]) {
+    ///     refined[part as usize].fetch_add(1, Relaxed);
+    /// }
+    ///
+    /// # fn main() -> legionella::Result<()> {
+    /// let accelerator = Accelerator::best()?;
+    /// let errors = accelerator.upload(&[0.0, 0.5, 0.05, 0.2])?;
+    /// let mut refined = accelerator.zeroed::<u32>(4)?;
+    /// let refine = accelerator.prepare(fine, 64, (later(), refined.atomic()), 16)?;
+    /// accelerator.launch(rough, 4, (&errors, &refine))?.wait()?;
+    /// assert_eq!(refined.to_vec()?, [0, 64, 0, 64]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The buffers are lent for the call alone: what is prepared keeps their memory. A kernel that panics leaves what it
+    /// has enqueued to run; one that is cancelled may not.
+    ///
+    /// # Errors
+    /// As for [`launch`](Accelerator::launch); [`Error::OutOfMemory`], also for more than 1024 launches;
+    /// [`Error::Unsupported`] for a kernel that itself launches others.
+    pub fn prepare<K, A, P>(
+        &self,
+        kernel: K,
+        grid: impl Into<Grid>,
+        arguments: A,
+        capacity: usize,
+    ) -> Result<Prepared<A::Value>>
+    where
+        K: Launch<A, P>,
+        A: BeginLater,
+    {
+        let _ = kernel;
+        Prepared::new::<K, A, P>(self, grid.into(), arguments, capacity)
     }
 
     /// Gives what kernels on this accelerator [print](crate::println) to a function, in place of

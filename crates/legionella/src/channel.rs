@@ -175,10 +175,10 @@ impl<T: DeviceData> Iterator for Receive<'_, T> {
 
 /// Longer and longer pauses, up to a length that nobody notices.
 #[derive(Default)]
-struct Pause(u32);
+pub(crate) struct Pause(u32);
 
 impl Pause {
-    fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         match self.0 {
             0..64 => std::hint::spin_loop(),
             64..128 => thread::yield_now(),

@@ -39,6 +39,8 @@
 //! * [`Completion`]: the end of a launch, to wait for or to await; [`Queue`]: launches in order;
 //! * [`Graph`]: launches that are recorded once and replayed many times;
 //! * [`Channel`]: values from a kernel to the host, while it runs; [`println!`]: text likewise;
+//! * [`HostSignal`]: a number that kernels and the host change and wait for;
+//! * [`Prepared`]: kernels that other kernels launch;
 //! * [`DeviceData`]: values that cross between host and device, with a derive;
 //! * [`atomic`]: atomics of floats and of 128 bits, with scopes, beside those of `core`;
 //! * [`host`]: kernels as plain functions, for tests.
@@ -58,6 +60,7 @@ mod buffer;
 mod channel;
 #[doc(hidden)]
 pub mod code;
+mod enqueue;
 mod error;
 mod graph;
 mod grid;
@@ -68,6 +71,7 @@ pub mod printing;
 mod queue;
 mod relaxed;
 mod schedule;
+mod signal;
 
 pub use accelerator::{Accelerator, Ordered};
 pub use buffer::{
@@ -75,6 +79,7 @@ pub use buffer::{
     RowsArgument, Slice, SliceMut, TilesArgument, Zeroable,
 };
 pub use channel::{Channel, Receive};
+pub use enqueue::{BeginLater, Later, Prepared, later};
 pub use error::{Error, Result};
 pub use graph::{Graph, Recorder};
 pub use grid::{Extent, Grid};
@@ -88,17 +93,19 @@ pub use legionella_device::heap::statistics::Statistics as HeapStatistics;
 pub use legionella_device::maths::fast;
 pub use legionella_device::matrix;
 pub use legionella_device::{
-    Atomic, DeviceData, Disjoint, Exchange, Group, Index, Item, Readable, Rows, Scratch, Sender,
-    Shared, Subgroup, Tiles, Token, Writable,
+    Atomic, DeviceData, Disjoint, Enqueue, Exchange, Group, Index, Item, Readable, Rows, Scratch,
+    Sender, Shared, Signal, Subgroup, Tiles, Token, Writable,
 };
 pub use queue::Queue;
 pub use relaxed::{Relaxed, relaxed};
 pub use schedule::completion::Completion;
+pub use signal::HostSignal;
 
 /// What most programs use.
 pub mod prelude {
     pub use crate::{
-        Accelerator, Buffer, Channel, Completion, DeviceData, Disjoint, Graph, Grid, Group, Item,
-        Rows, Sender, Shared, Tiles, function, relaxed, shared, shared_slice,
+        Accelerator, Buffer, Channel, Completion, DeviceData, Disjoint, Enqueue, Graph, Grid,
+        Group, HostSignal, Item, Rows, Sender, Shared, Signal, Tiles, function, later, relaxed,
+        shared, shared_slice,
     };
 }

@@ -504,6 +504,18 @@ impl<'m> Builder<'m> {
         )))
     }
 
+    /// Stores a word at an address, atomically, in no order; gives the one before.
+    pub(crate) fn atomic_exchange(&self, address: Value<'m>, word: Value<'m>) -> Value<'m> {
+        Self::value(llvm!(c::LLVMBuildAtomicRMW(
+            self.0,
+            LLVMAtomicRMWBinOp::LLVMAtomicRMWBinOpXchg,
+            address.raw(),
+            word.raw(),
+            LLVMAtomicOrdering::LLVMAtomicOrderingMonotonic,
+            0
+        )))
+    }
+
     /// A fence, for all in the system.
     pub(crate) fn atomic_fence(&self, ordering: LLVMAtomicOrdering) -> Value<'m> {
         Self::value(llvm!(c::LLVMBuildFence(self.0, ordering, 0, UNNAMED)))

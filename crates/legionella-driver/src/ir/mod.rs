@@ -8,10 +8,12 @@ mod builder;
 pub(crate) mod debug;
 pub(crate) mod flow;
 pub(crate) mod metadata;
+mod outline;
 mod pipeline;
 mod value;
 
 pub(crate) use builder::Builder;
+pub(crate) use outline::outline;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use value::{Block, Function, Type, Value};
 

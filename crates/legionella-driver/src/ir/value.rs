@@ -39,6 +39,11 @@ impl<'m> Type<'m> {
     }
 
     /// The array type of `len` such elements.
+    /// What a function of this type gives.
+    pub(crate) fn result(self) -> Type<'m> {
+        Type::from_raw(llvm!(c::LLVMGetReturnType(self.0)))
+    }
+
     pub(crate) fn array(self, len: u64) -> Type<'m> {
         Type::from_raw(llvm!(c::LLVMArrayType2(self.0, len)))
     }
@@ -698,6 +703,11 @@ impl<'m> Block<'m> {
 
     pub(crate) fn successors(self) -> Vec<Block<'m>> {
         self.terminator().successors()
+    }
+
+    /// Terminators that lead to the block.
+    pub(crate) fn entries(self) -> Vec<Value<'m>> {
+        Value::from_raw(llvm!(c::LLVMBasicBlockAsValue(self.0))).users()
     }
 
     /// Moves the block behind another, which may be in another function.

@@ -37,6 +37,37 @@ pub(in crate::target) struct Deferred<'m> {
     pub(in crate::target) apart: Vec<u32>,
 }
 
+/// How often an item goes on where it may panic, and how often not: that is an estimate, by which LLVM chooses
+/// what is in registers.
+const RARELY: [u32; 2] = [1, 2000];
+
+impl Deferred<'_> {
+    /// Tells LLVM that items rarely panic.
+    pub(in crate::target) fn expect_none(&self) {
+        let blocks = self.item.blocks();
+        let leaves: BTreeSet<_> = blocks
+            .iter()
+            .filter(|block| block.terminator().is(LLVMOpcode::LLVMRet))
+            .filter_map(|exit| exit.phis().first().copied())
+            .flat_map(|place| place.incoming())
+            .filter(|(place, _)| place.constant_integer().is_some_and(|place| place != 0))
+            .map(|(_, leave)| leave)
+            .collect();
+        for block in blocks {
+            let terminator = block.terminator();
+            if let [one, other] = terminator.successors()[..]
+                && terminator.is(LLVMOpcode::LLVMBr)
+            {
+                match [one, other].map(|next| leaves.contains(&next)) {
+                    [true, false] => terminator.set_weights(RARELY),
+                    [false, true] => terminator.set_weights([RARELY[1], RARELY[0]]),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
 /// Defers the panics of an entry shim; `None`, with nothing changed, if it has none or they depend
 /// on memory of the item, which is gone after the loop.
 pub(in crate::target) fn defer<'m>(

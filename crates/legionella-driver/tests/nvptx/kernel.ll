@@ -1,6 +1,7 @@
 ; A kernel as the linker step leaves it, with one of everything that LLVM 22 gets wrong on NVIDIA's
 ; devices, or gives up on. Its argument block: an input, an output, a number.
 declare i64 @legionella.global_id(i32)
+declare i64 @legionella.local_id(i32)
 declare ptr @legionella.immutable(ptr)
 declare void @legionella.panic(ptr)
 declare float @llvm.exp2.f32(float)
@@ -248,6 +249,48 @@ met:
   %more = icmp ult i64 %next, %n
   br i1 %more, label %loop, label %done
 done:
+  ret void
+out:
+  call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
+  unreachable
+}
+
+; Two barriers behind a branch that items take differently and where some of them panic: all others meet again.
+define void @past(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+  %p = load ptr, ptr %block, align 8
+  %i = call i64 @legionella.local_id(i32 0)
+  %first = icmp eq i64 %i, 0
+  br i1 %first, label %one, label %meet
+one:
+  %v = load i32, ptr %p, align 4
+  %bad = icmp eq i32 %v, 7
+  br i1 %bad, label %out, label %meet
+meet:
+  call void @legionella.barrier(i32 4, ptr @here)
+  store i32 1, ptr %p, align 4
+  call void @legionella.barrier(i32 8, ptr @there)
+  ret void
+out:
+  call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
+  unreachable
+}
+
+; The same, but those that don't panic come to the second barrier alone.
+define void @apart(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+  %p = load ptr, ptr %block, align 8
+  %i = call i64 @legionella.local_id(i32 0)
+  %first = icmp ult i64 %i, 5
+  br i1 %first, label %one, label %meet
+one:
+  %v = load i32, ptr %p, align 4
+  %bad = icmp eq i32 %v, 7
+  br i1 %bad, label %out, label %behind
+meet:
+  call void @legionella.barrier(i32 4, ptr @here)
+  br label %behind
+behind:
+  store i32 1, ptr %p, align 4
+  call void @legionella.barrier(i32 8, ptr @there)
   ret void
 out:
   call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))

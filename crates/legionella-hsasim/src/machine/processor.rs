@@ -13,6 +13,8 @@ use super::{signal, workers};
 
 /// `HSA_STATUS_ERROR_INVALID_PACKET_FORMAT`.
 const INVALID_PACKET: u32 = 0x1009;
+/// `HSA_QUEUE_TYPE_MULTI`.
+const MULTI: u32 = 0;
 /// `HSA_STATUS_ERROR_FATAL`, of agents that are lost.
 const FATAL: u32 = 0x1026;
 /// The vendor's packet that waits for a value (`HSA_AMD_PACKET_TYPE_BARRIER_VALUE`).
@@ -21,18 +23,25 @@ const BARRIER_VALUE: u16 = 2;
 /// Processes packets until the queue is stopped.
 pub fn process(queue: &Arc<Queue>) {
     let shared = queue.shared();
-    // Producers may ring in another order than they write: the highest number counts.
-    let mut rung = -1i64;
+    // A ring of one producer says how far it has written. Of several, the last to ring may have written before others:
+    // with each ring, all packets are looked at that are ready.
+    let (mut rung, mut is_open) = (-1i64, false);
     while !queue.is_stopped() {
         if agents()[queue.agent as usize].is_lost() {
             queue.failed(FATAL, "the agent was lost".to_owned());
             return;
         }
         let bell = queue.bell().load(Ordering::SeqCst);
-        rung = rung.max(bell);
+        is_open |= bell != rung;
+        rung = bell;
         let number = shared.read_index.load(Ordering::Acquire);
         let slot = queue.slot(number);
-        if number as i64 > rung || slot.kind() == INVALID {
+        let told = match shared.kind {
+            MULTI => is_open,
+            _ => number as i64 <= rung,
+        };
+        if !told || slot.kind() == INVALID {
+            is_open = false;
             signal::sleep(queue.bell() as *const _ as u64, bell as u32, signal::LOOK);
             continue;
         }

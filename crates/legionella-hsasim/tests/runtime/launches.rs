@@ -145,6 +145,24 @@ fn packets_wait_for_signals() {
 }
 
 #[test]
+fn doorbells_ring_in_any_order() {
+    let program = Program::new(Isa::Gfx1100);
+    let kernel = program.load(&kernels::count("gfx1100"), "count");
+    let x = program.device(&[0u32]);
+    let (gate, done) = (program.signal(1), program.signal(2));
+    program.submit([3 | (1 << 8), gate.handle, 0, 0, 0, 0, 0, 0]);
+    // Two producers, of which the second to write is the first to ring, while the processor is busy.
+    let arguments = || Arguments::default().pointer(x.cast());
+    let [first, second] =
+        [(); 2].map(|()| program.write(program.dispatch(kernel, 64, 64, arguments(), done)));
+    program.ring(second);
+    program.ring(first);
+    hsa_signal_store_screlease(gate, 0);
+    assert!(program.wait(done), "{}", program.report());
+    assert_eq!(read(x, 1), [128]);
+}
+
+#[test]
 fn copies_wait_for_signals() {
     let program = Program::new(Isa::Gfx942);
     let (from, to) = (program.device(&[1u32, 2, 3, 4]), program.device(&[0u32; 4]));

@@ -249,8 +249,20 @@ impl Program {
         Ok((executable, found))
     }
 
-    /// Writes a packet: the header last, then the doorbell.
+    /// Writes a packet and rings the doorbell.
     pub fn submit(&self, words: [u64; 8]) {
+        self.ring(self.write(words));
+    }
+
+    /// Rings the doorbell for a packet.
+    pub fn ring(&self, number: u64) {
+        // SAFETY: the queue lives.
+        let handle = unsafe { &*self.queue }.doorbell;
+        hsa_signal_store_screlease(SignalHandle { handle }, number as i64);
+    }
+
+    /// Writes a packet, the header last; gives its number.
+    pub fn write(&self, words: [u64; 8]) -> u64 {
         // SAFETY: the queue lives; the slot is free, as tests submit fewer packets than the ring has.
         unsafe {
             let number = hsa_queue_add_write_index_relaxed(self.queue, 1);
@@ -265,12 +277,7 @@ impl Program {
             (*(slot.byte_add(2) as *const AtomicU16))
                 .store((words[0] >> 16) as u16, Ordering::Relaxed);
             (*(slot as *const AtomicU16)).store(words[0] as u16, Ordering::Release);
-            hsa_signal_store_screlease(
-                SignalHandle {
-                    handle: shared.doorbell,
-                },
-                number as i64,
-            );
+            number
         }
     }
 

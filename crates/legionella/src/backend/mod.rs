@@ -202,6 +202,17 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Code that ends when a signal is 0, whose address is the argument block ([`gate`](crate::schedule::gate)), if
+    /// the device can wait for it itself.
+    fn gate(&self) -> Result<Option<Box<dyn Code>>> {
+        Ok(None)
+    }
+
+    /// Whether kernels see what [`Backend::allocate_visible`] gives on another device.
+    fn sees_memory_of(&self, _other: &dyn Backend) -> bool {
+        false
+    }
+
     /// Whether the device stopped answering, so that everything on it is lost.
     fn is_lost(&self) -> bool {
         false

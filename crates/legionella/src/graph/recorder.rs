@@ -14,7 +14,7 @@ use crate::backend::{Node, Program};
 use crate::buffer::{Allocation, Slice, SliceMut};
 use crate::error::Result;
 use crate::grid::Grid;
-use crate::launch::{self, Binder, Launch};
+use crate::launch::{self, Binder, Launch, Purpose};
 use crate::schedule::block::Block;
 use crate::schedule::hazards::{Access, Use};
 
@@ -66,6 +66,7 @@ impl<'a> Recorder<'a> {
             self.accelerator,
             grid.into(),
             arguments,
+            Purpose::Record,
             |binder, program, space, block, layout| {
                 if space.groups.contains(&0) {
                     return;

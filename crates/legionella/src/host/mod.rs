@@ -17,6 +17,8 @@
 //! | [`blocks::<_, R, C>`](blocks)`(&mut [T], width)` | [`Blocks<T, R, C>`](Blocks) |
 //! | [`atomic`]`(&mut [u32])` | `&[AtomicU32]` |
 //! | `&`[`channel(capacity)`](channel) | [`Sender<T>`](crate::Sender) |
+//! | `&`[`Signal::new(value)`](crate::Signal::new) | `&Signal` |
+//! | `&`[`enqueued(capacity)`](enqueued) | [`Enqueue<T>`](crate::Enqueue) |
 //! | [`function`](crate::function)`(f)` | `impl Fn…` |
 //! | [`shared()`](shared) | [`Shared<[T; N]>`](Shared) |
 //! | [`shared_slice`]`(len)` | [`Shared<[T]>`](Shared) |
@@ -48,10 +50,12 @@ use crate::grid::Grid;
 use crate::launch::Function;
 
 mod channel;
+mod enqueue;
 mod shared;
 mod threads;
 
 pub use channel::{Channel, channel};
+pub use enqueue::{Enqueued, enqueued};
 pub use shared::{GroupMemory, shared, shared_slice};
 
 /// Calls a kernel once for every work-item of a grid: in ascending order of linear ids, or for a

@@ -4,11 +4,15 @@
 //! of a form happens on the host.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use legionella_device::channel::ring::Ring;
+use legionella_device::enqueue::Table;
 use legionella_device::matrix::Blocks;
-use legionella_device::{Atomic, DeviceData, Disjoint, Item, Rows, Sender, Shared, Tiles, tile};
+use legionella_device::{
+    Atomic, DeviceData, Disjoint, Enqueue, Item, Rows, Sender, Shared, Signal, Tiles, tile,
+};
 
 /// The place of one argument in the block, from which a work-item makes its parameter of type `P`.
 pub trait Form<P>: Copy {
@@ -159,6 +163,62 @@ impl<T: DeviceData> Form<*const T> for Pointer<T> {
     #[inline(always)]
     unsafe fn materialise(&self, _item: &Item, _position: u32) -> *const T {
         self.0
+    }
+}
+
+/// The address of what all work-items share.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Pointee<T>(pub(crate) *const T);
+
+impl<T> Clone for Pointee<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Pointee<T> {}
+
+impl<'a> Form<&'a Signal> for Pointee<Signal> {
+    #[inline(always)]
+    unsafe fn materialise(&self, _item: &Item, _position: u32) -> &'a Signal {
+        // SAFETY: the launch keeps the signal.
+        unsafe { &*self.0 }
+    }
+}
+
+impl<'a, T: DeviceData> Form<Enqueue<'a, T>> for Pointee<Table> {
+    #[inline(always)]
+    unsafe fn materialise(&self, _item: &Item, _position: u32) -> Enqueue<'a, T> {
+        // SAFETY: the launch keeps the table, which is for such values.
+        unsafe { Enqueue::new(&*self.0) }
+    }
+}
+
+/// A value that is written before the launch begins.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct LaterForm<T>(MaybeUninit<T>);
+
+impl<T> LaterForm<T> {
+    pub(crate) fn new() -> Self {
+        LaterForm(MaybeUninit::uninit())
+    }
+}
+
+impl<T: Copy> Clone for LaterForm<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Copy> Copy for LaterForm<T> {}
+
+impl<T: DeviceData> Form<T> for LaterForm<T> {
+    #[inline(always)]
+    unsafe fn materialise(&self, _item: &Item, _position: u32) -> T {
+        // SAFETY: the value was written before the launch began.
+        unsafe { self.0.assume_init() }
     }
 }
 

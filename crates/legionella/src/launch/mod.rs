@@ -23,6 +23,7 @@ use crate::buffer::Allocation;
 use crate::error::{Error, Result};
 use crate::grid::Grid;
 use crate::schedule::completion::Completion;
+use crate::schedule::followup::Followup;
 use crate::schedule::hazards::{Access, FailureLog, Use};
 use crate::schedule::slot::{Binding, Runs, Ticket};
 
@@ -69,6 +70,8 @@ pub unsafe trait Pass<P> {
 /// | `buffer.rows(width)` | [`Rows<T>`](crate::Rows) | a row of its own |
 /// | `buffer.atomic()` of `u32` | `&[AtomicU32]` | all elements, as atomics |
 /// | [`&Channel<T>`](crate::Channel) | [`Sender<T>`](crate::Sender) | a way to send values to the host |
+/// | [`&HostSignal`](crate::HostSignal) | [`&Signal`](crate::Signal) | the signal |
+/// | [`&Prepared<T>`](crate::Prepared) | [`Enqueue<T>`](crate::Enqueue) | a way to launch another kernel |
 /// | [`function(f)`](crate::function) | `impl Fn…` | the function |
 /// | [`shared()`](crate::shared) | [`Shared<[T; N]>`](crate::Shared) | memory of its work-group |
 /// | [`shared_slice(len)`](crate::shared_slice) | [`Shared<[T]>`](crate::Shared) | memory of its work-group |
@@ -106,6 +109,22 @@ pub struct Binder<'l> {
     uses: Vec<Use>,
     /// Bytes of shared memory that arguments ask for.
     shared: usize,
+    purpose: Purpose,
+    /// Whether an argument comes later.
+    is_later: bool,
+    /// What the kernel may launch.
+    followups: Vec<Arc<Followup>>,
+}
+
+/// What arguments are bound for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A launch.
+    Launch,
+    /// Launches by replays of a graph.
+    Record,
+    /// Launches by kernels.
+    Prepare,
 }
 
 impl<'l> Binder<'l> {
@@ -115,6 +134,46 @@ impl<'l> Binder<'l> {
             accelerator,
             uses,
             shared: 0,
+            purpose: Purpose::Launch,
+            is_later: false,
+            followups: Vec::new(),
+        }
+    }
+
+    /// Where the launch is to run.
+    pub(crate) fn accelerator(&self) -> &'l Accelerator {
+        self.accelerator
+    }
+
+    /// Takes note of an argument whose value comes later.
+    pub(crate) fn use_later(&mut self) -> Result<()> {
+        let is_first = !std::mem::replace(&mut self.is_later, true);
+        match is_first && self.purpose == Purpose::Prepare {
+            true => Ok(()),
+            false => Err(self.unsupported(
+                "value for `later()`, which is the first argument of a kernel that is prepared",
+            )),
+        }
+    }
+
+    /// Takes note of what the kernel may launch.
+    pub(crate) fn follow(&mut self, followup: &Arc<Followup>) -> Result<()> {
+        match self.purpose {
+            Purpose::Launch => {
+                self.followups.push(Arc::clone(followup));
+                Ok(())
+            }
+            Purpose::Record => Err(self.unsupported("way to record kernels that launch others")),
+            Purpose::Prepare => Err(self.unsupported(
+                "way to prepare kernels that launch others: only what the host launches can",
+            )),
+        }
+    }
+
+    fn unsupported(&self, what: &'static str) -> Error {
+        Error::Unsupported {
+            accelerator: self.accelerator.name().to_owned(),
+            what,
         }
     }
 
@@ -139,12 +198,22 @@ impl<'l> Binder<'l> {
                 used_on: self.accelerator.name().to_owned(),
             });
         }
+        self.keep(allocation, bytes, access);
+        Ok(())
+    }
+
+    /// As [`use_memory`](Binder::use_memory), for memory that the accelerator is known to see.
+    pub(crate) fn keep(
+        &mut self,
+        allocation: &Arc<Allocation>,
+        bytes: Range<usize>,
+        access: Access,
+    ) {
         self.uses.push(Use {
             allocation: Arc::clone(allocation),
             bytes,
             access,
         });
-        Ok(())
     }
 
     /// Takes note of shared memory for `len` elements; gives its distance from the start of all
@@ -245,6 +314,7 @@ pub(crate) fn bind<K: Launch<A, P>, A, P>(
     accelerator: &Accelerator,
     grid: Grid,
     arguments: A,
+    purpose: Purpose,
     keep: impl FnOnce(Binder<'_>, &'static Program, IndexSpace, *const u8, Layout),
 ) -> Result<()> {
     const {
@@ -256,6 +326,7 @@ pub(crate) fn bind<K: Launch<A, P>, A, P>(
     }
     let cell = record::cell::<K, K::Block, P>();
     let mut binder = Binder::new(accelerator, Vec::new());
+    binder.purpose = purpose;
     let block = K::block(arguments, &mut binder)?;
     let program = program_of(cell, accelerator, std::any::type_name::<K>)?;
     let space = space_of(&binder, program, grid)?;
@@ -354,6 +425,7 @@ unsafe fn schedule(
         return Ok(Completion::immediate());
     }
     binding.uses = binder.uses;
+    binding.followups = binder.followups;
     binding.will_run(program);
     for ticket in after.tickets {
         ticket.precedes(binding.ticket());

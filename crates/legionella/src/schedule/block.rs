@@ -53,6 +53,15 @@ impl Block {
         unsafe { std::ptr::copy_nonoverlapping(from, self.start.as_ptr(), layout.size()) };
     }
 
+    /// Overwrites the start of the block that was stored last.
+    ///
+    /// # Safety
+    /// `from` is readable for `len` bytes, and the block has as many.
+    pub(crate) unsafe fn begin_with(&mut self, from: *const u8, len: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::copy_nonoverlapping(from, self.start.as_ptr(), len) };
+    }
+
     /// Where the block that was stored last is.
     pub(crate) fn address(&self) -> *const u8 {
         self.start.as_ptr()

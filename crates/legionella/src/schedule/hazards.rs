@@ -11,13 +11,13 @@
 //! A launch is ordered on one allocation after the other. Two that conflict on two of them could so each
 //! come before the other; but a launch borrows its buffers while it is ordered, and one that writes borrows
 //! them mutably, so that no two that conflict are ordered at the same time. Replays of graphs borrow
-//! nothing: they are ordered while nothing else is that uses several allocations.
+//! nothing, and launches whose kernels launch others not what these use: they are ordered while nothing else is that uses several allocations.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::slot::{Occupied, Runs, Ticket};
+use super::slot::{Occupied, Ticket};
 use crate::buffer::Allocation;
 use crate::error::{Error, Result};
 
@@ -35,17 +35,17 @@ pub(crate) struct Use {
     pub(crate) access: Access,
 }
 
-/// Held, for writing by replays of graphs, while something is ordered that uses several allocations.
+/// Held, for writing by who doesn't borrow it all, while something is ordered that uses several allocations.
 static ORDERING: RwLock<()> = RwLock::new(());
 
-/// Orders a launch after all that it conflicts with, and remembers it.
-pub(super) fn register(uses: &[Use], program: &Runs, launch: Ticket) {
+/// Orders a launch after all that it conflicts with, and remembers it. Whether it borrows all that it uses while it is
+/// ordered, `borrows` says.
+pub(super) fn register(uses: &[Use], borrows: bool, launch: Ticket) {
     let shared = || ORDERING.read().unwrap_or_else(PoisonError::into_inner);
     let alone = || ORDERING.write().unwrap_or_else(PoisonError::into_inner);
     let several = uses.len() > 1;
-    let is_kernel = matches!(program, Runs::Kernel(_));
-    let _shared = (several && is_kernel).then(shared);
-    let _alone = (several && !is_kernel).then(alone);
+    let _shared = (several && borrows).then(shared);
+    let _alone = (several && !borrows).then(alone);
     for used in uses {
         let hazards = &used.allocation.hazards;
         hazards.add(used.bytes.clone(), used.access, launch, |earlier| {

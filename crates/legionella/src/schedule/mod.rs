@@ -7,7 +7,10 @@
 //! * [`block`]: where a launch keeps its arguments;
 //! * [`slot`]: the recycled state of one launch, and tickets that name a launch for ever;
 //! * [`hazards`]: what is in flight on one allocation;
-//! * [`completion`]: the caller's view of a launch.
+//! * [`completion`]: the caller's view of a launch;
+//! * [`parts`]: launches that others are parts of;
+//! * [`followup`]: launches that a kernel makes;
+//! * [`gate`]: launches that wait for a signal.
 //!
 //! # Order of locks
 //!
@@ -16,7 +19,10 @@
 
 pub(crate) mod block;
 pub(crate) mod completion;
+pub(crate) mod followup;
+pub(crate) mod gate;
 pub(crate) mod hazards;
+pub(crate) mod parts;
 pub(crate) mod slot;
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use legionella_abi::cpu::Launch;
 
 use super::block::Block;
+use super::followup::{self, Followup};
 use super::hazards::{self, Failure, FailureLog, Use};
 use crate::backend::Program;
 use crate::error::Result;
@@ -55,6 +56,10 @@ pub(crate) struct Slot {
     /// What the launch still waits for, and one until it is bound.
     pending: AtomicUsize,
     cancelled: AtomicBool,
+    /// Whether the launch's kernel may make others.
+    is_followed: AtomicBool,
+    /// Whether the launch has left a failure.
+    failed: AtomicBool,
     /// The [order](crate::backend::Code::order) of what the slot launches, 0 for none, once that is
     /// known.
     order: AtomicUsize,
@@ -77,6 +82,8 @@ struct State {
     dependents: Vec<&'static Slot>,
     /// Launches that this one consists of.
     parts: Vec<Ticket>,
+    /// What its kernel may launch.
+    followups: Vec<Arc<Followup>>,
     /// The lane of its order that the launch was given to, if others may follow there.
     lane: Option<Lane>,
     /// The lane that it was given to at all.
@@ -103,6 +110,8 @@ impl Slot {
                 owners: AtomicU32::new(0),
                 pending: AtomicUsize::new(0),
                 cancelled: AtomicBool::new(false),
+                is_followed: AtomicBool::new(false),
+                failed: AtomicBool::new(false),
                 order: AtomicUsize::new(0),
                 behind: AtomicU64::new(0),
                 state: Mutex::new(State {
@@ -119,6 +128,7 @@ impl Slot {
                     queue: None,
                     dependents: Vec::new(),
                     parts: Vec::new(),
+                    followups: Vec::new(),
                     lane: None,
                     at: None,
                     asleep: 0,
@@ -132,10 +142,10 @@ impl Slot {
 
     fn disown(&'static self) {
         if self.owners.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let mut state = lock(&self.state);
-            let _failure = state.failure.take();
-            let _waker = state.waker.take();
-            drop(state);
+            // Who ended the launch has taken its waker.
+            if self.failed.swap(false, Ordering::Relaxed) {
+                let _failure = lock(&self.state).failure.take();
+            }
             lock(&FREE).push(self);
         }
     }
@@ -146,14 +156,21 @@ impl Slot {
         order != 0 && order == other.order.load(Ordering::Relaxed)
     }
 
-    /// Tells everyone of the end of what the slot serves.
-    fn end(&'static self, failure: Option<Arc<Failure>>) {
+    /// Tells everyone of the end of what the slot serves, and keeps the room for what was used.
+    fn end(&'static self, failure: Option<Arc<Failure>>, uses: Vec<Use>) {
         let mut state = lock(&self.state);
         (state.lane, state.at) = (None, None);
+        if failure.is_some() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
         state.failure = failure;
+        state.uses = uses;
         state.parts.clear();
         let program = state.program.take();
-        let mut dependents = std::mem::take(&mut state.dependents);
+        let mut dependents = match state.dependents.is_empty() {
+            true => Vec::new(),
+            false => std::mem::take(&mut state.dependents),
+        };
         let waker = state.waker.take();
         let generation = self.done.generation() + 1;
         self.done.0.store(generation, Ordering::Release);
@@ -169,28 +186,33 @@ impl Slot {
             // A waker that panics is its executor's concern; the thread here goes on.
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
-        lock(&self.state).dependents = dependents;
+        // Room that is there is used again.
+        if dependents.capacity() > 0 {
+            lock(&self.state).dependents = dependents;
+        }
         drop(program);
         self.disown();
     }
 
     /// One thing less that the launch waits for; the last one starts it.
     fn release(&'static self) {
-        if self.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
-            return;
+        if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let running = self.running(&lock(&self.state));
+            start(running);
         }
-        let state = lock(&self.state);
+    }
+
+    /// The launch, whose turn has come.
+    fn running(&'static self, state: &State) -> Running {
         let Some(program) = state.program.clone() else {
             unreachable!("a launch is submitted before it is released")
         };
-        let running = Running {
+        Running {
             slot: self,
             program,
             block: state.block.address(),
             space: state.space,
-        };
-        drop(state);
-        start(running);
+        }
     }
 }
 
@@ -234,6 +256,9 @@ pub(crate) fn start(launch: Running) {
     let mut next = launch;
     while let Some(launch) = next {
         let program = launch.program.clone();
+        for followup in launch.followups() {
+            followup.begin();
+        }
         program.start(launch);
         next = AHEAD.with_borrow_mut(|ahead| {
             let following = ahead.as_mut().and_then(VecDeque::pop_front);
@@ -405,6 +430,8 @@ pub(crate) struct Binding {
     ticket: Ticket,
     /// Memory that the launch will use.
     pub(crate) uses: Vec<Use>,
+    /// What its kernel may launch.
+    pub(crate) followups: Vec<Arc<Followup>>,
 }
 
 impl Binding {
@@ -413,6 +440,7 @@ impl Binding {
         slot.owners.store(2, Ordering::Relaxed);
         slot.pending.store(1, Ordering::Relaxed);
         slot.cancelled.store(false, Ordering::Relaxed);
+        slot.is_followed.store(false, Ordering::Relaxed);
         slot.order.store(0, Ordering::Relaxed);
         slot.behind.store(0, Ordering::Relaxed);
         Binding {
@@ -421,6 +449,7 @@ impl Binding {
                 generation: slot.done.generation() + 1,
             },
             uses: std::mem::take(&mut lock(&slot.state).uses),
+            followups: Vec::new(),
         }
     }
 
@@ -449,8 +478,10 @@ impl Binding {
     ) -> Owned {
         let ticket = self.ticket;
         let uses = std::mem::take(&mut self.uses);
+        let followups = std::mem::take(&mut self.followups);
         std::mem::forget(self);
-        hazards::register(&uses, &program, ticket);
+        let borrows = matches!(program, Runs::Kernel(_)) && followups.is_empty();
+        hazards::register(&uses, borrows, ticket);
         let mut state = lock(&ticket.slot.state);
         state.program = Some(program);
         state.space = space;
@@ -458,8 +489,16 @@ impl Binding {
         unsafe { state.block.store(block, layout) };
         state.uses = uses;
         state.queue = queue;
+        let is_followed = !followups.is_empty();
+        state.followups = followups;
+        (ticket.slot.is_followed).store(is_followed, Ordering::Relaxed);
+        // As `release` does.
+        let is_last = ticket.slot.pending.fetch_sub(1, Ordering::AcqRel) == 1;
+        let running = is_last.then(|| ticket.slot.running(&state));
         drop(state);
-        ticket.slot.release();
+        if let Some(running) = running {
+            start(running);
+        }
         Owned(ticket)
     }
 }
@@ -497,7 +536,8 @@ impl Occupied {
 
 impl Drop for Occupied {
     fn drop(&mut self) {
-        self.0.slot.end(None);
+        let uses = std::mem::take(&mut lock(&self.0.slot.state).uses);
+        self.0.slot.end(None, uses);
     }
 }
 
@@ -544,6 +584,14 @@ impl Running {
         &self.slot.cancelled
     }
 
+    /// What its kernel may launch.
+    pub(crate) fn followups(&self) -> Vec<Arc<Followup>> {
+        match self.slot.is_followed.load(Ordering::Relaxed) {
+            true => lock(&self.slot.state).followups.clone(),
+            false => Vec::new(),
+        }
+    }
+
     /// Whether it was cancelled before anything of it ran.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled().load(Ordering::Relaxed)
@@ -561,6 +609,10 @@ impl Running {
     /// wait for its end.
     pub(crate) fn is_in(&self, lane: Lane) {
         let slot = self.slot;
+        if slot.is_followed.load(Ordering::Relaxed) {
+            // Others wait for what its kernel launches, too.
+            return self.is_at(lane);
+        }
         let mut state = lock(&slot.state);
         (state.lane, state.at) = (Some(lane), Some(lane));
         let mut index = 0;
@@ -582,9 +634,13 @@ impl Running {
         lock(&self.slot.state).at = Some(lane);
     }
 
-    /// The launch has ended: nothing of it runs any more.
+    /// The launch has ended: nothing of it runs any more, but what it may have left to the host to launch.
     pub(crate) fn finish(self, outcome: Result<()>) {
         let slot = self.slot;
+        if slot.is_followed.swap(false, Ordering::Relaxed) {
+            let followups = std::mem::take(&mut lock(&slot.state).followups);
+            return followup::finish(self, &followups, outcome);
+        }
         self.program.ended(self.block.addr() as u64);
         let mut state = lock(&slot.state);
         let mut uses = std::mem::take(&mut state.uses);
@@ -600,7 +656,6 @@ impl Running {
         });
         // Before anyone hears of the end, so that memory is free again when a wait returns.
         uses.clear();
-        lock(&slot.state).uses = uses;
-        slot.end(failure);
+        slot.end(failure, uses);
     }
 }

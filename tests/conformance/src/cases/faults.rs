@@ -5,6 +5,7 @@
 
 use std::ffi::c_void;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use legionella::{Error, prelude::*};
 
@@ -106,6 +107,117 @@ fn fill_memory_of_arguments(t: &Trial<'_>) -> Verdict {
     ))
 }
 
+fn lost<T: std::fmt::Debug>(result: legionella::Result<T>) -> Verdict {
+    match result {
+        Err(Error::DeviceLost { .. }) => Ok(()),
+        other => Err(Failure::unexpected(
+            "a device that is lost",
+            format!("{other:?}"),
+        )),
+    }
+}
+
+fn wait_for_signal(_: Item, never: &Signal) {
+    never.wait(|value| value == 1);
+}
+
+/// What runs when the device is lost ends with that, wherever it is: in other queues, behind what failed, behind a
+/// signal, in a kernel that waits, and in those that others launch.
+fn others_in_flight(t: &Trial<'_>) -> Verdict {
+    let never = t.accelerator.signal(2)?;
+    let zeros = || t.accelerator.zeroed(3);
+    let (mut out, mut behind, mut gated) = (zeros()?, zeros()?, zeros()?);
+    let waits = t.accelerator.launch(wait_for_signal, 3, (&never,))?;
+    let gate = t.accelerator.when_zero(&never)?;
+    let gated = (t.accelerator.after([&gate])).launch(add_one, 3, (&mut gated,))?;
+    let next = t
+        .accelerator
+        .prepare(wait_for_later, 3, (later(), &never), 1)?;
+    let parent = t.accelerator.launch(have_launched, 1, (&next,))?;
+    let first = t.accelerator.launch(read_anywhere, 3, (4096, &mut out))?;
+    let ordered = t
+        .accelerator
+        .after([&first])
+        .launch(add_one, 3, (&mut behind,))?;
+    for launch in [&first, &waits, &gate, &parent, &ordered] {
+        lost(launch.wait())?;
+    }
+    // It was never given to the device, or was with the gate.
+    lost(gated.wait())?;
+    renewed(t)
+}
+
+fn wait_for_later(_: Item, _: u32, never: &Signal) {
+    never.wait(|value| value == 1);
+}
+
+fn read_later(_: Item, address: usize, out: &[AtomicU32]) {
+    // SAFETY: none, which is the point: the device says what is wrong with it.
+    let read = unsafe { std::ptr::with_exposed_provenance::<u32>(address).read_volatile() };
+    out[0].store(read, Relaxed);
+}
+
+fn have_launched(_: Item, next: Enqueue<u32>) {
+    let _ = next.enqueue(0);
+}
+
+fn have_read(_: Item, next: Enqueue<usize>) {
+    let _ = next.enqueue(4096);
+}
+
+fn spin_later(_: Item, _: u32, out: &[AtomicU32]) {
+    while out[0].load(Relaxed) == 0 {}
+}
+
+/// More of the stack than a work-item can have.
+fn much_stack(at: Item, x: &[u32], mut out: Disjoint<u32>) {
+    let mut kept = [0u32; 100_000];
+    for (i, kept) in kept.iter_mut().enumerate() {
+        *kept = x[(i + at.global()) % x.len()];
+    }
+    if let Some(out) = out.at(&at) {
+        let next = kept[*out as usize] as usize;
+        *out = kept[next];
+    }
+}
+
+/// A kernel that needs more of the stack than there is doesn't run, and harms nothing.
+fn too_much_stack(t: &Trial<'_>) -> Verdict {
+    let x = t.accelerator.upload(&[5u32; 77])?;
+    let mut out = t.accelerator.zeroed(3)?;
+    let launch = t.accelerator.launch(much_stack, 3, (&x, &mut out));
+    match launch.and_then(|launch| launch.wait()) {
+        Err(error) if error.to_string().contains("stack") && !is_lost(&error) => {
+            let one = t.accelerator.launch(add_one, 3, (&mut out,))?;
+            one.wait()?;
+            t.same("out", vec![1; 3], out.to_vec()?)
+        }
+        other => Err(Failure::unexpected(
+            "a kernel that is refused for its stack",
+            format!("{other:?}"),
+        )),
+    }
+}
+
+fn is_lost(error: &Error) -> bool {
+    matches!(error, Error::DeviceLost { .. })
+}
+
+/// Memory of the device runs out for buffers, and is there again.
+fn fill_memory_of_device(t: &Trial<'_>) -> Verdict {
+    let large = || t.accelerator.zeroed::<u64>(5 << 20);
+    let kept = large()?;
+    match large() {
+        Err(Error::OutOfMemory { bytes, .. }) if bytes == 40 << 20 => {}
+        other => return Err(Failure::unexpected("no memory", format!("{other:?}"))),
+    }
+    // What is smaller fits.
+    Trial::on(t.accelerator).map(|x: u32| x ^ 5, &[1, 2, 3])?;
+    drop(kept);
+    large()?;
+    Ok(())
+}
+
 /// Has the simulator lose all devices, as when they fall off their bus.
 fn lose_devices() -> Result<(), Box<dyn std::error::Error>> {
     type Visit = unsafe extern "C" fn(u64, *mut c_void) -> u32;
@@ -135,10 +247,13 @@ fn lost_devices(t: &Trial<'_>) -> Verdict {
     let mut out = t.accelerator.zeroed(3)?;
     let launch = t.accelerator.launch(wait_for_ever, 3, (&mut out,))?;
     lose_devices().map_err(|error| unexpected(error.to_string()))?;
-    match launch.wait() {
-        Err(Error::DeviceLost { .. }) => {}
-        other => return Err(unexpected(format!("{other:?}"))),
-    }
+    lost(launch.wait())?;
+    // Nothing more is taken, and nothing waits.
+    lost(out.to_vec())?;
+    lost(t.accelerator.upload(&[1]))?;
+    lost(t.accelerator.signal(1))?;
+    let launch = t.accelerator.launch(add_one, 3, (&mut out,));
+    lost(launch.and_then(|launch| launch.wait()))?;
     match Accelerator::by_name(t.accelerator.name()) {
         Err(_) => Ok(()),
         Ok(accelerator) => Err(unexpected(format!("{accelerator:?}"))),
@@ -189,6 +304,53 @@ pub fn add(suite: &mut Suite) {
         simulated(t)?;
         let little = ["LEGIONELLA_HSASIM_ARGUMENTS", "131072"];
         alone(t, "faults/arguments", little).unwrap_or_else(|| fill_memory_of_arguments(t))
+    });
+    suite.case("faults/device_memory", |t| {
+        simulated(t)?;
+        let little = ["LEGIONELLA_HSASIM_MEMORY", "67108864"];
+        alone(t, "faults/device_memory", little).unwrap_or_else(|| fill_memory_of_device(t))
+    });
+    suite.case("faults/much_stack", |t| {
+        simulated(t)?;
+        too_much_stack(t)
+    });
+    suite.case("faults/others_in_flight", |t| {
+        simulated(t)?;
+        others_in_flight(t)
+    });
+    suite.case("faults/launched_by_kernel", |t| {
+        simulated(t)?;
+        let mut out = t.accelerator.zeroed::<u32>(3)?;
+        let next = t
+            .accelerator
+            .prepare(read_later, 3, (later(), out.atomic()), 1)?;
+        let launch = t.accelerator.launch(have_read, 1, (&next,))?;
+        loses(t, launch.wait(), "there is no memory")
+    });
+    suite.case("faults/launched_by_kernel_never_ends", |t| {
+        simulated(t)?;
+        let mut out = t.accelerator.zeroed::<u32>(3)?;
+        let next = t
+            .accelerator
+            .prepare(spin_later, 3, (later(), out.atomic()), 1)?;
+        let launch = t.accelerator.launch(have_launched, 1, (&next,))?;
+        launch.cancel();
+        match launch.wait() {
+            Err(Error::Cancelled { .. }) => renewed(t),
+            other => Err(Failure::unexpected(
+                "a cancelled launch",
+                format!("{other:?}"),
+            )),
+        }
+    });
+    suite.case("faults/limit", |t| {
+        simulated(t)?;
+        let little = ["LEGIONELLA_HSASIM_LIMIT", "100000"];
+        alone(t, "faults/limit", little).unwrap_or_else(|| {
+            let mut out = t.accelerator.zeroed(3)?;
+            let launch = t.accelerator.launch(wait_for_ever, 3, (&mut out,))?;
+            loses(t, launch.wait(), "100000 instructions")
+        })
     });
     suite.case("faults/lost", |t| {
         simulated(t)?;

@@ -6,6 +6,7 @@ mod atomics;
 mod channels;
 mod control;
 mod crates;
+mod enqueue;
 mod faults;
 mod floats;
 mod graphs;
@@ -22,6 +23,7 @@ mod par;
 mod places;
 mod printing;
 mod relaxed;
+mod signals;
 mod slices;
 mod text;
 mod types;
@@ -53,6 +55,8 @@ pub fn all() -> Suite {
         outputs::add,
         atomics::add,
         channels::add,
+        signals::add,
+        enqueue::add,
         printing::add,
         arguments::add,
         places::add,

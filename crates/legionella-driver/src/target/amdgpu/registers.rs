@@ -23,6 +23,7 @@ pub(super) const DEVICE: Device = Device {
         tells: missing::tells,
         miss_at_the_end: missing::miss_at_the_end,
     }),
+    meet: None,
 };
 
 /// LLVM's number of the calling convention `amdgpu_kernel`.

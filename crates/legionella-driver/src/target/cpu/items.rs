@@ -130,7 +130,9 @@ pub(super) enum Shape<'m> {
 impl<'m> Shape<'m> {
     pub(super) fn of(module: &'m Module<'_>, shim: Function<'m>) -> Self {
         if may_panic(shim) {
-            cold::defer(module, shim).map_or(Shape::Plain(shim), Shape::Deferred)
+            let deferred = cold::defer(module, shim);
+            deferred.iter().for_each(Deferred::expect_none);
+            deferred.map_or(Shape::Plain(shim), Shape::Deferred)
         } else {
             Shape::Plain(shim)
         }

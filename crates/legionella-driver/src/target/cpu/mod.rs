@@ -170,7 +170,7 @@ const VECTORISE: &str = "function(mem2reg,instcombine<no-verify-fixpoint>,simpli
 const VECTORISE_REGIONS: &str = "function(mem2reg,simplifycfg,early-cse,lower-switch,\
     loop-simplify,lcssa,loop-mssa(licm),loop-vectorize,simplifycfg,early-cse,sroa,\
     instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),loop-unroll<O3>,gvn,\
-    instcombine<no-verify-fixpoint>,adce,loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,\
+    instcombine<no-verify-fixpoint>,adce,loop-mssa(licm),loop-sink,sink,instsimplify,div-rem-pairs,\
     simplifycfg),\
     globaldce,constmerge";
 

@@ -4,7 +4,7 @@ use inkwell::module::Module;
 use legionella_abi::nvptx;
 
 use super::super::kernels::{Device, Register};
-use crate::ir::{self, Block, Builder, Function, Type, Value};
+use crate::ir::{self, Block, Builder, Function, Type, Types, Value};
 
 pub(super) const DEVICE: Device = Device {
     convention: PTX_KERNEL,
@@ -16,6 +16,7 @@ pub(super) const DEVICE: Device = Device {
     leave,
     skip: leave,
     together: None,
+    meet: Some(meet),
 };
 
 /// LLVM's number of the calling convention `ptx_kernel`.
@@ -46,6 +47,12 @@ fn read<'m>(
     let dimension = ["x", "y", "z"][dimension];
     let name = format!("llvm.nvvm.read.ptx.sreg.{name}.{dimension}");
     at.call(ir::intrinsic(module, &name, &[]), &[])
+}
+
+/// All lanes of each warp are together where a kernel starts.
+fn meet<'m>(module: &'m Module<'_>, at: &Builder<'m>) {
+    let barrier = ir::intrinsic(module, "llvm.nvvm.barrier.cta.sync.aligned.all", &[]);
+    at.call(barrier, &[Types::of(module).i32.zero()]);
 }
 
 fn leave<'m>(module: &'m Module<'_>, block: Block<'m>) {

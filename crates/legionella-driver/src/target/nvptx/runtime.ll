@@ -5,12 +5,13 @@
 ; attribute "no-builtins" keeps it from finding in them the copies that they implement.
 
 ; Where work-items leave a panic (`legionella_abi::nvptx::State`), and the first group of the launch
-; in each dimension; set before every call that may panic. In shared memory: each work-group has its
-; own, and all of a group write the same.
+; in each dimension. In shared memory: each work-group has its own, which its first item sets at the
+; start of a kernel that calls what may panic; if nothing of that returns, those set it that panic, all to the same,
+; and read it by atomic operations, or `compute-sanitizer` speaks of a race.
 @legionella.place = internal addrspace(3) global { ptr, [3 x i64] } undef, align 8
 
 ; A number of the launch, the first two extents of its grid, and the first group of the launch in each
-; dimension; set before every call that may ask for it.
+; dimension; set likewise for what may ask for it, which returns.
 %Running = type { i64, [2 x i64], [3 x i64] }
 @legionella.launch = internal addrspace(3) global %Running undef, align 8
 
@@ -44,7 +45,8 @@ declare void @llvm.nvvm.nanosleep(i32)
 ; The first work-item of the launch that comes here writes the record; all of them end.
 define void @legionella.panic(ptr %panic) #0 {
 entry:
-  %state = load ptr, ptr addrspace(3) @legionella.place, align 8
+  %stateword = atomicrmw or ptr addrspace(3) @legionella.place, i64 0 syncscope("block") monotonic
+  %state = inttoptr i64 %stateword to ptr
   %claim = cmpxchg ptr %state, i32 0, i32 1 syncscope("device") monotonic monotonic
   %first = extractvalue { i32, i1 } %claim, 1
   br i1 %first, label %write, label %leave
@@ -76,17 +78,17 @@ write:
   store i32 %file32, ptr %rfilelen, align 4
   %herex = call i32 @llvm.nvvm.read.ptx.sreg.ctaid.x()
   %firstpx = getelementptr { ptr, [3 x i64] }, ptr addrspace(3) @legionella.place, i64 0, i32 1, i64 0
-  %firstx = load i64, ptr addrspace(3) %firstpx, align 8
+  %firstx = atomicrmw or ptr addrspace(3) %firstpx, i64 0 syncscope("block") monotonic
   %widex = zext i32 %herex to i64
   %gx = add i64 %firstx, %widex
   %herey = call i32 @llvm.nvvm.read.ptx.sreg.ctaid.y()
   %firstpy = getelementptr { ptr, [3 x i64] }, ptr addrspace(3) @legionella.place, i64 0, i32 1, i64 1
-  %firsty = load i64, ptr addrspace(3) %firstpy, align 8
+  %firsty = atomicrmw or ptr addrspace(3) %firstpy, i64 0 syncscope("block") monotonic
   %widey = zext i32 %herey to i64
   %gy = add i64 %firsty, %widey
   %herez = call i32 @llvm.nvvm.read.ptx.sreg.ctaid.z()
   %firstpz = getelementptr { ptr, [3 x i64] }, ptr addrspace(3) @legionella.place, i64 0, i32 1, i64 2
-  %firstz = load i64, ptr addrspace(3) %firstpz, align 8
+  %firstz = atomicrmw or ptr addrspace(3) %firstpz, i64 0 syncscope("block") monotonic
   %widez = zext i32 %herez to i64
   %gz = add i64 %firstz, %widez
   %rgx = getelementptr %Record, ptr %record, i64 0, i32 6, i64 0
@@ -123,10 +125,16 @@ define void @legionella.trap() #0 {
 }
 
 ; Waits a little for the host or other items, and ends the work-item if the launch was cancelled or has panicked.
-define void @legionella.wait() #1 {
+define void @legionella.wait() #2 {
+  %state = load ptr, ptr addrspace(3) @legionella.place, align 8
+  call void @legionella.wait_of(ptr %state)
+  ret void
+}
+
+; The same, of a launch with that state.
+define void @legionella.wait_of(ptr %state) #1 {
 entry:
   call void @llvm.nvvm.nanosleep(i32 500)
-  %state = load ptr, ptr addrspace(3) @legionella.place, align 8
   %panicked = load atomic i32, ptr %state syncscope("device") monotonic, align 4
   %live = icmp eq i32 %panicked, 0
   br i1 %live, label %ask, label %end

@@ -9,7 +9,7 @@ use super::super::kernels::Kernels;
 use super::super::reaching::Reaching;
 use super::internal;
 use crate::error::Error;
-use crate::ir::{self, llvm};
+use crate::ir::{self, Builder, llvm};
 
 const TEXT: &std::ffi::CStr = ir::ir_text!("runtime.ll");
 
@@ -24,6 +24,7 @@ const COMPARE: &str = "legionella.compare";
 const TRAP: &str = "legionella.trap";
 const PLACE: &str = "legionella.place";
 const WAIT: &str = "legionella.wait";
+const WAIT_OF: &str = "legionella.wait_of";
 const WHO: &str = "legionella.whoami";
 const LAUNCH: &str = "legionella.launch";
 const ASK_PORT: &str = "legionella.port";
@@ -51,6 +52,7 @@ pub(super) fn link(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Err
     }
     let global =
         |name: &str| ir::global(module, name).ok_or_else(|| internal(format!("no {name}")));
+    wait_for_own(module, kernels)?;
     let mut ending = Reaching::of(&[TRAP, intrinsic::PANIC, WAIT]);
     kernels.leave_place(module, global(PLACE)?, |call| ending.may_come_from(call));
     let mut asking = Reaching::of(&[WHO]);
@@ -64,6 +66,22 @@ pub(super) fn link(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Err
             function.delete();
             // Its being there tells the application that it is to be set.
             llvm!(c::LLVMDeleteGlobal(global(name)?.raw()));
+        }
+    }
+    Ok(())
+}
+
+/// Has kernels that wait by themselves give the state of their launch, so that none of them is to leave it.
+fn wait_for_own(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Error> {
+    let wait_of = ir::function(module, WAIT_OF);
+    let wait_of = wait_of.ok_or_else(|| internal(format!("no {WAIT_OF}")))?;
+    for (kernel, state) in kernels.states() {
+        for call in kernel.instructions() {
+            let called = call.called_function().filter(|_| call.is_call());
+            if called.is_some_and(|called| called.name() == WAIT) {
+                Builder::before(call).call(wait_of, &[state]);
+                call.erase();
+            }
         }
     }
     Ok(())

@@ -76,7 +76,9 @@ pub(super) fn only_ends_part<'m>(entry: Function<'m>, sites: &[Site<'m>]) -> boo
             ahead.extend(flow.predecessors(node));
         }
     }
-    let ends = Ends::of(flow);
+    let next = NextBarriers::of(flow, &leads, |node| {
+        barriers().any(|site| blocks.number(site.call.block()) == node)
+    });
     let mut items = Lanes {
         flow,
         sites: barriers().collect(),
@@ -87,9 +89,9 @@ pub(super) fn only_ends_part<'m>(entry: Function<'m>, sites: &[Site<'m>]) -> boo
     };
     for node in (0..flow.len()).filter(|node| uniform.parts(*node)) {
         let ways = flow.successors(node).iter().copied();
-        let ways: Vec<_> = ways.filter(|next| leads[*next]).collect();
+        let ways: Vec<_> = ways.filter(|way| leads[*way]).collect();
         if ways.len() > 1 {
-            items.part(&ways, |next| ends.all_come_to(next, node));
+            items.part(&ways, |node| next.all_come_to(node, &ways));
         }
     }
     items.found.into_iter().all(|together| together)
@@ -151,6 +153,33 @@ impl Ends {
     /// Whether every way from one node leads to another.
     fn all_come_to(&self, node: usize, from: usize) -> bool {
         (self.0.as_ref()).is_some_and(|ends| ends.dominates(node + 1, from + 1))
+    }
+}
+
+/// The ways to the barriers that are the next to be met: post-dominators of the flow that ends at them, without what leads
+/// to none.
+struct NextBarriers(Option<Dominators>);
+
+impl NextBarriers {
+    fn of(flow: &Flow, leads: &[bool], is_barrier: impl Fn(usize) -> bool) -> Self {
+        let barrier: Vec<_> = (0..flow.len()).map(is_barrier).collect();
+        // The same flow backwards, from a node behind all barriers. What leads to none lies there as well, by itself.
+        let ends = (0..flow.len()).filter(|node| barrier[*node] || !leads[*node]);
+        let mut back = vec![ends.map(|node| node + 1).collect::<Vec<_>>()];
+        back.extend((0..flow.len()).map(|node| {
+            let before = flow.predecessors(node).iter().copied();
+            let before = before.filter(|before| leads[node] && !barrier[*before]);
+            before.map(|before| before + 1).collect()
+        }));
+        NextBarriers(Flow::new(back).as_ref().map(Dominators::of))
+    }
+
+    /// Whether all that go these ways, each of which leads to a barrier, come to a node before the next barrier they meet.
+    fn all_come_to(&self, node: usize, ways: &[usize]) -> bool {
+        (self.0.as_ref()).is_some_and(|ends| {
+            let comes = |way: &usize| ends.dominates(node + 1, way + 1);
+            ways.iter().all(comes)
+        })
     }
 }
 

@@ -10,6 +10,19 @@ use std::ptr::{NonNull, null_mut};
 /// Size and alignment of a large page.
 const PAGE: usize = 2 << 20;
 
+/// Size and alignment of a small page, and the least size of what begins with one: lines and rows then
+/// lie as caches and what fetches ahead into them take them, wherever the allocator would have put them.
+const SMALL_PAGE: usize = 4 << 10;
+const LEAST_IN_PAGES: usize = 16 * SMALL_PAGE;
+
+/// How memory of a layout is asked for.
+fn placed(layout: Layout) -> Layout {
+    if layout.size() < LEAST_IN_PAGES {
+        return layout;
+    }
+    layout.align_to(SMALL_PAGE).unwrap_or(layout)
+}
+
 /// Whether memory of that layout is mapped.
 fn is_mapped(layout: Layout) -> bool {
     layout.size() >= 2 * PAGE && layout.align() <= PAGE
@@ -20,6 +33,7 @@ pub(super) fn allocate(layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
     if is_mapped(layout) {
         return map(layout.size());
     }
+    let layout = placed(layout);
     // SAFETY: the layout has a size.
     NonNull::new(unsafe {
         if zeroed {
@@ -40,7 +54,7 @@ pub(super) unsafe fn free(memory: NonNull<u8>, layout: Layout) {
         unsafe { libc::munmap(memory.as_ptr().cast(), layout.size()) };
     } else {
         // SAFETY: the program's allocator gave it for this layout.
-        unsafe { dealloc(memory.as_ptr(), layout) };
+        unsafe { dealloc(memory.as_ptr(), placed(layout)) };
     }
 }
 
@@ -95,10 +109,23 @@ mod tests {
 
     #[test]
     fn memory_of_any_size_is_aligned_writable_and_zero() {
-        for size in [1, 64, PAGE, 2 * PAGE - 1, 2 * PAGE, 5 * PAGE + 12_345] {
+        for size in [
+            1,
+            64,
+            LEAST_IN_PAGES,
+            PAGE,
+            2 * PAGE - 1,
+            2 * PAGE,
+            5 * PAGE + 12_345,
+        ] {
             for align in [64, 4096] {
                 let layout = Layout::from_size_align(size, align).unwrap();
                 let memory = allocate(layout, true).unwrap();
+                let align = if size < LEAST_IN_PAGES {
+                    align
+                } else {
+                    SMALL_PAGE
+                };
                 assert!(memory.as_ptr().addr().is_multiple_of(align));
                 // SAFETY: `size` zero bytes that this test owns.
                 let bytes = unsafe { std::slice::from_raw_parts_mut(memory.as_ptr(), size) };

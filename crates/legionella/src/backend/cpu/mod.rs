@@ -170,6 +170,10 @@ impl Backend for Cpu {
         true
     }
 
+    fn sees_memory_of(&self, _other: &dyn Backend) -> bool {
+        true
+    }
+
     fn with_heap(&self, bytes: usize) -> Result<Arc<dyn Backend>> {
         let region = Region::new(bytes).ok_or_else(|| Error::OutOfMemory {
             accelerator: self.name.into(),

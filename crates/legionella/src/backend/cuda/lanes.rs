@@ -6,7 +6,9 @@
 //! and not each launch needs a mark.
 //!
 //! A stream that had nothing to do is marked at once. Of many launches in a row one in [`BATCH`] is, and
-//! the last one when somebody waits for it, or when the stream was given nothing for a while.
+//! the last one when somebody waits for it, or when the stream was given nothing for a while. A mark takes about half as
+//! long as a launch; so launches that the device does faster than they come are such a row as well, though the stream
+//! has nothing to do each time.
 
 use std::ptr::{self, null_mut};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -45,8 +47,9 @@ struct Line {
     word: *const Word,
     /// The same word, for the device.
     address: Address,
-    /// The low half of the last position.
+    /// The low half of the last position, and of the one that was marked last.
     last: AtomicU32,
+    marked: AtomicU32,
     given: Mutex<Given>,
 }
 
@@ -57,6 +60,8 @@ pub(super) struct Given {
     last: u64,
     /// The position that was marked last.
     marked: u64,
+    /// Whether nobody has waited since, nor was it given nothing for a while.
+    in_row: bool,
 }
 
 // SAFETY: streams and events may be used by any thread; words are atomic and stay as long as the process.
@@ -104,6 +109,7 @@ impl Lanes {
                 word: words.cast::<Word>().wrapping_add(index),
                 address,
                 last: AtomicU32::new(0),
+                marked: AtomicU32::new(0),
                 given: Mutex::default(),
             });
         }
@@ -168,7 +174,7 @@ impl Lanes {
     }
 
     /// Gives something to a stream, and tells its position. It is marked at once if the stream had
-    /// nothing to do, or if that is asked for. The context is current.
+    /// nothing to do, and this is no launch of many in a row, or if that is asked for. The context is current.
     ///
     /// If it fails, parts of it may be in the stream, which have then ended.
     pub(super) fn give(
@@ -179,12 +185,13 @@ impl Lanes {
     ) -> Result<Position> {
         let line = self.line(lane);
         let mut given = lock(&line.given);
-        let idle = line.is_idle();
+        let alone = line.is_idle() && !given.in_row;
         let issued = give(line.stream).and_then(|()| {
             given.last += 1;
             line.last.store(given.last as u32, Ordering::Relaxed);
-            if at_once || idle || given.last - given.marked >= u64::from(BATCH) {
+            if at_once || alone || given.last - given.marked >= u64::from(BATCH) {
                 self.mark(line, &mut given)?;
+                given.in_row = true;
             }
             Ok(())
         });
@@ -203,11 +210,13 @@ impl Lanes {
     /// which may take until kernels have ended.
     pub(super) fn mark_last(&self, lane: Lane) -> Result<()> {
         let line = self.line(lane);
-        match line.given.try_lock() {
-            Ok(mut given) if given.last != given.marked => {
-                self.device.with_context(|_| self.mark(line, &mut given))
-            }
-            _ => Ok(()),
+        let Ok(mut given) = line.given.try_lock() else {
+            return Ok(());
+        };
+        given.in_row = false;
+        match given.last == given.marked {
+            true => Ok(()),
+            false => self.device.with_context(|_| self.mark(line, &mut given)),
         }
     }
 
@@ -222,7 +231,18 @@ impl Lanes {
             }
         })?;
         given.marked = given.last;
+        line.marked.store(word, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The low half of a lane's last position.
+    pub(super) fn last(&self, lane: Lane) -> u32 {
+        self.line(lane).last.load(Ordering::Relaxed)
+    }
+
+    /// Whether what a lane was given last is marked.
+    pub(super) fn is_marked(&self, lane: Lane) -> bool {
+        self.line(lane).marked.load(Ordering::Relaxed) == self.last(lane)
     }
 
     /// The low half of how far a lane has come.

@@ -7,7 +7,8 @@
 //! Whoever sees that a launch has ended finishes it: the thread that gives the next one to the same stream,
 //! one that waits, which looks by itself for a while, or else a thread that watches. That looks all the time
 //! while something is in flight that started lately, and less often the longer that takes. It leaves streams
-//! alone that are being given launches: one that changes hands between threads costs both of them time.
+//! alone that are being given launches, and all that is written by who does that: what changes hands between threads
+//! costs both of them time, as much as a launch.
 
 use std::collections::VecDeque;
 use std::hint::spin_loop;
@@ -37,6 +38,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a stream was given nothing before the watching thread looks after it.
 const QUIET: Duration = Duration::from_micros(10);
+
+/// How often the watching thread looks whether there is something to look after.
+const GLANCE: Duration = Duration::from_micros(4);
 
 /// How often it is looked at whether launches were cancelled, and whether streams have failed.
 const CANCELLED: Duration = Duration::from_micros(100);
@@ -82,7 +86,6 @@ struct Flight {
     work: Work,
     launch: Running,
     position: Position,
-    since: Instant,
     /// Whether its work-items were asked to end.
     cancelled: bool,
 }
@@ -111,6 +114,39 @@ impl Flights {
         let behind = self.flights.iter().rev();
         let behind = behind.take_while(|other| !earlier(other)).count();
         self.flights.insert(self.flights.len() - behind, flight);
+    }
+}
+
+/// What the watching thread has seen of lanes.
+struct Watched {
+    /// For each, the low half of the last position, and when that was first seen.
+    lanes: [(u32, Instant); lanes::STREAMS],
+    /// When something new was last seen.
+    since: Instant,
+}
+
+impl Watched {
+    fn new() -> Self {
+        let now = Instant::now();
+        Watched {
+            lanes: [(0, now); lanes::STREAMS],
+            since: now,
+        }
+    }
+}
+
+/// What the watching thread has to do next.
+enum Next {
+    /// To look again: of the lanes that it looks at, the youngest was last given something then.
+    Look(Instant),
+    /// To leave all lanes alone until then.
+    Leave(Instant),
+}
+
+/// Lets time pass without looking at anything that others write.
+fn rest(until: Instant) {
+    while Instant::now() < until {
+        spin_loop();
     }
 }
 
@@ -269,7 +305,6 @@ impl Launches {
             work,
             launch,
             position,
-            since: Instant::now(),
             cancelled: false,
         };
         let in_lane = &self.in_flight[lane.0 as usize];
@@ -322,20 +357,20 @@ impl Launches {
         if let Err(error) = self.device.with_context(|_| Ok(())) {
             tracing::debug!(%error, "no context for the thread that watches");
         }
-        let (mut seen, mut looked, mut asked) = (Instant::now(), Instant::now(), Instant::now());
+        let mut seen = Watched::new();
+        let (mut looked, mut asked) = (seen.since, seen.since);
         loop {
             let now = Instant::now();
             if self.count.load(Ordering::SeqCst) == 0 {
-                if now - seen < PATIENCE {
-                    spin_loop();
+                if now - self.glance(&mut seen, now) < PATIENCE {
+                    rest(now + GLANCE);
                 } else {
                     self.sleep();
-                    seen = Instant::now();
+                    seen.since = Instant::now();
                 }
                 continue;
             }
-            seen = now;
-            let youngest = self.look_after(now);
+            let next = self.look_after(&mut seen, now);
             if now - looked >= CANCELLED {
                 looked = now;
                 self.pass_cancellations();
@@ -344,13 +379,28 @@ impl Launches {
                 asked = now;
                 self.land_failed();
             }
-            match youngest.map(|since| now.saturating_duration_since(since)) {
-                Some(taken) if taken >= EAGER => {
-                    thread::sleep((taken / SHARE).min(LONGEST_PAUSE));
-                }
-                _ => spin_loop(),
+            match next {
+                Next::Look(since) => match now.saturating_duration_since(since) {
+                    taken if taken >= EAGER => {
+                        thread::sleep((taken / SHARE).min(LONGEST_PAUSE));
+                    }
+                    _ => spin_loop(),
+                },
+                Next::Leave(until) => rest(until),
             }
         }
+    }
+
+    /// Takes note of lanes that were given something since they were last looked at; gives when the last was.
+    fn glance(&self, seen: &mut Watched, now: Instant) -> Instant {
+        for (lane, seen_lane) in (0..).map(Lane).zip(&mut seen.lanes) {
+            let last = self.lanes.last(lane);
+            if seen_lane.0 != last {
+                *seen_lane = (last, now);
+                seen.since = now;
+            }
+        }
+        seen.since
     }
 
     /// Waits until something is in flight.
@@ -368,25 +418,24 @@ impl Launches {
         lanes.map(|(number, in_lane)| (Lane(number as u32), in_lane))
     }
 
-    /// Marks lanes that were given nothing lately, and finishes what has ended there. Gives when the youngest of
-    /// those that are the next to end was launched.
-    fn look_after(self: &Arc<Self>, now: Instant) -> Option<Instant> {
-        let mut youngest = None;
-        for (lane, in_lane) in self.lanes() {
-            let flights = lock(&in_lane.flights);
-            let (Some(first), Some(last)) = (flights.flights.front(), flights.flights.back())
-            else {
+    /// Marks lanes that were given nothing lately, and finishes what has ended there.
+    fn look_after(self: &Arc<Self>, seen: &mut Watched, now: Instant) -> Next {
+        self.glance(seen, now);
+        let (mut youngest, mut until) = (None, now + QUIET);
+        for ((lane, in_lane), (last, since)) in self.lanes().zip(seen.lanes) {
+            if in_lane.settled.load(Ordering::Relaxed) == last {
                 continue;
-            };
-            youngest = youngest.max(Some(first.since));
-            let quiet = now.saturating_duration_since(last.since) >= QUIET;
-            drop(flights);
-            if quiet {
-                self.hasten(lane);
-                self.land_reached(lane);
             }
+            let quiet = since + QUIET;
+            if now < quiet && !self.lanes.is_marked(lane) {
+                until = until.min(quiet);
+                continue;
+            }
+            youngest = youngest.max(Some(since));
+            self.hasten(lane);
+            self.land_reached(lane);
         }
-        youngest
+        youngest.map_or(Next::Leave(until), Next::Look)
     }
 
     /// Finishes the launches of a lane that have ended.

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_void};
 use std::ptr::{self, null, null_mut};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use legionella_abi::amdgpu;
 
@@ -25,6 +25,8 @@ pub(super) struct Found {
     /// Bytes of shared memory that a work-group can have.
     pub(super) shared: usize,
     pub(super) pools: Pools,
+    /// All devices of the runtime.
+    pub(super) all: Arc<[Agent]>,
 }
 
 /// Where memory comes from.
@@ -85,11 +87,15 @@ pub(super) fn find(api: &Api) -> std::result::Result<Vec<Found>, Code> {
     let Some((host, visible, arguments)) = host else {
         return Ok(Vec::new());
     };
-    let mut found = Vec::new();
+    let mut all = Vec::new();
     for agent in agents {
-        if kind(agent)? != api::DEVICE_GPU {
-            continue;
+        if kind(agent)? == api::DEVICE_GPU {
+            all.push(agent);
         }
+    }
+    let all: Arc<[Agent]> = all.into();
+    let mut found = Vec::new();
+    for &agent in &*all {
         let pools = pools(api, agent)?;
         let local = |pool: &&PoolInfo| pool.is_global && pool.flags & api::POOL_COARSE != 0;
         let shared = pools.iter().find(|pool| pool.segment == api::SEGMENT_GROUP);
@@ -110,6 +116,7 @@ pub(super) fn find(api: &Api) -> std::result::Result<Vec<Found>, Code> {
                 visible,
                 arguments,
             },
+            all: Arc::clone(&all),
         });
     }
     Ok(found)
@@ -243,6 +250,11 @@ impl Device {
 
     pub(super) fn agent(&self) -> Agent {
         self.found.agent
+    }
+
+    /// All devices of the runtime.
+    pub(super) fn all(&self) -> &[Agent] {
+        &self.found.all
     }
 
     pub(super) fn pools(&self) -> Pools {

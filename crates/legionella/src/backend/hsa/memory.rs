@@ -306,10 +306,10 @@ fn from_pool(device: &Device, pool: Pool, bytes: usize) -> Result<*mut c_void> {
     Ok(start)
 }
 
-/// Memory of the host from one of its pools that the device uses by the same address.
+/// Memory of the host from one of its pools that all devices use by the same address.
 pub(super) fn visible(device: &Device, pool: Pool, bytes: usize) -> Result<NonNull<u8>> {
     let start = from_pool(device, pool, bytes)?;
-    let agents = [device.agent()];
+    let agents = device.all();
     // SAFETY: allocated above; the list is valid for reads.
     device.check(unsafe {
         (device.api().allow_access)(agents.len() as u32, agents.as_ptr(), null(), start)

@@ -10,7 +10,12 @@
 //! * [`module`]: loading of generated code;
 //! * [`packets`]: what queues take;
 //! * [`arguments`]: where kernels find their arguments;
-//! * [`launches`]: launches in flight;
+//! * [`functions`]: what can be launched of it;
+//! * [`parts`]: the parts that the device takes a grid in;
+//! * [`launches`]: from a launch's turn to its packets;
+//! * [`flights`]: from there to its end;
+//! * [`children`]: launches that kernels make by themselves;
+//! * [`gates`]: launches that wait for a signal;
 //! * [`states`]: where launches leave their panics;
 //! * [`panics`]: how kernels tell of them.
 
@@ -34,19 +39,26 @@ use crate::schedule::slot::Running;
 
 mod api;
 mod arguments;
+mod children;
 mod device;
+mod flights;
+mod functions;
+mod gates;
 mod heap;
 mod launches;
 mod memory;
 mod module;
 mod packets;
 mod panics;
+mod parts;
 mod states;
 
 use api::Api;
 use device::{Device, Found};
+use functions::Functions;
+use gates::GateCode;
 use heap::Region;
-use launches::{Functions, Launches};
+use launches::Launches;
 use memory::Memory;
 use module::Given;
 
@@ -256,6 +268,15 @@ impl Backend for Hsa {
         true
     }
 
+    fn gate(&self) -> Result<Option<Box<dyn Code>>> {
+        let opened = self.opened()?;
+        Ok(Some(Box::new(GateCode(Arc::clone(&opened.launches)))))
+    }
+
+    fn sees_memory_of(&self, other: &dyn Backend) -> bool {
+        other.target().kind == self.target().kind
+    }
+
     fn printer(&self) -> Result<&'static Printer> {
         if let Some(printer) = self.printer.get() {
             return Ok(printer);
@@ -393,7 +414,7 @@ impl Code for Program {
     }
 
     fn order(&self) -> Option<NonZeroUsize> {
-        NonZeroUsize::new(Arc::as_ptr(&self.launches).addr())
+        Launches::order(&self.launches)
     }
 
     fn start(&self, launch: Running) {

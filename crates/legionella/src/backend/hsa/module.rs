@@ -9,8 +9,8 @@ use legionella_abi::gpu::{self, Needs};
 
 use super::api::{self, Executable, Reader, Symbol};
 use super::device::Device;
+use super::functions::{Functions, Kernel};
 use super::heap::Region;
-use super::launches::{Functions, Kernel};
 use super::memory::Memory;
 use super::panics::Panics;
 use crate::code;
@@ -53,10 +53,10 @@ pub(super) unsafe fn load(
     module.give(device, memory, &given)?;
     let usual = |there: u64, name| match there {
         0 => Ok(None),
-        _ => module.kernel(device, name).map(Some),
+        _ => module.kernel(device, kernel, name).map(Some),
     };
     Ok(Functions {
-        any: module.kernel(device, gpu::KERNEL)?,
+        any: module.kernel(device, kernel, gpu::KERNEL)?,
         line: usual(needs.line, gpu::LINE)?,
         plane: usual(needs.line, gpu::PLANE)?,
         wide: usual(needs.wide, gpu::WIDE)?,
@@ -80,7 +80,7 @@ pub(super) fn load_panic(
     // SAFETY: a part of what `load` was given.
     let module = unsafe { Module::load(device, kernel, object) }?;
     module.give(device, memory, given)?;
-    module.kernel(device, gpu::PANIC)
+    module.kernel(device, kernel, gpu::PANIC)
 }
 
 fn refused(kernel: &Arc<str>, reason: String) -> Error {
@@ -136,19 +136,28 @@ impl Module {
         Ok(symbol)
     }
 
-    /// A kernel function.
-    fn kernel(&self, device: &Device, name: &str) -> Result<Kernel> {
+    /// A kernel function of a kernel of that name.
+    fn kernel(&self, device: &Device, kernel: &Arc<str>, name: &str) -> Result<Kernel> {
         let symbol = self.symbol(device, &format!("{name}.kd"))?;
         let word = |what| info::<u32>(device, symbol, what);
         let private = word(api::SYMBOL_PRIVATE_SIZE)?;
         let dynamic = info::<bool>(device, symbol, api::SYMBOL_DYNAMIC_STACK)?;
         let most = MOST_SCRATCH / device.lanes();
+        if private > most {
+            return Err(refused(
+                kernel,
+                format!(
+                    "a work-item needs {private} bytes of stack, of which the device has at most {most}: put \
+                     what is large in a buffer"
+                ),
+            ));
+        }
         Ok(Kernel {
             object: info(device, symbol, api::SYMBOL_KERNEL_OBJECT)?,
             arguments: word(api::SYMBOL_KERNARG_SIZE)? as usize,
             shared: word(api::SYMBOL_GROUP_SIZE)?,
             private: if dynamic {
-                private.saturating_add(DEEP_STACK).min(most).max(private)
+                private.saturating_add(DEEP_STACK).min(most)
             } else {
                 private
             },

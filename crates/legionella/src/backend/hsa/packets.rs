@@ -34,7 +34,7 @@ pub(super) struct Dispatch {
     pub(super) completion: Signal,
 }
 
-/// A packet that waits for signals to be 0: `hsa_barrier_and_packet_t`.
+/// A packet that waits for signals to be 0: `hsa_barrier_and_packet_t`, `hsa_barrier_or_packet_t`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Barrier {
@@ -56,6 +56,7 @@ const _: () = {
 /// Values of `hsa_packet_type_t`.
 const KERNEL_DISPATCH: u16 = 2;
 const BARRIER_AND: u16 = 3;
+const BARRIER_OR: u16 = 5;
 
 /// Places in a header, and the scope of fences: all that the host sees.
 const BARRIER_BIT: u16 = 8;
@@ -93,6 +94,26 @@ impl Packet {
             yet_more_reserved: 0,
             completion,
         })
+    }
+
+    /// One that waits for one of several signals, but for nothing in the queue, and then sets one.
+    pub(super) fn either(signals: [Signal; 5], completion: Signal) -> Self {
+        Packet::Barrier(Barrier {
+            header: header(BARRIER_OR, false),
+            reserved: 0,
+            more_reserved: 0,
+            signals,
+            yet_more_reserved: 0,
+            completion,
+        })
+    }
+
+    /// The packet as words.
+    pub(super) fn words(&self) -> [u32; SIZE / 4] {
+        let mut words = [0; SIZE / 4];
+        // SAFETY: as large.
+        words[0] = unsafe { self.write(words.as_mut_ptr().cast()) };
+        words
     }
 
     /// Writes the packet where nothing reads yet, without its first word, which it gives.

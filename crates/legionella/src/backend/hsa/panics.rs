@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::device::Device;
-use super::launches::Kernel;
+use super::functions::Kernel;
 use super::memory::Memory;
 use super::module::{self, Given};
 use crate::error::{Error, Result};

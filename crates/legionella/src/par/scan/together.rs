@@ -36,27 +36,49 @@ const BYTES: usize = 36 << 10;
 /// Largest element in bytes: of these, shared memory has room for what a tile is told, too.
 const LARGEST: usize = 64;
 /// Elements of shared memory that are read before they are combined.
-const UNROLLED: usize = 8;
+const UNROLLED: usize = 16;
+/// Bytes of the widest access that items make.
+const ACCESS: usize = 16;
 
 /// Whether elements of that type are scanned so.
 pub(super) const fn may<T>() -> bool {
-    size_of::<T>() > 0 && size_of::<T>() <= LARGEST
+    size_of::<T>() > 0 && size_of::<T>() <= LARGEST && align_of::<T>() <= ACCESS
+}
+
+/// Elements that an item accesses at once, in memory and in shared memory: neighbours.
+const fn together<T>() -> usize {
+    match size_of::<T>() {
+        4 | 8 => ACCESS / size_of::<T>(),
+        _ => 1,
+    }
 }
 
 /// Elements of a run that are in shared memory at once: all, if there is room. Others are read twice.
 const fn piece<T>() -> usize {
     let mut piece = RUN;
-    while slots(piece) * size_of::<T>() > BYTES {
+    while WIDTH * row::<T>(piece) * size_of::<T>() > BYTES {
         piece /= 2;
     }
     piece
 }
 
-/// Elements of shared memory for a piece of each run. Those of the same index lie side by side, and those of
-/// one run in different banks.
-const fn slots(piece: usize) -> usize {
-    piece * (WIDTH + 1)
+/// Elements of shared memory from one run's piece to the next: an odd number of accesses, so that those of neighbours
+/// are in different banks.
+const fn row<T>(piece: usize) -> usize {
+    piece + together::<T>()
 }
+
+/// Shared memory for a piece of each run, and what it consists of.
+const fn accesses<T>() -> usize {
+    (WIDTH * row::<T>(piece::<T>()) * size_of::<T>()).div_ceil(ACCESS)
+}
+
+/// Memory as the widest access wants it.
+#[repr(C, align(16))]
+#[derive(Clone, Copy)]
+struct Wide<T>(T);
+
+const _: () = assert!(align_of::<Wide<u8>>() == ACCESS);
 
 impl<S: Source> Par<'_, S> {
     /// Scans as many elements as there is room for, which are some.
@@ -84,7 +106,7 @@ impl<S: Source> Par<'_, S> {
             shared(),
             shared(),
             shared(),
-            shared_slice(slots(const { piece::<ItemOf<S>>() })),
+            shared_slice(const { accesses::<ItemOf<S>>() }),
         );
         let grid = Grid::over(places.tiles * WIDTH).group(WIDTH);
         // SAFETY: `out` has `len` elements, and the source at least as many. There is a value for each
@@ -238,61 +260,76 @@ impl<T: DeviceData> Pieces<'_, T> {
     const LEN: usize = piece::<T>();
     const COUNT: usize = RUN / Self::LEN;
 
-    /// Where the element of an index in its piece is, of a run of the tile.
+    /// Where the element of an index in its piece is, of a run of the tile. Those of one run lie side by side.
     ///
     /// # Safety
     /// `element < LEN`, `run < WIDTH`, and no other item writes it meanwhile.
     #[inline(always)]
     unsafe fn slot(&self, run: usize, element: usize) -> *mut T {
         // SAFETY: there is a slot for each.
-        unsafe { self.start.add(element * (WIDTH + 1) + run) }
+        unsafe {
+            self.start
+                .add(run * const { row::<T>(Self::LEN) } + element)
+        }
     }
 
-    /// The `k`-th slot of an item, of those of a piece, and the index of its element in the tile: each slot is that
-    /// of one item, and neighbours of neighbouring items.
+    /// The first of the `k`-th `N` slots of an item that lie side by side, of those of a piece, and the index of its
+    /// element in the tile: each slot is that of one item, and neighbours of neighbouring items.
     #[inline(always)]
-    fn share(&self, piece: usize, k: usize) -> (*mut T, usize) {
+    fn share<const N: usize>(&self, piece: usize, k: usize) -> (*mut T, usize) {
         // So many runs at a time; which of them, and which of its elements, is the same for all `k`.
-        let runs = const { WIDTH / Self::LEN };
-        let (run, element) = (self.group.rank() / Self::LEN, self.group.rank() % Self::LEN);
+        let (items, rank) = (const { Self::LEN / N }, self.group.rank());
+        let runs = const { WIDTH / (Self::LEN / N) };
+        let (run, element) = (rank / items, rank % items * N);
         let within = run * RUN + piece * Self::LEN + element + k * (runs * RUN);
-        // SAFETY: there are `k` below `LEN`, so that runs are below `WIDTH`. What uses the slot stands between
-        // barriers, and no other item gets it there.
-        (unsafe { self.slot(run, element).add(k * runs) }, within)
+        // SAFETY: there are `k` below `LEN / N`, so that runs are below `WIDTH`. What uses the slots stands between
+        // barriers, and no other item gets them there.
+        (unsafe { self.slot(run + k * runs, element) }, within)
     }
 
     /// Brings a piece of all runs to shared memory.
     #[inline(always)]
     fn read(&self, piece: usize, get: impl Fn(usize) -> T) {
-        match size_of::<T>() {
-            ..=4 => self.read_by::<32>(piece, get),
-            5..=8 => self.read_by::<16>(piece, get),
-            _ => self.read_by::<4>(piece, get),
+        match const { together::<T>() } {
+            4 => self.read_by::<4, 16>(piece, get),
+            2 => self.read_by::<2, 16>(piece, get),
+            _ if size_of::<T>() < 4 => self.read_by::<1, 32>(piece, get),
+            _ => self.read_by::<1, 4>(piece, get),
         }
     }
 
-    /// The same, with that many elements of an item under way at once.
+    /// The same by `N` elements, with that many times those of an item under way at once.
     #[inline(always)]
-    fn read_by<const N: usize>(&self, piece: usize, get: impl Fn(usize) -> T) {
-        if self.count == TILE && Self::LEN.is_multiple_of(N) {
-            for begin in (0..Self::LEN).step_by(N) {
-                let next: [T; N] = std::array::from_fn(|k| {
-                    let (_, within) = self.share(piece, begin + k);
-                    get(self.first + within)
+    fn read_by<const N: usize, const TIMES: usize>(&self, piece: usize, get: impl Fn(usize) -> T) {
+        let times = const { Self::LEN / N };
+        if self.count == TILE && times.is_multiple_of(TIMES) {
+            for begin in (0..times).step_by(TIMES) {
+                let next: [[T; N]; TIMES] = std::array::from_fn(|k| {
+                    let (_, within) = self.share::<N>(piece, begin + k);
+                    std::array::from_fn(|n| get(self.first + within + n))
                 });
                 for (k, next) in next.into_iter().enumerate() {
-                    let (slot, _) = self.share(piece, begin + k);
+                    let (slot, _) = self.share::<N>(piece, begin + k);
                     // SAFETY: this item's.
-                    unsafe { slot.write(next) };
+                    unsafe { write(slot, next) };
                 }
             }
         } else {
-            for k in 0..Self::LEN {
-                let (slot, within) = self.share(piece, k);
-                if within < self.count {
-                    // SAFETY: this item's.
-                    unsafe { slot.write(get(self.first + within)) };
-                }
+            self.each_by::<N>(piece, |slot, within| {
+                // SAFETY: this item's.
+                unsafe { slot.write(get(self.first + within)) };
+            });
+        }
+    }
+
+    /// Calls a function with each slot of an item that has an element, and with the element's index in the tile.
+    #[inline(always)]
+    fn each_by<const N: usize>(&self, piece: usize, each: impl Fn(*mut T, usize)) {
+        for k in 0..const { Self::LEN / N } {
+            let (slot, within) = self.share::<N>(piece, k);
+            for n in (0..N).take_while(|n| within + n < self.count) {
+                // SAFETY: one of the `N`.
+                each(unsafe { slot.add(n) }, within + n);
             }
         }
     }
@@ -303,21 +340,38 @@ impl<T: DeviceData> Pieces<'_, T> {
     /// It was written, and there is room at `out` for all elements, of which no other item writes this one's.
     #[inline(always)]
     unsafe fn store(&self, piece: usize, out: *mut T) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match const { together::<T>() } {
+                4 => self.store_by::<4>(piece, out),
+                2 => self.store_by::<2>(piece, out),
+                _ => self.store_by::<1>(piece, out),
+            }
+        }
+    }
+
+    /// The same by `N` elements.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn store_by<const N: usize>(&self, piece: usize, out: *mut T) {
         // Without a test for each element, reads of many overlap.
         if self.count == TILE {
-            for k in 0..Self::LEN {
-                let (slot, within) = self.share(piece, k);
+            for k in 0..const { Self::LEN / N } {
+                let (slot, within) = self.share::<N>(piece, k);
                 // SAFETY: the caller's promise.
-                unsafe { out.add(self.first + within).write(slot.read()) };
-            }
-        } else {
-            for k in 0..Self::LEN {
-                let (slot, within) = self.share(piece, k);
-                if within < self.count {
-                    // SAFETY: the caller's promise.
-                    unsafe { out.add(self.first + within).write(slot.read()) };
+                let values: [T; N] = unsafe { read(slot) };
+                for (n, value) in values.into_iter().enumerate() {
+                    // SAFETY: likewise.
+                    unsafe { out.add(self.first + within + n).write(value) };
                 }
             }
+        } else {
+            self.each_by::<N>(piece, |slot, within| {
+                // SAFETY: the caller's promise.
+                unsafe { out.add(self.first + within).write(slot.read()) };
+            });
         }
     }
 
@@ -328,40 +382,123 @@ impl<T: DeviceData> Pieces<'_, T> {
         self.count.saturating_sub(before).min(Self::LEN)
     }
 
-    /// Goes on combining with the item's elements of a piece, and calls a function with each slot and what is
-    /// combined up to it.
+    /// Goes on combining with the item's elements of a piece, and, if it is to `KEEP` that, puts in the place of each
+    /// what is combined up to it.
     ///
     /// # Safety
     /// The piece is in shared memory, where no other item uses the elements of this run.
     #[inline(always)]
-    unsafe fn go_on(
+    unsafe fn go_on<const KEEP: bool>(
         &self,
         piece: usize,
         mut all: Option<T>,
         combine: impl Fn(T, T) -> T,
-        mut each: impl FnMut(*mut T, T),
     ) -> Option<T> {
         let len = self.len(piece);
-        let mut element = 0;
         // SAFETY: elements below the length, which is that of the piece at most.
         let slot = |element| unsafe { self.slot(self.group.rank(), element) };
-        while element + UNROLLED <= len {
-            // SAFETY: the piece was written.
-            let next: [T; UNROLLED] = std::array::from_fn(|k| unsafe { slot(element + k).read() });
-            for (k, next) in next.into_iter().enumerate() {
-                let value = after(all, next, &combine);
-                each(slot(element + k), value);
-                all = Some(value);
+        let mut element = 0;
+        if Self::LEN.is_multiple_of(UNROLLED) {
+            while element + UNROLLED <= len {
+                // SAFETY: the piece was written, and the run is the item's.
+                unsafe {
+                    let mut values = match const { together::<T>() } {
+                        4 => read_all::<T, 4>(slot(element)),
+                        2 => read_all::<T, 2>(slot(element)),
+                        _ => read_all::<T, 1>(slot(element)),
+                    };
+                    for value in &mut values {
+                        *value = after(all, *value, &combine);
+                        all = Some(*value);
+                    }
+                    match const { together::<T>() } {
+                        _ if !KEEP => {}
+                        4 => write_all::<T, 4>(slot(element), values),
+                        2 => write_all::<T, 2>(slot(element), values),
+                        _ => write_all::<T, 1>(slot(element), values),
+                    }
+                }
+                element += UNROLLED;
             }
-            element += UNROLLED;
         }
         for element in element..len {
             // SAFETY: as above.
-            let value = after(all, unsafe { slot(element).read() }, &combine);
-            each(slot(element), value);
-            all = Some(value);
+            unsafe {
+                let value = after(all, slot(element).read(), &combine);
+                if KEEP {
+                    slot(element).write(value);
+                }
+                all = Some(value);
+            }
         }
         all
+    }
+}
+
+/// Reads elements of shared memory that lie side by side, in one access if they are [`together`].
+///
+/// # Safety
+/// They were written, and begin at a multiple of `N`.
+#[inline(always)]
+unsafe fn read<T: Copy, const N: usize>(from: *const T) -> [T; N] {
+    // SAFETY: the caller's promise. Where `N` elements are an access, rows are a number of those, behind an
+    // aligned start.
+    unsafe {
+        match N * size_of::<T>() {
+            ACCESS => from.cast::<Wide<[T; N]>>().read().0,
+            _ => from.cast::<[T; N]>().read(),
+        }
+    }
+}
+
+/// The same for writing.
+///
+/// # Safety
+/// They may be written, and begin at a multiple of `N`.
+#[inline(always)]
+unsafe fn write<T: Copy, const N: usize>(to: *mut T, values: [T; N]) {
+    // SAFETY: as above.
+    unsafe {
+        match N * size_of::<T>() {
+            ACCESS => to.cast::<Wide<[T; N]>>().write(Wide(values)),
+            _ => to.cast::<[T; N]>().write(values),
+        }
+    }
+}
+
+/// Reads [`UNROLLED`] elements, `N` at once.
+///
+/// # Safety
+/// As for [`read`].
+#[inline(always)]
+unsafe fn read_all<T: Copy, const N: usize>(from: *const T) -> [T; UNROLLED] {
+    // SAFETY: the caller's promise.
+    let mut values = [unsafe { from.read() }; UNROLLED];
+    for begin in (0..UNROLLED).step_by(N) {
+        // SAFETY: likewise; `N` divides their number.
+        unsafe {
+            (&raw mut values[begin])
+                .cast::<[T; N]>()
+                .write(read(from.add(begin)))
+        };
+    }
+    values
+}
+
+/// Writes them.
+///
+/// # Safety
+/// As for [`write`].
+#[inline(always)]
+unsafe fn write_all<T: Copy, const N: usize>(to: *mut T, values: [T; UNROLLED]) {
+    for part in 0..UNROLLED / N {
+        // SAFETY: the caller's promise.
+        unsafe {
+            write::<T, N>(
+                to.add(part * N),
+                std::array::from_fn(|n| values[part * N + n]),
+            )
+        };
     }
 }
 
@@ -421,7 +558,7 @@ fn scan_tile<V: View, G>(
     number: Shared<[usize; 1]>,
     runs: Shared<[V::Item; WIDTH]>,
     before: Shared<[V::Item; 2 * WIDTH]>,
-    slots: Shared<[V::Item]>,
+    slots: Shared<[Wide<[u8; ACCESS]>]>,
 ) where
     G: Fn(V::Item, V::Item) -> V::Item,
 {
@@ -439,7 +576,7 @@ fn scan_tile<V: View, G>(
     let tile = group.sync(number)[0];
     let pieces = Pieces {
         group: &group,
-        start: slots.into_raw(),
+        start: slots.into_raw().cast(),
         first: tile * TILE,
         count: (len - tile * TILE).min(TILE),
     };
@@ -457,7 +594,7 @@ fn scan_tile<V: View, G>(
     for piece in 0..Pieces::<V::Item>::COUNT {
         read(piece);
         // SAFETY: between barriers, each item at its own run.
-        all = unsafe { pieces.go_on(piece, all, &combine, |_, _| {}) };
+        all = unsafe { pieces.go_on::<false>(piece, all, &combine) };
         if Pieces::<V::Item>::COUNT > 1 {
             group.barrier();
         }
@@ -555,7 +692,7 @@ fn scan_tile<V: View, G>(
             read(piece);
         }
         // SAFETY: between barriers, each item at its own run.
-        all = unsafe { pieces.go_on(piece, all, &combine, |slot, value| slot.write(value)) };
+        all = unsafe { pieces.go_on::<true>(piece, all, &combine) };
         group.barrier();
         // SAFETY: written before the barrier; the output has all of the tile's elements, and no other group has them.
         unsafe { pieces.store(piece, out) };

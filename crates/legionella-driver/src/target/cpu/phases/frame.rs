@@ -27,18 +27,16 @@ pub(super) mod word {
     pub(in super::super) const DYNAMIC_SHARED: u64 = 1;
     /// Items that the group has, by dimension.
     pub(in super::super) const COUNT: u64 = 2;
-    /// Ids of the item that runs, where items run one by one, by dimension.
-    pub(in super::super) const LOCAL: u64 = 5;
     /// Sizes and ids of the launch and the group, by dimension.
-    pub(in super::super) const GROUP: u64 = 8;
-    pub(in super::super) const GRID: u64 = 11;
-    pub(in super::super) const GROUP_SIZE: u64 = 14;
+    pub(in super::super) const GROUP: u64 = 5;
+    pub(in super::super) const GRID: u64 = 8;
+    pub(in super::super) const GROUP_SIZE: u64 = 11;
     /// The first slot's word: an array's address, or a uniform value.
-    pub(in super::super) const SLOTS: u64 = 17;
+    pub(in super::super) const SLOTS: u64 = 14;
 }
 
 /// Bytes of a word.
-const WORD: u64 = 8;
+pub(super) const WORD: u64 = 8;
 
 /// How the elements of an array follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,25 +297,6 @@ impl<'m> Frame<'m> {
             }
             _ => None,
         })
-    }
-
-    /// Has a function whose items run one by one find their ids in the context.
-    pub(super) fn bind_ids(&self, item: Function<'m>) {
-        for call in item.instructions() {
-            let name = call.called_function().map(Function::name);
-            let first = match name.as_deref() {
-                Some(intrinsic::LOCAL_ID) => word::LOCAL,
-                Some(intrinsic::GROUP_ID) => word::GROUP,
-                Some(intrinsic::GRID_SIZE) => word::GRID,
-                Some(intrinsic::GROUP_SIZE) => word::GROUP_SIZE,
-                _ => continue,
-            };
-            let dimension = call.operand(0).constant_integer().unwrap_or_default();
-            let at = Builder::before(call);
-            let value = self.load(&at, item.parameters()[1], first + dimension);
-            call.replace_all_uses_with(value);
-            call.erase();
-        }
     }
 }
 

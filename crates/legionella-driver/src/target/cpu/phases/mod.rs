@@ -121,6 +121,8 @@ pub(super) fn build(
     if let Err(refusal) = check(module, kernel) {
         return Ok(Err(refusal));
     }
+    let known =
+        ["align", "dereferenceable"].map(|name| (name, kernel.parameter_attribute(0, name)));
     private::narrow(kernel);
     make_ids_local(module);
     merge_ids(module, kernel);
@@ -143,7 +145,7 @@ pub(super) fn build(
     if let Some(unused) = ir::function(module, intrinsic::CPU_RUN_GROUPS) {
         unused.set_linkage(LLVMLinkage::LLVMInternalLinkage);
     }
-    run::build(module, phases)?;
+    run::build(module, phases, &known)?;
     stages.show("items", module)?;
     Ok(Ok(()))
 }

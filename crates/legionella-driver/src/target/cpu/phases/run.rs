@@ -10,6 +10,8 @@
 //! Where items may come out of a phase differently, it is checked that they don't; else the group ends
 //! with the device library's message of a barrier that can't be met.
 
+use std::collections::HashMap;
+
 use inkwell::module::Module;
 use legionella_abi::intrinsic;
 use llvm_sys::LLVMIntPredicate::{LLVMIntEQ, LLVMIntUGT};
@@ -18,7 +20,7 @@ use llvm_sys::{LLVMLinkage, LLVMOpcode};
 use super::super::items::{Loops, bind_told_ids};
 use super::super::loops::{self, Counter};
 use super::cut::{Operation, Outcome};
-use super::frame::{Frame, Order, word};
+use super::frame::{Frame, Order, WORD, word};
 use super::step::Kind;
 use super::{Part, Phases, internal, items, set_linkage};
 use crate::error::Error;
@@ -36,8 +38,12 @@ const MOST_ITEMS: u64 = 1 << 32;
 /// What longer rows of a group count as, so that the items can be counted at all.
 const MOST_IN_A_ROW: u64 = 1 << 40;
 
-/// Builds the code's entry.
-pub(super) fn build(module: &Module<'_>, phases: Phases<'_>) -> Result<(), Error> {
+/// Builds the code's entry. `known` are attributes of the argument block's address.
+pub(super) fn build(
+    module: &Module<'_>,
+    phases: Phases<'_>,
+    known: &[(&str, Option<u64>)],
+) -> Result<(), Error> {
     let Phases {
         parts,
         frame,
@@ -46,6 +52,11 @@ pub(super) fn build(module: &Module<'_>, phases: Phases<'_>) -> Result<(), Error
         places,
     } = phases;
     let loops = Loops::new(module);
+    for (name, value) in known {
+        if let Some(value) = value {
+            loops.function.add_parameter_attribute(0, name, *value);
+        }
+    }
     set_linkage(places, LLVMLinkage::LLVMPrivateLinkage);
     let run = Run::begin(module, &loops, &frame, shared_size)?;
     run.groups(parts, &operations, places)
@@ -59,6 +70,8 @@ pub(super) struct Run<'a, 'c, 'm> {
     /// What follows is computed at the beginning.
     start: Builder<'m>,
     pub(super) context: Value<'m>,
+    /// Words of the context that are written once, or once a group.
+    kept: HashMap<u64, Value<'m>>,
     pub(super) grid: [Value<'m>; 3],
     pub(super) group_size: [Value<'m>; 3],
     groups: [Value<'m>; 3],
@@ -136,8 +149,10 @@ impl<'a, 'c, 'm> Run<'a, 'c, 'm> {
         let scratch = ir::declare(module, intrinsic::CPU_SCRATCH, types.ptr, &[types.i64; 2]);
         let memory = at.call(scratch, &[size, number(ALIGN)]);
         let byte = |offset| at.element(types.i8, memory, offset);
-        let keep = |word: u64, value: Value<'m>| {
+        let mut kept = HashMap::new();
+        let mut keep = |word: u64, value: Value<'m>| {
             at.store(value, frame.word(&at, context, word));
+            kept.insert(word, value);
         };
         keep(word::SHARED, memory);
         keep(word::DYNAMIC_SHARED, byte(dynamic_offset));
@@ -163,6 +178,7 @@ impl<'a, 'c, 'm> Run<'a, 'c, 'm> {
             frame,
             start: Builder::at_end(there),
             context,
+            kept,
             grid,
             group_size,
             groups,
@@ -184,7 +200,7 @@ impl<'a, 'c, 'm> Run<'a, 'c, 'm> {
 
     /// Builds the loop over groups, which ends the function.
     fn groups(
-        self,
+        mut self,
         parts: Vec<Part<'m>>,
         operations: &[Operation],
         places: Value<'m>,
@@ -193,6 +209,10 @@ impl<'a, 'c, 'm> Run<'a, 'c, 'm> {
         let [first, end] = [parameters[2], parameters[3]];
         let all = Counter::begin(self.loops.function, &self.start, first, end, self.number(1));
         let place = self.enter(&all.body, all.index);
+        for d in 0..3 {
+            self.kept.insert(word::COUNT + d, place.count[d as usize]);
+            self.kept.insert(word::GROUP + d, place.group[d as usize]);
+        }
         let done = self.block("group.done");
         let begins: Vec<_> = parts
             .iter()
@@ -224,7 +244,27 @@ impl<'a, 'c, 'm> Run<'a, 'c, 'm> {
         for cold in cold {
             bind_told_ids(cold);
         }
+        self.give_kept();
         self.forget_ids()
+    }
+
+    /// Has words of the context be known where they are asked for, but for what was outlined.
+    fn give_kept(&self) {
+        for address in self.context.users() {
+            let offset = address.distance_from(self.context);
+            let word = offset
+                .filter(|offset| offset % WORD == 0)
+                .map(|offset| offset / WORD);
+            let Some(value) = word.and_then(|word| self.kept.get(&word)) else {
+                continue;
+            };
+            for load in address.users() {
+                if load.is(LLVMOpcode::LLVMLoad) && load.ty() == value.ty() {
+                    load.replace_all_uses_with(*value);
+                    load.erase();
+                }
+            }
+        }
     }
 
     /// What is known of a group when it begins.

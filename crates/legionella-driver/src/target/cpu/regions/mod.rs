@@ -45,7 +45,7 @@ use split::Split;
 use together::Together;
 
 pub(super) use build::Site;
-pub(super) use rows::Side;
+pub(super) use rows::{Beginning, Side};
 pub(super) use together::{FIRST_MATTERS, MOSTLY};
 pub(super) use vectors::storage;
 

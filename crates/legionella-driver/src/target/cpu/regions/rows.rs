@@ -20,13 +20,13 @@ use crate::ir::{Block, Builder, Type, Types, Value};
 fn counts(lanes: u64, sums: usize) -> Vec<u64> {
     /// Registers for what a row doesn't keep.
     const OTHERS: u64 = 8;
-    const MOST: u64 = 8;
+    const COUNTS: [u64; 2] = [16, 8];
     const FEWEST: u64 = 4;
     // Of vectors of 64 bytes machines have twice as many.
     let registers = if lanes < 16 { 16 } else { 32 };
     let fits = |rows: &u64| rows * sums.max(1) as u64 + OTHERS <= registers;
-    let most = Some(MOST).filter(fits);
-    most.into_iter().chain([FEWEST]).collect()
+    let more = COUNTS.into_iter().filter(fits);
+    more.chain([FEWEST]).collect()
 }
 
 /// Most instructions of a function whose code is there for so many rows as well.
@@ -123,15 +123,22 @@ fn is_row_id(value: Value<'_>) -> bool {
 }
 
 /// Where code for rows side by side goes, and what it is given.
-pub(in super::super) struct Side<'a, 'm> {
-    /// By how many rows there are, where it is built.
-    pub(in super::super) begins: &'a [(u64, Block<'m>)],
+#[derive(Clone, Copy)]
+pub(in super::super) struct Beginning<'m> {
+    pub(in super::super) count: u64,
+    /// Where it is built.
+    pub(in super::super) block: Block<'m>,
     /// Ids of the first row's first lane.
-    pub(in super::super) ids: &'a Ids<'m>,
+    pub(in super::super) ids: Ids<'m>,
     /// Where it goes when all have ended.
     pub(in super::super) over: Block<'m>,
     /// Where it goes when they come apart: the rows resume one after the other.
     pub(in super::super) apart: Block<'m>,
+}
+
+/// All code for rows side by side, and which row of them goes by itself.
+pub(in super::super) struct Side<'a, 'm> {
+    pub(in super::super) begins: &'a [Beginning<'m>],
     /// Whether the row of the site resumes, and which of those side by side it is.
     pub(in super::super) resumes: Value<'m>,
     pub(in super::super) row: Value<'m>,

@@ -68,7 +68,8 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
                 after: function.append_block(&format!("region{number}.after")),
             });
         let frames = frames.collect();
-        let dispatch = function.append_block("dispatch");
+        let [enter, dispatch] = ["enter", "dispatch"].map(|name| function.append_block(name));
+        let entered = Builder::at_end(enter).phi(types.i32);
         Machine {
             plan,
             site,
@@ -79,6 +80,8 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
             results,
             memories,
             frames,
+            enter,
+            entered,
             dispatch,
             first,
             copies,
@@ -116,7 +119,7 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
         let first = at.splat(self.number(0), self.lanes);
         let next = at.select(active, first, at.splat(self.done(), self.lanes));
         self.store_all(at, self.next, next);
-        at.branch(self.frames[0].before);
+        self.enter(at, self.number(0));
     }
 
     pub(super) fn load_all(&self, at: &Builder<'m>, place: Place<'m>) -> Value<'m> {
@@ -157,9 +160,29 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
         at.switch(least, finish, &cases);
     }
 
-    /// Has all lanes be at a region.
+    /// Has all lanes be at a region, and goes there.
     pub(in super::super) fn begin_at(&self, at: &Builder<'m>, region: Value<'m>) {
         self.store_all(at, self.next, at.splat(region, self.lanes));
+        self.enter(at, region);
+    }
+
+    /// Goes to where some lanes are, and none before them.
+    fn enter(&self, at: &Builder<'m>, region: Value<'m>) {
+        self.entered.add_incoming(region, at.block());
+        at.branch(self.enter);
+    }
+
+    /// Builds where the regions are entered; gives the last block that isn't theirs.
+    pub(super) fn entrance(&self) -> Block<'m> {
+        let function = self.site.function;
+        let begin = function.append_block("regions");
+        Builder::at_end(self.enter).branch(begin);
+        let at = Builder::at_end(begin);
+        self.clear_panics(&at);
+        // Nobody goes back to region 0, so that the dispatch doesn't know it.
+        let at_first = at.compare(LLVMIntEQ, self.entered, self.number(0));
+        at.branch_if(at_first, self.frames[0].before, self.dispatch);
+        self.enter
     }
 
     /// Builds the code for rows side by side, and where a row resumes; gives where one begins that
@@ -202,24 +225,19 @@ impl<'a, 'c, 'm> Machine<'a, 'c, 'm> {
         }
         let region = parked.region(&at);
         self.begin_at(&at, region);
-        // Nobody goes back to region 0, so that the dispatch doesn't know it.
-        let at_first = at.compare(LLVMIntEQ, region, self.number(0));
-        at.branch_if(at_first, self.frames[0].before, self.dispatch);
-        for (count, begin) in side.begins {
+        for begin in side.begins {
             let beside = together::Beside {
                 rows,
-                count: *count,
                 parked: &parked,
-                apart: side.apart,
                 begin: *begin,
             };
-            together::build_side(self, together, beside, side, row_values);
+            together::build_side(self, together, beside, row_values);
         }
         Builder::at_end(fresh)
     }
 
     /// No lane has panicked, also those that aren't there.
-    pub(super) fn clear_panics(&self, at: &Builder<'m>) {
+    fn clear_panics(&self, at: &Builder<'m>) {
         if let Some(place) = self.results.first() {
             self.store_all(at, *place, place.storage.vector(self.lanes).zero());
         }

@@ -32,7 +32,7 @@ use super::rows::{Rows, Side};
 use super::sharing::{Sharing, is_lane_id};
 use super::split::Target;
 use super::together::{self, Together};
-use crate::ir::{Block, Builder, Function, Type, Types, Value, llvm};
+use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
 
 /// Where the code goes, and what it is given.
 pub(in super::super) struct Site<'a, 'c, 'm> {
@@ -123,6 +123,9 @@ pub(super) struct Machine<'a, 'c, 'm> {
     /// The item's own memory: that of all lanes.
     pub(super) memories: HashMap<Value<'m>, Value<'m>>,
     pub(super) frames: Vec<Frame<'m>>,
+    /// Where the regions are entered, and at which.
+    enter: Block<'m>,
+    entered: Value<'m>,
     dispatch: Block<'m>,
     /// Ids of the lane 0, by intrinsic's name.
     pub(super) first: [(&'static str, Value<'m>); 2],
@@ -165,7 +168,6 @@ impl<'m> Plan<'m> {
         let machine = Machine::new(&self, site, types, first, copies, outside);
         let over = function.append_block("strip.over");
         let apart = function.append_block("strip.apart");
-        machine.clear_panics(&body);
         let body = machine.side(body, &row_values);
         match &self.together {
             Some(together) => {
@@ -180,6 +182,7 @@ impl<'m> Plan<'m> {
             }
         }
         machine.start(&Builder::at_end(apart), left);
+        let entrance = machine.entrance();
         for region in 0..self.split.regions.len() {
             machine.region(region);
         }
@@ -189,11 +192,15 @@ impl<'m> Plan<'m> {
         end.branch(over);
         let replaced = machine.outside.keys().copied();
         let replaced: Vec<_> = replaced.filter(|value| value.is_instruction()).collect();
+        let name = format!("{}.apart", self.function.name());
         self.function.drop_body();
         self.function.delete();
         for value in gone.into_iter().chain(replaced) {
             value.replace_all_uses_with(value.ty().poison());
             value.erase();
+        }
+        if self.together.is_some() {
+            ir::outline(machine.site.module, entrance, over, &name);
         }
         let (behind, latch) = strips.finish_from(Builder::at_end(over));
         loops::keep_rolled(machine.site.module, latch);
@@ -210,7 +217,7 @@ impl<'m> Plan<'m> {
         }
     }
 
-    /// How many rows there is code for that go side by side, the most first.
+    /// How many rows there may be code for that go side by side, the most first.
     pub(in super::super) fn rows(&self) -> &[u64] {
         let rows = (self.together.as_ref()).and_then(|all| all.rows.as_ref());
         rows.map_or(&[], |rows| &rows.counts)

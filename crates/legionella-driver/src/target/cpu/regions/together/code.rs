@@ -7,11 +7,12 @@ use llvm_sys::LLVMIntPredicate::{LLVMIntULE, LLVMIntULT};
 use llvm_sys::LLVMOpcode;
 use llvm_sys::core as c;
 
+use super::super::super::items::Ids;
 use super::super::build::{ALIGNMENT, Machine, Place};
 use super::super::crossings::{at_start, incoming};
 use super::super::forms::{Form, is_sum};
 use super::super::growth::Growth;
-use super::super::rows::{Parked, PerRow, Rows, Side};
+use super::super::rows::{Beginning, Parked, PerRow, Rows};
 use super::super::sharing::is_lane_id;
 use super::super::split::{Split, Target};
 use super::{Leaves, MOSTLY, Together, is_silent, leaves};
@@ -26,12 +27,9 @@ pub(super) const GROWTH_BOUND: u64 = 1 << 59;
 /// Rows side by side.
 pub(in super::super) struct Beside<'b, 'm> {
     pub(in super::super) rows: &'b Rows<'m>,
-    pub(in super::super) count: u64,
-    /// What they have when they come apart, and where they go.
+    /// What they have when they come apart.
     pub(in super::super) parked: &'b Parked<'m>,
-    pub(in super::super) apart: Block<'m>,
-    /// Where the code goes.
-    pub(in super::super) begin: Block<'m>,
+    pub(in super::super) begin: Beginning<'m>,
 }
 
 /// The code under construction.
@@ -93,7 +91,6 @@ pub(in super::super) fn build_side<'m>(
     machine: &Machine<'_, '_, 'm>,
     together: &Together<'m>,
     beside: Beside<'_, 'm>,
-    side: &Side<'_, 'm>,
     row_values: &[Value<'m>],
 ) {
     let begin = beside.begin;
@@ -107,17 +104,17 @@ pub(in super::super) fn build_side<'m>(
         steps: RefCell::default(),
         plain: &together.side,
         ids: machine.first.map(|(name, _)| {
-            let ids = side.ids.of(name).map(|ids| ids[0]);
+            let ids = begin.ids.of(name).map(|ids| ids[0]);
             (name, ids.unwrap_or(machine.site.len))
         }),
         first: PerRow::default(),
         all: PerRow::default(),
         begins: HashMap::new(),
         parted: HashMap::new(),
-        over: side.over,
+        over: begin.over,
     };
-    let at = Builder::at_end(begin);
-    writer.number_rows(&at, side);
+    let at = Builder::at_end(begin.block);
+    writer.number_rows(&at, &begin.ids);
     let mut conditions = Vec::new();
     for value in row_values {
         let copies = writer.copies(&at, *value, writer.all_rows());
@@ -165,12 +162,9 @@ impl<'m> Writer<'_, '_, '_, 'm> {
     }
 
     /// Says what stands for the ids of each row.
-    fn number_rows(&mut self, at: &Builder<'m>, side: &Side<'_, 'm>) {
+    fn number_rows(&mut self, at: &Builder<'m>, first: &Ids<'m>) {
         let of_site = self.machine.site.ids;
-        for (of_site, of_side) in [
-            (of_site.global, side.ids.global),
-            (of_site.local, side.ids.local),
-        ] {
+        for (of_site, of_side) in [(of_site.global, first.global), (of_site.local, first.local)] {
             let rows = self
                 .all_rows()
                 .map(|row| at.add(of_side[1], self.types.i64.constant(row)));
@@ -199,7 +193,7 @@ impl<'m> Writer<'_, '_, '_, 'm> {
     fn growth(&self, value: Value<'m>) -> Option<Value<'m>> {
         let side = self.side.as_ref()?;
         let growth = side.rows.growths.get(value)?;
-        Some(self.step(&Builder::at_end(side.begin), growth))
+        Some(self.step(&Builder::at_end(side.begin.block), growth))
     }
 
     fn step(&self, at: &Builder<'m>, growth: &Growth<'m>) -> Value<'m> {
@@ -268,7 +262,7 @@ impl<'m> Writer<'_, '_, '_, 'm> {
 
     /// All rows side by side.
     pub(super) fn all_rows(&self) -> std::ops::Range<u64> {
-        0..self.side.as_ref().map_or(1, |side| side.count)
+        0..self.side.as_ref().map_or(1, |side| side.begin.count)
     }
 
     fn split(&self) -> &Split<'m> {
@@ -394,20 +388,30 @@ impl<'m> Writer<'_, '_, '_, 'm> {
             if !known {
                 continue;
             }
+            // Computed here, so that nobody else has to who doesn't ask for each row's.
+            let rows = self.growth(value).filter(|_| self.all_rows().end > 1);
+            let rows = rows.map(|step| self.rows_from(at, self.scalar(value, 0), step));
+            let first = |row: u64| match &rows {
+                Some(rows) => rows[row as usize],
+                None => self.scalar(value, row),
+            };
             if slot.shared {
-                self.park(at, number, value, |row| self.lane(at, value, 0, row));
+                self.park(at, number, value, |row| {
+                    self.lane_from(at, value, 0, row, first(row))
+                });
             } else {
-                self.park(at, number, value, |row| self.kept(at, value, *place, row));
+                self.park(at, number, value, |row| {
+                    self.kept(at, self.vector_from(at, value, row, first(row)), *place)
+                });
             }
         }
         match &self.side {
             Some(side) => {
                 side.parked.set_region(at, machine.number(region));
-                at.branch(side.apart);
+                at.branch(side.begin.apart);
             }
             None => {
                 machine.begin_at(at, machine.number(region));
-                at.branch(machine.frames[region].before);
             }
         }
     }
@@ -434,8 +438,7 @@ impl<'m> Writer<'_, '_, '_, 'm> {
     }
 
     /// All lanes' values as a slot has them.
-    fn kept(&self, at: &Builder<'m>, value: Value<'m>, place: Place<'m>, row: u64) -> Value<'m> {
-        let all = self.vector(at, value, row);
+    fn kept(&self, at: &Builder<'m>, all: Value<'m>, place: Place<'m>) -> Value<'m> {
         if place.ty == place.storage {
             return all;
         }

@@ -23,11 +23,21 @@ impl<'m> Writer<'_, '_, '_, 'm> {
 
     /// The values of all lanes.
     pub(super) fn vector(&self, at: &Builder<'m>, value: Value<'m>, row: u64) -> Value<'m> {
+        self.vector_from(at, value, row, self.scalar(value, row))
+    }
+
+    /// The same by the first lane's, where lanes have the same or it grows.
+    pub(super) fn vector_from(
+        &self,
+        at: &Builder<'m>,
+        value: Value<'m>,
+        row: u64,
+        first: Value<'m>,
+    ) -> Value<'m> {
         match self.form(value) {
             Form::Each => self.known(value, row),
-            Form::Same => at.splat(self.scalar(value, row), self.lanes),
+            Form::Same => at.splat(first, self.lanes),
             Form::Step(step) => {
-                let first = self.scalar(value, row);
                 let ty = first.ty();
                 let number = if ty.integer_width() > 0 {
                     ty
@@ -54,11 +64,22 @@ impl<'m> Writer<'_, '_, '_, 'm> {
         lane: u64,
         row: u64,
     ) -> Value<'m> {
+        self.lane_from(at, value, lane, row, self.scalar(value, row))
+    }
+
+    /// The same by the first lane's.
+    pub(super) fn lane_from(
+        &self,
+        at: &Builder<'m>,
+        value: Value<'m>,
+        lane: u64,
+        row: u64,
+        first: Value<'m>,
+    ) -> Value<'m> {
         match self.form(value) {
             Form::Each => at.element_of(self.known(value, row), self.types.i32.constant(lane)),
-            Form::Same => self.scalar(value, row),
+            Form::Same => first,
             Form::Step(step) => {
-                let first = self.scalar(value, row);
                 let ty = first.ty();
                 let by = step.wrapping_mul(lane);
                 if ty.integer_width() > 0 {
