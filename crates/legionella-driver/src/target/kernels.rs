@@ -81,6 +81,8 @@ pub(super) struct Device {
     pub(super) leave: End,
     /// Ends what is no work-item in such a kernel: it is outside of the grid.
     pub(super) skip: End,
+    /// LLVM's number of the address space that records are in, if that makes other accesses of them.
+    pub(super) records: Option<u32>,
     /// If items don't end one by one.
     pub(super) together: Option<EndTogether>,
     /// If the first item of a group leaves for all of them what those need to know that they call and that may return,
@@ -96,9 +98,6 @@ pub(super) struct SharedMemory {
     /// Bytes of it in front of those that the kernel knows as the launch's own.
     pub(super) front: u64,
 }
-
-/// LLVM's number of the address space of the device's memory, on all of them.
-const GLOBAL: u32 = 1;
 
 /// The kernels of a module.
 pub(super) struct Kernels<'m> {
@@ -231,6 +230,7 @@ impl<'m> Kernels<'m> {
 
     /// Leaves what the code needs where the application looks for it, given what it needs of stack.
     pub(super) fn tell_needs(&self, module: &Module<'_>, stack: u64, shared: SharedMemory) {
+        const GLOBAL: u32 = 1;
         let types = Types::of(module);
         let has = |form| self.all.iter().any(|kernel| kernel.form == form);
         // In the order of the fields of `gpu::Needs`.
@@ -728,11 +728,13 @@ fn note<'m>(
         within(kernel.state, offset_of!(gpu::State, record)),
     );
     // LLVM can't know which memory an address in memory is of.
-    let record = at.cast(
-        LLVMOpcode::LLVMAddrSpaceCast,
-        record,
-        types.ptr.pointer_in(GLOBAL),
-    );
+    let record = match kernel.device.records {
+        Some(space) => {
+            let ty = types.ptr.pointer_in(space);
+            at.cast(LLVMOpcode::LLVMAddrSpaceCast, record, ty)
+        }
+        None => record,
+    };
     at.store(place, within(record, offset_of!(gpu::Record, place)));
     for dimension in 0..3 {
         let group = offset_of!(gpu::Record, group) + 8 * dimension;

@@ -19,6 +19,7 @@ pub(super) const DEVICE: Device = Device {
     read,
     leave,
     skip,
+    records: Some(spaces::GLOBAL),
     together: Some(EndTogether {
         tells: missing::tells,
         miss_at_the_end: missing::miss_at_the_end,
