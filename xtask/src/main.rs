@@ -4,6 +4,7 @@
 //! that. Knows nothing of how kernels are compiled: it uses the tools as a user would.
 
 mod amdgpu;
+mod compare;
 mod documented;
 mod kernels;
 mod limits;
@@ -70,6 +71,9 @@ enum Command {
         /// Processors to generate code for.
         #[arg(long, value_delimiter = ',', default_values = amdgpu::PROCESSORS)]
         processors: Vec<String>,
+        /// Put the benchmarks' kernels beside the same in OpenCL C, compiled by clang-22, instead.
+        #[arg(long)]
+        compare: bool,
     },
     /// Run the conformance suite on AMD's devices in software; no GPU is needed.
     Simulated {
@@ -156,7 +160,16 @@ fn run(command: Command) -> anyhow::Result<()> {
             filter,
             architectures,
         } => ptxas::run(&tools, &filter, &architectures),
-        Command::Amdgpu { filter, processors } => amdgpu::run(&tools, &filter, &processors),
+        Command::Amdgpu {
+            filter,
+            processors,
+            compare: false,
+        } => amdgpu::run(&tools, &filter, &processors),
+        Command::Amdgpu {
+            filter,
+            processors,
+            compare: true,
+        } => compare::run(&tools, &filter, &processors),
         Command::Simulated {
             filter,
             processors,

@@ -23,7 +23,7 @@ pub const PROCESSORS: [&str; 2] = ["gfx1100", "gfx942"];
 
 /// What of the suite `cargo xtask test` runs: parts of the names of cases. All of it takes too long
 /// for that, most of the time in code generation.
-pub const PART: [&str; 17] = [
+pub const PART: [&str; 19] = [
     "grids/",
     "arguments/",
     "outputs/",

@@ -190,3 +190,100 @@ kernel void spmv(global const uint *restrict starts, global const uint *restrict
         sum += values[i] * x[columns[i]];
     y[row] = sum;
 }
+
+// What is measured on devices alone: streams, and beside them products and transforms.
+
+kernel void copy(global const float *restrict a, global float *restrict c) {
+    size_t i = get_global_id(0);
+    c[i] = a[i];
+}
+
+kernel void mul(float s, global const float *restrict c, global float *restrict b) {
+    size_t i = get_global_id(0);
+    b[i] = s * c[i];
+}
+
+kernel void add(global const float *restrict a, global const float *restrict b,
+                global float *restrict c) {
+    size_t i = get_global_id(0);
+    c[i] = a[i] + b[i];
+}
+
+// Groups of 1024.
+kernel __attribute__((reqd_work_group_size(1024, 1, 1)))
+void dot_product(global const float *restrict a, global const float *restrict b, ulong len,
+                 global float *restrict sums) {
+    local float tile[1024];
+    uint rank = get_local_id(0);
+    float mine = 0.0f;
+    for (size_t i = get_global_id(0); i < len; i += get_global_size(0))
+        mine += a[i] * b[i];
+    tile[rank] = mine;
+    for (uint half_of = 512; half_of > 0; half_of /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (rank < half_of)
+            mine += tile[rank + half_of];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        tile[rank] = mine;
+    }
+    if (rank == 0)
+        sums[get_group_id(0)] = mine;
+}
+
+// Groups of 256: 128 x 128 of the product of the transpose of a and of b, both n x n by rows, 8 x 8 an item.
+kernel void gemm(ulong n, global const float4 *restrict a, global const float4 *restrict b,
+                 global float4 *restrict c) {
+    local float4 tile_a[2][512], tile_b[2][512];
+    uint rank = get_local_id(0), tx = rank % 16, ty = rank / 16;
+    size_t width = n / 4;
+    size_t from = ty * width + 2 * tx;
+    size_t from_a = from + get_group_id(1) * 32, from_b = from + get_group_id(0) * 32;
+    uint to = ty * 32 + 2 * tx, now = 0;
+    float sums[8][8] = {};
+    float4 next[4] = {a[from_a], a[from_a + 1], b[from_b], b[from_b + 1]};
+    for (size_t k = 0; k < n; k += 16) {
+        tile_a[now][to] = next[0], tile_a[now][to + 1] = next[1];
+        tile_b[now][to] = next[2], tile_b[now][to + 1] = next[3];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (k + 16 < n) {
+            from_a += 16 * width, from_b += 16 * width;
+            next[0] = a[from_a], next[1] = a[from_a + 1];
+            next[2] = b[from_b], next[3] = b[from_b + 1];
+        }
+        for (uint d = 0; d < 16; d++) {
+            float4 a0 = tile_a[now][d * 32 + ty], a1 = tile_a[now][d * 32 + 16 + ty];
+            float4 b0 = tile_b[now][d * 32 + tx], b1 = tile_b[now][d * 32 + 16 + tx];
+            float left[8] = {a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w};
+            float right[8] = {b0.x, b0.y, b0.z, b0.w, b1.x, b1.y, b1.z, b1.w};
+            for (uint i = 0; i < 8; i++)
+                for (uint j = 0; j < 8; j++)
+                    sums[i][j] = fma(left[i], right[j], sums[i][j]);
+        }
+        now ^= 1;
+    }
+    for (uint i = 0; i < 8; i++) {
+        size_t row = get_group_id(1) * 128 + i / 4 * 64 + ty * 4 + i % 4;
+        size_t at = row * width + get_group_id(0) * 32 + tx;
+        c[at] = (float4)(sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
+        c[at + 16] = (float4)(sums[i][4], sums[i][5], sums[i][6], sums[i][7]);
+    }
+}
+
+float2 times(float2 a, float2 b) {
+    return (float2)(a.x * b.x - a.y * b.y, a.x * b.y + a.y * b.x);
+}
+
+// A pass of Fourier transforms of base 4, a row each.
+kernel void fft(ulong step, global const float2 *restrict roots, global const float2 *restrict x,
+                global float2 *restrict y) {
+    size_t i = get_global_id(0), quarter = get_global_size(0);
+    size_t row = get_global_id(1) * 4 * quarter, turn = i & ~(step - 1);
+    global const float2 *in = x + row + i;
+    float2 a = in[0], b = in[quarter], c = in[2 * quarter], d = in[3 * quarter];
+    float2 s = a + c, t = b + d, u = a - c, v = b - d;
+    global float2 *out = y + row + 4 * i;
+    out[0] = s + t;
+    out[1] = times((float2)(u.x + v.y, u.y - v.x), roots[turn]);
+    out[2] = times(s - t, roots[2 * turn]);
+    out[3] = times((float2)(u.x - v.y, u.y + v.x), roots[3 * turn]);
+}

@@ -3,6 +3,7 @@
 //! The stages follow each other, each taking what the one before gave. LLVM is not linked: the
 //! `libLLVM` of a Rust toolchain is loaded at run time ([`llvm`]).
 
+pub mod amdgcn;
 pub mod bitcode;
 pub mod error;
 pub mod extract;

@@ -220,7 +220,9 @@ fn sums_and_products_are_not_fused_and_memory_is_global() {
 fn lanes_that_run_several_items_access_memory_at_once() {
     let lines = body(&assembly("bounds", "gfx1100"), gpu::WIDE);
     assert_eq!(count(&lines, "global_load_b128"), 2, "{lines:#?}");
-    assert_eq!(count(&lines, "global_store_b128"), 1, "{lines:#?}");
+    // One of them of what a panic leaves, in memory that is known to be the device's.
+    assert_eq!(count(&lines, "global_store_b128"), 2, "{lines:#?}");
+    assert_eq!(count(&lines, "flat_"), 0, "{lines:#?}");
 }
 
 #[test]

@@ -174,6 +174,15 @@ impl<'m> Value<'m> {
         !llvm!(c::LLVMIsAArgument(self.0)).is_null()
     }
 
+    /// The address that this one is, in a space that not all addresses have.
+    pub(crate) fn in_any_space(self) -> Self {
+        if self.is(LLVMOpcode::LLVMAddrSpaceCast) {
+            self.operand(0)
+        } else {
+            self
+        }
+    }
+
     pub(crate) fn is_inline_assembly(self) -> bool {
         !llvm!(c::LLVMIsAInlineAsm(self.0)).is_null()
     }

@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode, LLVMTypeKind};
 
-use super::checks::may_run_early;
+use super::checks::{claims, may_run_early};
 use crate::ir::flow::{Blocks, Dominators, LoopId, Loops};
 use crate::ir::{Block, Builder, Function, Type, Types, Value, llvm};
 
@@ -234,9 +234,9 @@ impl<'m> Turning<'m> {
         if !counts || self.contains(base) || bytes(address.element_type()) != Some(step) {
             return None;
         }
-        let mut start = base;
+        let mut start = base.in_any_space();
         while start.is_instruction() && start.is(LLVMOpcode::LLVMGetElementPtr) {
-            start = start.operand(0);
+            start = start.operand(0).in_any_space();
         }
         if !start.is_instruction() || !start.is(LLVMOpcode::LLVMLoad) {
             return None;
@@ -451,18 +451,14 @@ fn round<'m>(phi: Value<'m>, from: Block<'m>) -> Option<Value<'m>> {
 
 /// Whether a block is the one in which `state` is claimed, or leads there alone without doing anything.
 fn notes_panic<'m>(block: Block<'m>, state: Value<'m>) -> bool {
-    let instructions = block.instructions();
-    let claims = |one: &Value<'m>| one.is(LLVMOpcode::LLVMAtomicCmpXchg) && one.operand(0) == state;
-    if instructions.iter().any(claims) {
+    if claims(block, state) {
         return true;
     }
+    let instructions = block.instructions();
     let (last, others) = (block.terminator(), &instructions[..instructions.len() - 1]);
     let successors = last.successors();
     let passes_on = others.iter().all(|one| one.is(LLVMOpcode::LLVMPHI));
-    passes_on && successors.len() == 1 && {
-        let next = successors[0].instructions();
-        next.iter().any(claims)
-    }
+    passes_on && successors.len() == 1 && claims(successors[0], state)
 }
 
 /// Whether an instruction may be copied: it has no effect but its value.

@@ -15,22 +15,35 @@ use crate::ir::{Block, Builder, Function, Value};
 /// Most instructions that are computed in vain if the check before them fails.
 const MOST: usize = 32;
 
-/// Joins checks of a kernel that leave for the block in which `state` is claimed.
-pub(super) fn join<'m>(kernel: Function<'m>, state: Value<'m>) {
-    let claims = |block: &Block<'m>| {
-        (block.instructions().into_iter()).any(|instruction| {
-            instruction.is(LLVMOpcode::LLVMAtomicCmpXchg) && instruction.operand(0) == state
-        })
+/// Joins checks of a kernel that leave for the block in which `state` is claimed, or, if items end `together`, for the
+/// one in which they come together before.
+pub(super) fn join<'m>(kernel: Function<'m>, state: Value<'m>, together: bool) {
+    let claims = |block: &Block<'m>| claims(*block, state);
+    let panicked: Vec<_> = kernel.blocks().into_iter().filter(claims).collect();
+    let before = |block: &Block<'m>| {
+        let mut all = kernel.blocks().into_iter();
+        let mut leading = all.by_ref().filter(|one| one.successors().contains(block));
+        let first = leading.next().filter(|one| !one.phis().is_empty());
+        first.filter(|_| leading.next().is_none())
     };
-    for panicked in kernel.blocks().into_iter().filter(claims) {
+    let meeting = panicked.iter().filter(|_| together).filter_map(before);
+    for end in meeting.chain(panicked.iter().copied()).collect::<Vec<_>>() {
         // Where checks that were joined find out which of them it was, by the block that has them.
         let mut asides = BTreeMap::new();
         let mut changed = true;
         while changed {
             let blocks = kernel.blocks();
-            changed = (blocks.into_iter()).any(|block| step(block, panicked, &mut asides));
+            changed = (blocks.into_iter()).any(|block| step(block, end, &mut asides));
         }
     }
+}
+
+/// Whether a block is one in which `state` is claimed, wherever its address may have come to be one of global memory.
+pub(super) fn claims<'m>(block: Block<'m>, state: Value<'m>) -> bool {
+    (block.instructions().into_iter()).any(|instruction| {
+        instruction.is(LLVMOpcode::LLVMAtomicCmpXchg)
+            && instruction.operand(0).in_any_space() == state
+    })
 }
 
 /// Whether what is computed between a check and the one behind it is little and may run anyway.

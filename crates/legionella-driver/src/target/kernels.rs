@@ -81,6 +81,8 @@ pub(super) struct Device {
     pub(super) leave: End,
     /// Ends what is no work-item in such a kernel: it is outside of the grid.
     pub(super) skip: End,
+    /// LLVM's number of the address space that records are in, if that makes other accesses of them.
+    pub(super) records: Option<u32>,
     /// If items don't end one by one.
     pub(super) together: Option<EndTogether>,
     /// If the first item of a group leaves for all of them what those need to know that they call and that may return,
@@ -197,13 +199,33 @@ impl<'m> Kernels<'m> {
     /// Has each kernel test several checks in a row at once, if their panics are deferred.
     pub(super) fn join_checks(&self) {
         for kernel in &self.all {
-            checks::join(kernel.function, kernel.state);
+            let together = kernel.device.together.is_some();
+            checks::join(kernel.function, kernel.state, together);
         }
     }
 
     /// The functions.
     pub(super) fn functions(&self) -> impl Iterator<Item = Function<'m>> {
         self.all.iter().map(|kernel| kernel.function)
+    }
+
+    /// Puts the address of a kernel's [`gpu::State`] in place of the calls of a function, which are inlined there.
+    pub(super) fn bind_state(&self, module: &'m Module<'_>, name: &str) -> Result<(), Error> {
+        let Some(function) = ir::function(module, name) else {
+            return Ok(());
+        };
+        for call in function.value().users() {
+            let user = call.block().function();
+            let kernel = self.all.iter().find(|kernel| kernel.function == user);
+            let kernel = kernel.ok_or_else(|| Error::Internal {
+                stage: "kernels of a device",
+                reason: format!("{} asks for the launch's state out of line", user.name()),
+            })?;
+            call.replace_all_uses_with(kernel.state);
+            call.erase();
+        }
+        function.delete();
+        Ok(())
     }
 
     /// Leaves what the code needs where the application looks for it, given what it needs of stack.
@@ -705,6 +727,14 @@ fn note<'m>(
         types.ptr,
         within(kernel.state, offset_of!(gpu::State, record)),
     );
+    // LLVM can't know which memory an address in memory is of.
+    let record = match kernel.device.records {
+        Some(space) => {
+            let ty = types.ptr.pointer_in(space);
+            at.cast(LLVMOpcode::LLVMAddrSpaceCast, record, ty)
+        }
+        None => record,
+    };
     at.store(place, within(record, offset_of!(gpu::Record, place)));
     for dimension in 0..3 {
         let group = offset_of!(gpu::Record, group) + 8 * dimension;

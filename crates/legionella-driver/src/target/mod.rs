@@ -19,6 +19,7 @@ mod scopes;
 mod shared_memory;
 mod uniform;
 mod unroll;
+mod variables;
 mod wide;
 
 use inkwell::module::Module;

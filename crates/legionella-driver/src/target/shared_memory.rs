@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::ir::{self, Builder, Function, Types, Value, llvm};
 
 /// LLVM's number of the address space of shared memory.
-const SHARED: u32 = 3;
+pub(super) const SHARED: u32 = 3;
 
 /// The memory whose size the launch gives.
 const DYNAMIC: &str = "legionella_dynamic_shared";

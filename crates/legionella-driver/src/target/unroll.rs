@@ -14,7 +14,7 @@ use llvm_sys::core as c;
 
 use crate::ir::flow::{Blocks, Dominators, LoopId, Loops};
 use crate::ir::metadata::{describe_loop, node, property, text};
-use crate::ir::{self, Block, Function, Value, llvm};
+use crate::ir::{self, Block, Function, Types, Value, llvm};
 
 /// Turns that become one.
 const TURNS: u64 = 4;
@@ -29,16 +29,13 @@ const MOST_INSTRUCTIONS: u64 = 2560;
 /// Most instructions of a loop that is unrolled as a whole for the sake of an item's own array.
 const MOST_FOR_ARRAYS: u64 = 4096;
 
-/// Most instructions of a loop that is unrolled as a whole with the loops in it, where addresses and what is found in
-/// registers count as well.
-const MOST_NESTED: u64 = 6144;
-
-/// Asks for it in all functions.
-pub(super) fn mark(module: &Module<'_>) {
+/// Asks for it in all functions. A loop that is unrolled as a whole with the loops in it has `most_nested` instructions
+/// then at most, where addresses and what is found in registers count as well.
+pub(super) fn mark(module: &Module<'_>, most_nested: u64) {
     let context = llvm!(c::LLVMGetModuleContext(module.as_mut_ptr()));
     for function in ir::functions(module) {
         function.blocks().into_iter().for_each(settle_advances);
-        for (latch, whole) in latches(function) {
+        for (latch, whole) in latches(function, most_nested) {
             let how = if whole {
                 node(context, &mut [text(context, "llvm.loop.unroll.full")])
             } else {
@@ -92,7 +89,7 @@ fn is_for<'m>(value: Value<'m>, block: Block<'m>, successor: Block<'m>) -> bool 
 }
 
 /// The branches that go round of the loops of a function that are to be unrolled, and whether as a whole.
-fn latches<'m>(function: Function<'m>) -> Vec<(Value<'m>, bool)> {
+fn latches<'m>(function: Function<'m>, most_nested: u64) -> Vec<(Value<'m>, bool)> {
     if function.is_declaration() || function.has_attribute("optsize") {
         return Vec::new();
     }
@@ -105,7 +102,7 @@ fn latches<'m>(function: Function<'m>) -> Vec<(Value<'m>, bool)> {
     };
     let found = loops.all().filter_map(|id| {
         let (latch, inside) = bounds(&blocks, &loops, id)?;
-        let whole = unrolled(&blocks, &loops, id).is_some();
+        let whole = unrolled(&blocks, &loops, id, most_nested).is_some();
         let is_short = || {
             let innermost = loops
                 .nodes(id)
@@ -133,7 +130,7 @@ fn bounds<'m>(
 }
 
 /// How many instructions a loop has that is unrolled as a whole, with all loops in it; `None` if it isn't.
-fn unrolled(blocks: &Blocks<'_>, loops: &Loops, id: LoopId) -> Option<u64> {
+fn unrolled(blocks: &Blocks<'_>, loops: &Loops, id: LoopId, most_nested: u64) -> Option<u64> {
     let (_, inside) = bounds(blocks, loops, id)?;
     let turns =
         turns(blocks.block(loops.header(id)), &inside)?.filter(|turns| *turns <= MOST_TURNS)?;
@@ -146,12 +143,12 @@ fn unrolled(blocks: &Blocks<'_>, loops: &Loops, id: LoopId) -> Option<u64> {
     }
     let mut instructions = length(&own);
     for next in &within {
-        instructions += unrolled(blocks, loops, *next)?;
+        instructions += unrolled(blocks, loops, *next, most_nested)?;
     }
     let (most, may) = match (within.is_empty(), has_own_array(&inside)) {
         (true, true) => (MOST_FOR_ARRAYS, true),
         (true, false) => (MOST_INSTRUCTIONS, is_plain(&inside)),
-        (false, _) => (MOST_NESTED, is_plain(&inside)),
+        (false, _) => (most_nested, is_plain(&inside)),
     };
     let all = turns * instructions;
     (may && all <= most).then_some(all)
@@ -172,7 +169,7 @@ fn has_own_array(inside: &BTreeSet<Block<'_>>) -> bool {
                 .any(|index| index.is_instruction() && inside.contains(&index.block()));
         let mut base = address;
         while base.is_instruction() && base.is(LLVMOpcode::LLVMGetElementPtr) {
-            base = base.operand(0);
+            base = base.operand(0).in_any_space();
         }
         by_index && base.is_instruction() && base.is(LLVMOpcode::LLVMAlloca)
     })
@@ -240,9 +237,15 @@ fn turns<'m>(header: Block<'m>, inside: &BTreeSet<Block<'m>>) -> Option<Option<u
     let [(next, _)] = within[..] else { return None };
     let (_, step) = step(next).filter(|(from, _)| *from == counter)?;
     let known = || {
-        let first = before.first()?.0.constant_integer()?;
-        let (step, end) = (step.constant_integer()?, end.constant_integer()?);
-        Some(end.checked_sub(first)?.div_ceil(step))
+        let (first, step) = (before.first()?.0, step.constant_integer()?);
+        let distance = if next.is(LLVMOpcode::LLVMGetElementPtr) {
+            let in_bytes = next.element_type() == Types::of_type(first.ty()).i8;
+            in_bytes.then(|| end.distance_from(first)).flatten()
+        } else {
+            end.constant_integer()?
+                .checked_sub(first.constant_integer()?)
+        };
+        Some(distance?.div_ceil(step))
     };
     Some(known())
 }

@@ -64,7 +64,21 @@ define i1 @legionella.wait(i32 %wave, i32 %number) #0 {
   ret i1 %ended
 }
 
-; The same where others may wait with another label, at another place: -1 if all have met, and else such
+; The word that says whether a work-item of the launch has panicked.
+declare ptr @legionella.state()
+
+; Waits at a barrier without any memory of the group; whether an item of the launch has panicked. Who panics says so
+; before its wavefront ends, and so before others pass a barrier that it doesn't come to.
+define i1 @legionella.wait_for_live() #0 {
+  call void @legionella.rendezvous()
+  %any = call ptr @legionella.state()
+  %state = addrspacecast ptr %any to ptr addrspace(1)
+  %claimed = load atomic i32, ptr addrspace(1) %state syncscope("agent") monotonic, align 4
+  %panicked = icmp ne i32 %claimed, 0
+  ret i1 %panicked
+}
+
+; Waits at a barrier where others may wait with another label, at another place: -1 if all have met, and else such
 ; a place, or 0 if wavefronts have ended.
 define i32 @legionella.wait_with(i32 %wave, i32 %number, i32 %label, i32 %place, i1 %first) #0 {
 entry:

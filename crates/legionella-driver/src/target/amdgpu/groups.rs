@@ -16,23 +16,23 @@
 //! Lanes that came by different ways are together again there, whatever the kernel's control flow is.
 //! They compare what they came for, and then, by way of shared memory, with which label.
 //!
-//! Items that can't meet panic. Whom they miss may be about to panic, in the same wavefront, and that is what the
-//! launch shall fail with: so they go to the kernel's end first, where the others have come too ([`tells`],
-//! [`miss_at_the_end`]).
+//! Items that can't meet panic, at the kernel's end ([`super::missing`]).
 
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
-use legionella_abi::intrinsic;
-use llvm_sys::LLVMIntPredicate;
-use llvm_sys::LLVMOpcode;
+use legionella_abi::{amdgpu, intrinsic};
+use llvm_sys::core as c;
+use llvm_sys::target as t;
+use llvm_sys::{LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
 
 use super::super::kernels::SharedMemory;
 use super::super::machine::run;
 use super::super::meetings::{self, Kind, Site, calls, delete};
 use super::super::shared_memory;
-use super::{internal, reach, together};
+use super::{internal, reach, together, votes};
+use crate::amdgcn::{Usage, occupancy};
 use crate::error::Error;
-use crate::ir::{self, Block, Builder, Function, Types, Value};
+use crate::ir::{self, Block, Builder, Function, Types, Value, llvm};
 
 const TEXT: &std::ffi::CStr = ir::ir_text!("groups.ll");
 
@@ -44,10 +44,28 @@ pub(super) const PANICKED: &str = "legionella.panicked";
 const GATHER: &str = "legionella.gather";
 const RENDEZVOUS: &str = "legionella.rendezvous";
 const WAIT: &str = "legionella.wait";
+const WAIT_FOR_LIVE: &str = "legionella.wait_for_live";
+/// Stands for the address of what says whether an item of the launch has panicked.
+pub(super) const STATE: &str = "legionella.state";
 pub(super) const WAIT_WITH: &str = "legionella.wait_with";
 
 /// Most bytes of shared memory that code can ask for by itself, less what is asked for here.
 const MOST_STATIC: u64 = (64 << 10) - 512;
+
+/// Bytes that `groups.ll` asks for, and what tiles are aligned to.
+const OWN: u64 = 160;
+const ALIGN: u64 = 16;
+
+/// Whom a wavefront of an item that panics tells, where the others certainly come to their barriers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tells {
+    /// None panics.
+    Nobody,
+    /// Its group, in the memory that it shares, which is near.
+    Group,
+    /// The launch, which it tells in any case.
+    Launch,
+}
 
 /// Binds the operations in an entry shim, which contains all there are. Wavefronts have so many `lanes`.
 pub(super) fn bind(
@@ -63,11 +81,22 @@ pub(super) fn bind(
         .any(|name| !calls(module, name).is_empty());
     if any {
         run(module, machine, meetings::PREPARE)?;
+        let asks_state = !shared.dynamic
+            && calls(module, intrinsic::PAUSE).is_empty()
+            && is_dear(
+                &machine.get_cpu().to_string(),
+                bytes_shared(module, machine),
+            );
         ir::link_text(module, TEXT)?;
+        // So that it is gone once it is inlined.
+        helper(module, WAIT_FOR_LIVE)?.set_linkage(LLVMLinkage::LLVMInternalLinkage);
         let sites = meetings::sites(module, entry)?;
         match reach::of(entry, &sites) {
-            reach::Reach::All => in_place(module, entry, lanes, &sites, false)?,
-            reach::Reach::AllThatLive => in_place(module, entry, lanes, &sites, true)?,
+            reach::Reach::All => in_place(module, entry, lanes, &sites, Tells::Nobody)?,
+            reach::Reach::AllThatLive if asks_state => {
+                in_place(module, entry, lanes, &sites, Tells::Launch)?;
+            }
+            reach::Reach::AllThatLive => in_place(module, entry, lanes, &sites, Tells::Group)?,
             reach::Reach::Some => together::bind(module, machine, entry, lanes, sites)?,
         }
         for name in intrinsic::COLLECTIVE {
@@ -76,6 +105,32 @@ pub(super) fn bind(
     }
     bind_lanes(module, lanes);
     Ok(shared)
+}
+
+/// Bytes of memory that groups share so far.
+fn bytes_shared(module: &Module<'_>, machine: &TargetMachine) -> u64 {
+    let layout = machine.get_target_data();
+    let shared = Types::of(module).ptr.pointer_in(shared_memory::SHARED);
+    let globals = ir::globals(module).into_iter();
+    let sizes = globals
+        .filter(|global| global.ty() == shared)
+        .map(|global| {
+            let ty = llvm!(c::LLVMGlobalGetValueType(global.raw()));
+            llvm!(t::LLVMABISizeOfType(layout.as_mut_ptr(), ty)).next_multiple_of(ALIGN)
+        });
+    sizes.sum()
+}
+
+/// Whether what `groups.ll` has of shared memory would leave a compute unit with fewer groups of a usual size.
+fn is_dear(cpu: &str, shared: u64) -> bool {
+    let occupancy = |shared: u64| {
+        let usage = Usage {
+            shared: u32::try_from(shared).unwrap_or(u32::MAX),
+            ..Usage::default()
+        };
+        occupancy(cpu, &usage, amdgpu::USUAL_GROUP as u32)
+    };
+    occupancy(shared + OWN) < occupancy(shared)
 }
 
 /// Subgroups are wavefronts: items are dealt out to them in the order of their linear ids.
@@ -182,22 +237,26 @@ pub(super) struct Crowd<'m> {
 }
 
 impl<'m> Crowd<'m> {
-    /// Computed at the start of the shim, before any item can have ended.
+    /// Computed at the start of the shim, before any item can have ended. If wavefronts tell their group when they end,
+    /// its memory is made ready for that.
     pub(super) fn gather(
         module: &'m Module<'_>,
         entry: Function<'m>,
         lanes: u64,
+        tells_group: bool,
     ) -> Result<Self, Error> {
         let types = Types::of(module);
         let at = Builder::before(behind_variables(entry));
         let number = at.allocas(types.i32, types.i32.constant(1), 4);
         at.store(types.i32.zero(), number);
-        let ballot = ir::intrinsic(module, "llvm.amdgcn.ballot", &[types.i64]);
+        let ballot = votes::ballot(module);
         let (rank, first) = rank(module, &at);
         let wave = at.binary(LLVMOpcode::LLVMUDiv, rank, types.i32.constant(lanes));
         helper(module, GONE)?.set_text_attribute(LANES, &lanes.to_string());
         let lanes = at.call(ballot, &[types.i1.constant(1)]);
-        at.call(helper(module, GATHER)?, &[wave, first]);
+        if tells_group {
+            at.call(helper(module, GATHER)?, &[wave, first]);
+        }
         Ok(Crowd {
             types,
             wave,
@@ -229,33 +288,38 @@ impl<'m> Crowd<'m> {
     }
 }
 
-/// Binds operations to which all items of a group come together. If some `may_end` before, they are told.
+/// Binds operations to which all items of a group come together that haven't panicked.
 fn in_place<'m>(
     module: &'m Module<'_>,
     entry: Function<'m>,
     lanes: u64,
     sites: &[Site<'m>],
-    may_end: bool,
+    tells: Tells,
 ) -> Result<(), Error> {
+    let may_end = tells != Tells::Nobody;
     let crowd = may_end
-        .then(|| Crowd::gather(module, entry, lanes))
+        .then(|| Crowd::gather(module, entry, lanes, tells == Tells::Group))
         .transpose()?;
-    let apart = may_end
-        .then(|| Apart::new(module, entry, sites))
-        .transpose()?;
-    for (index, site) in sites.iter().enumerate() {
-        if let (Some(crowd), Some(apart)) = (&crowd, &apart) {
-            let types = &crowd.types;
-            let number = types.i32.constant(index as u64 + 1);
-            let nowhere = types.i32.zero();
+    // Whoever is missed has panicked, or is about to, and the launch fails with that: the others just end.
+    let end = crowd.as_ref().map(|_| {
+        let end = entry.append_block("end");
+        Builder::at_end(end).ret(None);
+        end
+    });
+    for site in sites {
+        if let (Some(crowd), Some(end)) = (&crowd, end) {
             let at = Builder::before(site.call);
             let incomplete = at.compare(LLVMIntPredicate::LLVMIntNE, crowd.here(&at), crowd.lanes);
-            apart.leave_if(incomplete, number, nowhere, site.call);
+            leave_if(incomplete, end, site.call);
             if site.kind == Kind::Barrier {
                 let at = Builder::before(site.call);
-                let count = crowd.count(&at);
-                let ended = at.call(helper(module, WAIT)?, &[crowd.wave, count]);
-                apart.leave_if(ended, number, nowhere, site.call);
+                let ended = if tells == Tells::Group {
+                    let count = crowd.count(&at);
+                    at.call(helper(module, WAIT)?, &[crowd.wave, count])
+                } else {
+                    at.call(helper(module, WAIT_FOR_LIVE)?, &[])
+                };
+                leave_if(ended, end, site.call);
             }
         } else if site.kind == Kind::Barrier {
             Builder::before(site.call).call(helper(module, RENDEZVOUS)?, &[]);
@@ -265,40 +329,26 @@ fn in_place<'m>(
         match site.kind {
             Kind::Barrier => {}
             Kind::Shuffle => {
-                let value = shuffle(module, &at, operand(0), operand(1));
+                let value = votes::shuffle(module, &at, operand(0), operand(1));
                 site.call.replace_all_uses_with(value);
             }
             Kind::Ballot => {
                 let types = Types::of(module);
-                let ballot = ir::intrinsic(module, "llvm.amdgcn.ballot", &[types.i64]);
                 let bit = at.truncate(operand(0), types.i1);
-                site.call.replace_all_uses_with(at.call(ballot, &[bit]));
+                site.call
+                    .replace_all_uses_with(votes::vote(module, &at, bit));
             }
             // Stays, to be bound where it is.
             Kind::Matrix => continue,
         }
         site.call.erase();
     }
-    if !may_end {
+    if tells != Tells::Group {
         for name in [GATHER, GONE, PANICKED] {
             delete(module, name);
         }
     }
     Ok(())
-}
-
-/// The value of another lane.
-pub(super) fn shuffle<'m>(
-    module: &'m Module<'_>,
-    at: &Builder<'m>,
-    value: Value<'m>,
-    lane: Value<'m>,
-) -> Value<'m> {
-    // The lane is told by the address of its part in memory of 4 bytes a lane.
-    let two = Types::of(module).i32.constant(2);
-    let address = at.binary(LLVMOpcode::LLVMShl, lane, two);
-    let permute = ir::intrinsic(module, "llvm.amdgcn.ds.bpermute", &[]);
-    at.call(permute, &[address, value])
 }
 
 /// Where items go that can't meet: they panic.
@@ -338,86 +388,18 @@ impl<'m> Apart<'m> {
         other: Value<'m>,
         before: Value<'m>,
     ) {
-        let from = before.block();
-        let behind = from.split_before(before);
-        let branch = from.terminator();
-        Builder::before(branch).branch_if(failed, self.block, behind);
-        branch.erase();
+        let from = leave_if(failed, self.block, before);
         self.site.add_incoming(site, from);
         self.other.add_incoming(other, from);
     }
 }
 
-/// Whether an item tells that it panicked: only if no other of its wavefront does so for a reason of its own, where it
-/// did just since it missed others.
-pub(super) fn tells<'m>(
-    module: &'m Module<'_>,
-    at: &Builder<'m>,
-    panicked: Value<'m>,
-    apart: Value<'m>,
-) -> Value<'m> {
-    let types = Types::of(module);
-    let not = |bit| at.binary(LLVMOpcode::LLVMXor, bit, types.i1.constant(1));
-    let ballot = ir::intrinsic(module, "llvm.amdgcn.ballot", &[types.i64]);
-    let others = at.call(
-        ballot,
-        &[at.binary(LLVMOpcode::LLVMAnd, panicked, not(apart))],
-    );
-    let none = at.compare(LLVMIntPredicate::LLVMIntEQ, others, types.i64.zero());
-    let first = at.binary(LLVMOpcode::LLVMOr, not(apart), none);
-    at.binary(LLVMOpcode::LLVMAnd, panicked, first)
-}
-
-/// Has items that miss others go to the shim's end, and panic there. An item that panics by itself ends its wavefront
-/// before.
-pub(super) fn miss_at_the_end<'m>(module: &'m Module<'_>, entry: Function<'m>) {
-    let calls: Vec<_> = calls(module, intrinsic::BARRIER_FAILED)
-        .into_iter()
-        .filter(|call| call.block().function() == entry)
-        .collect();
-    if calls.is_empty() {
-        return;
-    }
-    let types = Types::of(module);
-    let [end, miss, out, done] =
-        ["end", "miss", "panic", "done"].map(|name| entry.append_block(name));
-    let at = Builder::at_end(end);
-    let (misses, place, other) = (at.phi(types.i1), at.phi(types.ptr), at.phi(types.ptr));
-    // The vote keeps those that miss others from going on alone.
-    let ballot = ir::intrinsic(module, "llvm.amdgcn.ballot", &[types.i64]);
-    let any = at.call(ballot, &[misses]);
-    let any = at.compare(LLVMIntPredicate::LLVMIntNE, any, types.i64.zero());
-    at.branch_if(any, miss, done);
-    Builder::at_end(miss).branch_if(misses, out, done);
-    for block in entry.blocks() {
-        let terminator = block.terminator();
-        if block != done && terminator.is(LLVMOpcode::LLVMRet) {
-            Builder::before(terminator).branch(end);
-            terminator.erase();
-            misses.add_incoming(types.i1.zero(), block);
-            for phi in [place, other] {
-                phi.add_incoming(types.ptr.poison(), block);
-            }
-        }
-    }
-    let at = Builder::at_end(out);
-    let failed = calls[0].called_function();
-    if let Some(failed) = failed {
-        at.call(failed, &[place, other]);
-    }
-    at.unreachable();
-    Builder::at_end(done).ret(None);
-    for call in calls {
-        let block = call.block();
-        // What follows a call that doesn't return is never done.
-        let rest = block.split_before(call);
-        for (phi, operand) in [(place, 0), (other, 1)] {
-            phi.add_incoming(call.operand(operand), block);
-        }
-        misses.add_incoming(types.i1.constant(1), block);
-        let branch = block.terminator();
-        Builder::before(branch).branch(end);
-        branch.erase();
-        rest.delete();
-    }
+/// Has items go to another block, from before an instruction, if `failed` is true. Gives where they come from.
+fn leave_if<'m>(failed: Value<'m>, to: Block<'m>, before: Value<'m>) -> Block<'m> {
+    let from = before.block();
+    let behind = from.split_before(before);
+    let branch = from.terminator();
+    Builder::before(branch).branch_if(failed, to, behind);
+    branch.erase();
+    from
 }

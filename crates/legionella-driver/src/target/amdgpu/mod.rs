@@ -3,14 +3,15 @@
 //!
 //! [`spaces`] gives variables and constants their address spaces; [`registers`] says what kernels
 //! ([`super::kernels`]) are made of; [`groups`] binds what the items of a group do together, [`matrices`] what
-//! matrix units do, and [`runtime`] what is called; [`recursion`], [`narrow`] and [`merges`] keep LLVM from what it gets wrong;
+//! matrix units do, and [`runtime`] what is called; [`recursion`], [`halves`] and [`merges`] keep LLVM from what it gets wrong;
 //! [`super::linker`] links.
 
 mod architectures;
 mod groups;
+mod halves;
 mod matrices;
 mod merges;
-mod narrow;
+mod missing;
 mod ocml;
 mod reach;
 mod recursion;
@@ -18,6 +19,7 @@ mod registers;
 mod runtime;
 mod spaces;
 mod together;
+mod votes;
 
 use inkwell::OptimizationLevel;
 use inkwell::module::Module;
@@ -32,7 +34,7 @@ use llvm_sys::core as c;
 
 use super::linker::Linker;
 use super::machine::{optimise_cold_code_too, run, set_machine};
-use super::{Target, Toolbox, barriers, immutable, kernels, scopes};
+use super::{Target, Toolbox, barriers, immutable, kernels, narrow, scopes, unroll, variables};
 use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::debug::Lines;
@@ -95,6 +97,10 @@ const UNTOLD: [&str; 10] = [
     "uniform-work-group-size",
 ];
 
+/// Most instructions of loops in loops that are unrolled as a whole: of longer ones, LLVM has all loads come first, for
+/// which registers don't suffice.
+const MOST_NESTED: u64 = 1024;
+
 /// The most work-items of a group.
 const LARGEST_GROUP: u64 = 1024;
 
@@ -153,10 +159,12 @@ fn optimise(
     stages.show("items", module)?;
     run(module, machine, "always-inline,globaldce")?;
     kernels::bind_ids(module, &built)?;
+    built.bind_state(module, groups::STATE)?;
     built.settle(module, machine);
     scopes::settle(module, DEVICE_SCOPE);
     prepare(module, machine);
     optimise_cold_code_too(module);
+    unroll::mark(module, MOST_NESTED);
     Pipeline {
         text: "default<O3>",
         vectorise: true,
@@ -164,9 +172,19 @@ fn optimise(
         inline_threshold: INLINE_THRESHOLD,
     }
     .run(module, machine)?;
+    variables::split_copies(module);
+    let promote = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>)";
+    run(module, machine, promote)?;
+    run(module, machine, "function(loop-simplify,lcssa)")?;
+    built.read_ahead();
+    run(module, machine, "function(simplifycfg)")?;
+    built.join_checks();
+    narrow::narrow(module);
+    let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";
+    run(module, machine, simplify)?;
     runtime::link(module, &built)?;
     recursion::ask_for_registers(module, &built)?;
-    narrow::hide_loads(module)?;
+    halves::hide_loads(module)?;
     spaces::move_constants(module);
     built.tell_needs(module, 0, shared);
     prepare(module, machine);

@@ -7,7 +7,7 @@ use inkwell::module::Module;
 use legionella_abi::amdgpu;
 
 use super::super::kernels::{Device, EndTogether, Register};
-use super::{groups, spaces};
+use super::{groups, missing, spaces};
 use crate::ir::{self, Block, Builder, Function, Type, Types, Value};
 
 pub(super) const DEVICE: Device = Device {
@@ -19,9 +19,10 @@ pub(super) const DEVICE: Device = Device {
     read,
     leave,
     skip,
+    records: Some(spaces::GLOBAL),
     together: Some(EndTogether {
-        tells: groups::tells,
-        miss_at_the_end: groups::miss_at_the_end,
+        tells: missing::tells,
+        miss_at_the_end: missing::miss_at_the_end,
     }),
     meet: None,
 };

@@ -12,7 +12,7 @@ use llvm_sys::{LLVMLinkage, LLVMOpcode};
 use crate::ir::{self, Builder, Function, Types, Value, llvm};
 
 /// LLVM's numbers of the spaces.
-const GLOBAL: u32 = 1;
+pub(super) const GLOBAL: u32 = 1;
 pub(super) const CONSTANT: u32 = 4;
 pub(super) const PRIVATE: u32 = 5;
 

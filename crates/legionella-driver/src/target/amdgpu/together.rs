@@ -11,7 +11,8 @@ use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
 
 use super::super::machine::run;
 use super::super::meetings::{Kind, Site};
-use super::groups::{Apart, Crowd, WAIT_WITH, helper, shuffle};
+use super::groups::{Apart, Crowd, WAIT_WITH, helper};
+use super::votes;
 use crate::error::Error;
 use crate::ir::{self, Block, Builder, Function, Types, Value};
 
@@ -40,7 +41,7 @@ pub(super) fn bind<'m>(
             }
         })
         .collect();
-    let crowd = Crowd::gather(module, entry, lanes)?;
+    let crowd = Crowd::gather(module, entry, lanes, true)?;
     run(module, machine, TO_VARIABLES)?;
     let start = entry.blocks()[0];
     let meeting = Meeting::new(&crowd, entry, start);
@@ -263,7 +264,7 @@ impl<'m> Meeting<'m> {
         let at = Builder::at_end(shuffles);
         let value = at.load(types.i32, self.value);
         let lane = at.load(types.i32, self.lane);
-        let result = shuffle(module, &at, value, lane);
+        let result = votes::shuffle(module, &at, value, lane);
         at.store(at.zero_extend(result, types.i64), self.result);
         at.branch(on);
 

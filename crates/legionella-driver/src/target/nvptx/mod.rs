@@ -31,7 +31,7 @@ use legionella_abi::protocol::{Code, TargetSpec};
 use legionella_abi::{intrinsic, nvptx};
 
 use super::machine::{optimise_cold_code_too, run, set_machine};
-use super::{Target, Toolbox, barriers, immutable, kernels, narrow, scopes, unroll};
+use super::{Target, Toolbox, barriers, immutable, kernels, narrow, scopes, unroll, variables};
 use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::debug::Lines;
@@ -89,6 +89,9 @@ fn machine(spec: &TargetSpec) -> Result<TargetMachine, Error> {
         .ok_or_else(unknown)
 }
 
+/// Most instructions of loops in loops that are unrolled as a whole.
+const MOST_NESTED: u64 = 6144;
+
 fn internal(reason: String) -> Error {
     Error::Internal {
         stage: "nvptx target",
@@ -119,7 +122,7 @@ fn optimise(
     atomics::mend(module)?;
     set_machine(module, machine);
     optimise_cold_code_too(module);
-    unroll::mark(module);
+    unroll::mark(module, MOST_NESTED);
     Pipeline {
         text: "default<O3>",
         vectorise: true,
@@ -127,7 +130,7 @@ fn optimise(
         inline_threshold: 275,
     }
     .run(module, machine)?;
-    memory::split_copies(module);
+    variables::split_copies(module);
     let promote = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>)";
     run(module, machine, promote)?;
     run(module, machine, "function(loop-simplify,lcssa)")?;

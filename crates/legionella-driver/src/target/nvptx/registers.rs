@@ -15,6 +15,7 @@ pub(super) const DEVICE: Device = Device {
     read,
     leave,
     skip: leave,
+    records: None,
     together: None,
     meet: Some(meet),
 };

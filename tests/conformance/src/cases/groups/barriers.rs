@@ -244,12 +244,53 @@ fn panic_with_memory(group: Group, culprit: usize, mut out: Disjoint<u32>) {
     }
 }
 
+/// Items that panic where groups have so much memory that another byte would leave room for fewer of them, so that
+/// a device may have others told of it elsewhere.
+fn panic_beside_large_tile(
+    group: Group,
+    culprit: usize,
+    tile: Shared<[u32; 8192]>,
+    mut out: Disjoint<u32>,
+) {
+    let at = group.item().global();
+    let mut tile = tile.filled(at as u32);
+    let mut sum = 0;
+    for turn in 0..3 {
+        let all = group.sync(tile);
+        sum += all[(at + 977 * turn) % 8192];
+        assert!(
+            turn != 1 || at != culprit,
+            "item {culprit} has had too much"
+        );
+        tile = group.sync(all);
+        tile.fill(|i| (i + turn) as u32);
+    }
+    if let Some(out) = out.at(group.item()) {
+        *out = sum;
+    }
+}
+
 fn descend(group: &Group<'_>, depth: u32) -> u32 {
     if depth == 0 {
         return 1;
     }
     group.barrier();
     descend(group, depth - 1) + std::hint::black_box(depth) * descend(group, depth / 2)
+}
+
+/// That a launch fails with the panic of an item of a grid of one dimension.
+fn panics(outcome: Result<Completion, Error>, expected: &str, culprit: usize) -> Verdict {
+    match outcome?.wait() {
+        Err(Error::KernelPanicked { message, item, .. })
+            if message == expected && item == [culprit, 0, 0] =>
+        {
+            Ok(())
+        }
+        other => Err(Failure::unexpected(
+            "the item's panic",
+            format!("{other:?}"),
+        )),
+    }
 }
 
 /// That a launch fails at a barrier of this file that only some items reach.
@@ -413,39 +454,27 @@ pub fn add(suite: &mut Suite) {
     suite.case("groups/panic_between_barriers", |t| {
         let mut out = t.accelerator.zeroed::<u32>(100)?;
         let grid = Grid::over(100).group(32);
-        match t
-            .accelerator
-            .launch(panic_between, grid, (40, &mut out))?
-            .wait()
-        {
-            Err(Error::KernelPanicked { message, item, .. })
-                if message == "item 40 has had enough" && item == [40, 0, 0] => {}
-            other => {
-                return Err(Failure::unexpected(
-                    "the item's panic",
-                    format!("{other:?}"),
-                ));
-            }
-        }
+        let launch = (t.accelerator).launch(panic_between, grid, (40, &mut out));
+        panics(launch, "item 40 has had enough", 40)?;
         let out = output::<u32>(100);
         both!(t, panic_between, grid, [value 1000], [write out])
     });
     suite.case("groups/panic_with_memory", |t| {
         let mut out = t.accelerator.zeroed::<u32>(100)?;
         let grid = Grid::over(100).group(32);
-        let launch = (t.accelerator).launch(panic_with_memory, grid, (59, &mut out))?;
-        match launch.wait() {
-            Err(Error::KernelPanicked { message, item, .. })
-                if message == "item 59 has [21, 16, 12, 18, 21]" && item == [59, 0, 0] => {}
-            other => {
-                return Err(Failure::unexpected(
-                    "the item's panic",
-                    format!("{other:?}"),
-                ));
-            }
-        }
+        let launch = (t.accelerator).launch(panic_with_memory, grid, (59, &mut out));
+        panics(launch, "item 59 has [21, 16, 12, 18, 21]", 59)?;
         let out = output::<u32>(100);
         both!(t, panic_with_memory, grid, [value 1000], [write out])
+    });
+    suite.case("groups/panic_beside_large_tile", |t| {
+        let mut out = t.accelerator.zeroed::<u32>(400)?;
+        let grid = Grid::over(400).group(128);
+        let arguments = (200, shared(), &mut out);
+        let launch = (t.accelerator).launch(panic_beside_large_tile, grid, arguments);
+        panics(launch, "item 200 has had too much", 200)?;
+        let out = output::<u32>(400);
+        both!(t, panic_beside_large_tile, grid, [value 1000], [shared array], [write out])
     });
     suite.case("groups/barriers_in_recursion", rejects_recursion);
     suite.case("groups/barriers_for_the_first_item", rejects_first_item);
