@@ -257,6 +257,7 @@ fn needs(text: &str) -> nvptx::Needs {
         addresses: next(),
         arguments: next(),
         align: next(),
+        waits: next(),
     }
 }
 
