@@ -476,6 +476,7 @@ fn code_is_for_the_machine_that_was_asked_for() {
 #[test]
 fn items_that_wait_for_the_host_look_whether_they_are_to_end() {
     let text = text("waits");
+    assert_eq!(needs(&text).waits, 1);
     assert!(text.contains("nanosleep.u32"), "{text}");
     assert!(text.contains("exit;"), "{text}");
     // Who waits is given the launch's state: items leave it nowhere, at once.
