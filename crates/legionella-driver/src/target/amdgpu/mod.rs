@@ -101,6 +101,10 @@ const UNTOLD: [&str; 10] = [
 /// which registers don't suffice.
 const MOST_NESTED: u64 = 1024;
 
+/// Scalar registers of a wavefront, on processors whose wavefronts share those of a part of a compute unit: with more,
+/// there is no room for eight wavefronts. What exceeds them is kept in lanes of vector registers.
+const MOST_SCALARS: &str = "96";
+
 /// The most work-items of a group.
 const LARGEST_GROUP: u64 = 1024;
 
@@ -209,6 +213,9 @@ fn prepare(module: &Module<'_>, machine: &TargetMachine) {
             _ => continue,
         };
         function.set_text_attribute("amdgpu-flat-work-group-size", &format!("1,{largest}"));
+        if machine.get_cpu().to_string_lossy().starts_with("gfx9") {
+            function.set_text_attribute("amdgpu-num-sgpr", MOST_SCALARS);
+        }
     }
 }
 
