@@ -180,7 +180,7 @@ pub fn write(address: u64, size: usize, value: u64) {
 
 /// Reads two words of the machine's memory, as one where the device does: at addresses that 8 divides.
 #[inline(always)]
-fn read_two(address: u64) -> [u32; 2] {
+pub(super) fn read_two(address: u64) -> [u32; 2] {
     if address.is_multiple_of(8) {
         let both = read(address, 8);
         [both as u32, (both >> 32) as u32]

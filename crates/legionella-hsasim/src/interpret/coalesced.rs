@@ -5,7 +5,7 @@
 use crate::decode::{Access, Action, Instruction, Operand, PRIVATE_BASE, SHARED_BASE, Space};
 use crate::lanes::{LANES, Lanes};
 
-use super::access::{Reach, read, write};
+use super::access::{Reach, read, read_two, write};
 use super::source::{ROOM, fetch};
 use super::wave::Wave;
 
@@ -248,22 +248,38 @@ fn load(wave: &mut Wave, reach: &mut Reach<'_>, place: usize, run: Run, size: us
     if reach.memory.check(run.first, lanes * size, false).is_err() {
         return false;
     }
-    for word in 0..words {
-        let at = run.first + 4 * word as u64;
-        let register = &mut wave.vectors[place + word];
+    // Two words at once, as others may write both at once.
+    for pair in 0..words / 2 {
+        let at = run.first + 8 * pair as u64;
+        let first = place + 2 * pair;
+        let [low, high] = &mut wave.vectors[first..first + 2] else {
+            return false;
+        };
+        if run.same {
+            (*low, *high) = read_two(at).map(Lanes::splat).into();
+        } else {
+            for (lane, (low, high)) in low.0.iter_mut().zip(&mut high.0).enumerate() {
+                [*low, *high] = read_two(at + (size * lane) as u64);
+            }
+        }
+        wave.defined[first..first + 2].fill(u32::MAX);
+    }
+    if words % 2 == 1 {
+        let at = run.first + 4 * (words - 1) as u64;
+        let last = place + words - 1;
+        let register = &mut wave.vectors[last];
         if run.same {
             *register = Lanes::splat(read(at, 4) as u32);
         } else if words == 1 && at.is_multiple_of(8) {
             for (pair, two) in register.0.chunks_exact_mut(2).enumerate() {
-                let both = read(at + 8 * pair as u64, 8);
-                (two[0], two[1]) = (both as u32, (both >> 32) as u32);
+                two.copy_from_slice(&read_two(at + 8 * pair as u64));
             }
         } else {
             for (lane, value) in register.0.iter_mut().enumerate() {
                 *value = read(at + (size * lane) as u64, 4) as u32;
             }
         }
-        wave.defined[place + word] = u32::MAX;
+        wave.defined[last] = u32::MAX;
     }
     true
 }
