@@ -166,8 +166,15 @@ impl<'m> Builder<'m> {
 
     /// The smaller of two unsigned integers.
     pub(crate) fn minimum(&self, a: Value<'m>, b: Value<'m>) -> Value<'m> {
-        let less = self.compare(LLVMIntPredicate::LLVMIntULT, a, b);
-        self.select(less, a, b)
+        // As LLVM's peephole optimiser writes it, so that both are found to be the same.
+        const NAME: &str = "llvm.umin";
+        let mut of = [a.ty().raw()];
+        let smaller = Function::from_raw(llvm!({
+            let module = c::LLVMGetGlobalParent(self.block().function().raw());
+            let id = c::LLVMLookupIntrinsicID(NAME.as_ptr().cast(), NAME.len());
+            c::LLVMGetIntrinsicDeclaration(module, id, of.as_mut_ptr(), of.len())
+        }));
+        self.call(smaller, &[a, b])
     }
 
     pub(crate) fn load(&self, ty: Type<'m>, from: Value<'m>) -> Value<'m> {

@@ -7,6 +7,7 @@
 mod builder;
 pub(crate) mod debug;
 pub(crate) mod flow;
+pub(crate) mod known;
 pub(crate) mod metadata;
 mod outline;
 mod pipeline;

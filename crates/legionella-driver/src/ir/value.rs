@@ -363,6 +363,12 @@ impl<'m> Value<'m> {
         llvm!(c::LLVMDeleteInstruction(self.0));
     }
 
+    /// How a comparison of integers or addresses compares.
+    pub(crate) fn predicate(self) -> Option<llvm_sys::LLVMIntPredicate> {
+        (self.is_instruction() && self.is(LLVMOpcode::LLVMICmp))
+            .then(|| llvm!(c::LLVMGetICmpPredicate(self.0)))
+    }
+
     /// Whether an instruction reads or writes memory by itself or by a call.
     pub(crate) fn touches_memory(self) -> bool {
         use LLVMOpcode::*;

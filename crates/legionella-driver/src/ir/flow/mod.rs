@@ -1,15 +1,17 @@
 //! Control flow by numbers: what follows what in a function, and what analyses find in that.
 //!
 //! A [`Flow`] is a graph whose node 0 is the entry. The analyses know nothing but the graph, so that
-//! they are tested without IR: [`Dominators`], [`Loops`] with an order in which they stay together,
-//! and [`Spread`], how far the ways part that lanes take from a branch.
+//! they are tested without IR: [`Dominators`] and [`PostDominators`], [`Loops`] with an order in which they stay
+//! together, and [`Spread`], how far the ways part that lanes take from a branch.
 
 mod dominators;
 mod loops;
+mod post_dominators;
 mod spread;
 
 pub(crate) use dominators::Dominators;
 pub(crate) use loops::{LoopId, Loops};
+pub(crate) use post_dominators::PostDominators;
 pub(crate) use spread::Spread;
 
 use std::collections::HashMap;

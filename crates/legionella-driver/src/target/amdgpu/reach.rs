@@ -11,7 +11,7 @@ use llvm_sys::LLVMOpcode;
 use super::super::meetings::Site;
 use super::super::uniform::Uniform;
 use crate::ir::Function;
-use crate::ir::flow::{Blocks, Dominators, Flow, Loops};
+use crate::ir::flow::{Blocks, Dominators, Loops, PostDominators};
 
 /// Who comes to a kernel's operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +44,7 @@ pub(super) fn of<'m>(entry: Function<'m>, sites: &[Site<'m>]) -> Reach {
         .collect();
     let parting = (0..flow.len()).filter(|node| uniform.parts(*node) && !doomed.contains(node));
     for branch in parting {
-        if after
-            .undecided(flow, &doomed, branch)
-            .intersection(&wanted)
-            .next()
-            .is_some()
-        {
+        if !after.decides(branch).is_disjoint(&wanted) {
             return Reach::Some;
         }
     }
@@ -87,90 +82,4 @@ fn calls_others(entry: Function<'_>) -> bool {
         let declared = |called: Function<'_>| called.is_declaration();
         instruction.is_call() && !instruction.called_function().is_some_and(declared)
     })
-}
-
-/// Which nodes all ways from a node to the end pass, if they don't end in a panic.
-struct PostDominators {
-    /// Of the flow turned round, in which node 0 is the end and others have one more than their number.
-    turned: Dominators,
-}
-
-impl PostDominators {
-    /// `None` if there are nodes without a way to the end.
-    fn of(flow: &Flow, doomed: &BTreeSet<usize>) -> Option<Self> {
-        let mut from: Vec<Vec<usize>> = vec![Vec::new(); flow.len() + 1];
-        for node in 0..flow.len() {
-            if doomed.contains(&node) {
-                // Somewhere, so that every node is reached.
-                from[0].push(node + 1);
-                continue;
-            }
-            let next = flow.successors(node).iter();
-            let next: Vec<_> = next.filter(|next| !doomed.contains(next)).collect();
-            if next.is_empty() {
-                from[0].push(node + 1);
-            }
-            for next in next {
-                from[next + 1].push(node + 1);
-            }
-        }
-        let turned = Flow::new(from)?;
-        Some(PostDominators {
-            turned: Dominators::of(&turned),
-        })
-    }
-
-    /// The nodes that a branch decides about: those on the ways from it to the first that all of them
-    /// pass.
-    fn undecided(&self, flow: &Flow, doomed: &BTreeSet<usize>, branch: usize) -> BTreeSet<usize> {
-        let mut found = BTreeSet::new();
-        let mut ahead = flow.successors(branch).to_vec();
-        while let Some(node) = ahead.pop() {
-            let passed = node != branch && self.turned.dominates(node + 1, branch + 1);
-            if !doomed.contains(&node) && !passed && found.insert(node) {
-                ahead.extend(flow.successors(node));
-            }
-        }
-        found
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn undecided(successors: &[&[usize]], doomed: &[usize], branch: usize) -> Vec<usize> {
-        let flow = Flow::new(successors.iter().map(|s| s.to_vec()).collect()).unwrap();
-        let doomed = doomed.iter().copied().collect();
-        let after = PostDominators::of(&flow, &doomed).unwrap();
-        after
-            .undecided(&flow, &doomed, branch)
-            .into_iter()
-            .collect()
-    }
-
-    #[test]
-    fn a_branch_decides_until_its_ways_are_one_again() {
-        assert_eq!(undecided(&[&[1, 2], &[3], &[3], &[]], &[], 0), [1, 2]);
-    }
-
-    #[test]
-    fn an_early_return_decides_about_all_that_follows() {
-        assert_eq!(
-            undecided(&[&[1, 2], &[3], &[3, 4], &[], &[]], &[], 0),
-            [1, 2, 3, 4]
-        );
-    }
-
-    #[test]
-    fn a_panic_is_no_way() {
-        // 0 panics in 1, else goes on to 2.
-        assert!(undecided(&[&[1, 2], &[], &[]], &[1], 0).is_empty());
-    }
-
-    #[test]
-    fn who_leaves_a_loop_decides_about_all_of_it() {
-        // 1 { 2 → 1 or 3 } 3
-        assert_eq!(undecided(&[&[1], &[2], &[1, 3], &[]], &[], 2), [1, 2]);
-    }
 }

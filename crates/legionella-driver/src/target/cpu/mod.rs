@@ -227,7 +227,7 @@ fn optimise_by(
         let pipeline = match built {
             Ok(()) => {
                 INLINE.run(module, machine)?;
-                phases::finish(module);
+                phases::finish(module, machine)?;
                 Pipeline {
                     text: VECTORISE_REGIONS,
                     ..WHOLE

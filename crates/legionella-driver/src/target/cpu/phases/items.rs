@@ -26,6 +26,9 @@ use crate::ir::{self, Block, Builder, Function, Types, Value};
 /// Most rows that go side by side where a group has others. Code of more pays where it is all that a group does.
 const MOST_IN_LOOPS: u64 = 8;
 
+/// Marks the branches to code for groups whose sizes are known.
+pub(super) const KNOWN: &str = "legionella.known";
+
 /// A phase that all items of a group are to run.
 struct Phase<'a, 'r, 'c, 'm> {
     run: &'a Run<'r, 'c, 'm>,
@@ -110,7 +113,8 @@ impl<'m> Only<'m> {
         let count = plan.rows()[0];
         let sizes = [plan.lanes(), count, 1];
         let ids = ids(run, place, before, [run.number(0); 3]);
-        let fits = (place.count.iter().zip(sizes))
+        let fits = (run.group_size.iter().zip(sizes))
+            .chain(place.count.iter().zip(sizes))
             .map(|(count, size)| before.compare(LLVMIntEQ, *count, run.number(size)))
             .chain([plan.may_run_together(before, place.count[0], &ids)])
             .reduce(|a, b| before.binary(LLVMOpcode::LLVMAnd, a, b));
@@ -118,7 +122,8 @@ impl<'m> Only<'m> {
             ["only", "phase.over", "only.apart", "loops"].map(|name| run.block(name));
         let i1 = run.types().i1;
         if let Some(fits) = fits {
-            before.branch_if(fits, block, loops);
+            let branch = before.branch_if(fits, block, loops);
+            branch.set_empty_metadata(KNOWN);
         }
         let came_apart = Builder::at_end(loops).phi(i1);
         came_apart.add_incoming(i1.constant(0), before.block());

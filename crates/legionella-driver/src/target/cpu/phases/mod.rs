@@ -152,11 +152,24 @@ pub(super) fn build(
 
 /// Does what has to wait until all of it is one function and nothing is to become vectors any more that
 /// hasn't been planned.
-pub(super) fn finish(module: &Module<'_>) {
-    if let Some(run) = ir::function(module, cpu::RUN) {
-        private::make_plain(run);
+pub(super) fn finish(module: &Module<'_>, machine: &TargetMachine) -> Result<(), Error> {
+    let Some(run) = ir::function(module, cpu::RUN) else {
+        return Ok(());
+    };
+    private::make_plain(run);
+    UNIFY.run(module, machine)?;
+    let branches = run.blocks().into_iter().map(|block| block.terminator());
+    for branch in branches.filter(|branch| branch.has_metadata(items::KNOWN)) {
+        ir::known::tell(branch);
     }
+    Ok(())
 }
+
+/// So that what is computed twice is the same value.
+const UNIFY: Pipeline<'static> = Pipeline {
+    text: "function(mem2reg,simplifycfg,early-cse)",
+    ..crate::lower::PLAIN
+};
 
 /// What is of the item or of its group and is given by calls.
 const GIVEN: [&str; 3] = [
