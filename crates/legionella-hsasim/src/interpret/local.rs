@@ -1,4 +1,4 @@
-//! Memory of a work-group or a work-item: bytes, and which of them have been written.
+//! Memory of a work-group: bytes, and which of them have been written.
 
 use crate::lanes::{LANES, Lanes};
 
@@ -109,25 +109,6 @@ impl Bytes {
             let written = unsafe { written.add(stride * lane).cast::<u32>().read_unaligned() };
             defined | u32::from(written != 0) << lane
         })
-    }
-
-    /// Writes words into each of 32 ranges behind each other that are in bounds, with a bit for each that is defined.
-    #[inline(always)]
-    pub fn write_strided(&mut self, first: usize, stride: usize, words: &Lanes, defined: u32) {
-        let end = first + stride * (LANES - 1) + 4;
-        self.touched[first / PAGE..=end / PAGE].fill(true);
-        let bytes = self.bytes[first..end].as_mut_ptr();
-        let written = self.written[first..end].as_mut_ptr();
-        for (lane, word) in words.0.iter().enumerate() {
-            let is_written = ((defined >> lane) & 1) * 0x0101_0101;
-            // SAFETY: four bytes of the slices, which end with those of the last lane.
-            unsafe {
-                let bytes = bytes.add(stride * lane).cast::<[u8; 4]>();
-                bytes.write(word.to_le_bytes());
-                let written = written.add(stride * lane).cast::<u32>();
-                written.write_unaligned(is_written);
-            }
-        }
     }
 
     /// Writes words beside each other, which are in bounds.

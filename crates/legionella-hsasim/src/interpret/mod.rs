@@ -17,6 +17,7 @@ pub mod plain;
 pub mod run;
 pub mod scalar;
 pub mod source;
+pub mod stacks;
 pub mod vector;
 pub mod waits;
 pub mod wave;

@@ -182,10 +182,10 @@ impl Dispatch {
         let items = group.iter().product::<u32>() as usize;
         let halves = if self.descriptor.is_wave32() { 1 } else { 2 };
         let lanes = halves * LANES;
-        let scratch = (self.packet.private_size() as usize).next_multiple_of(4);
+        let stack = (self.packet.private_size() as usize).next_multiple_of(4);
         let registers = self.registers();
         let fits = |wave: &Wave| {
-            wave.halves == halves && wave.registers == registers && wave.scratch_lane == scratch
+            wave.halves == halves && wave.registers == registers && wave.stacks.bytes() == stack
         };
         waves.retain(fits);
         let count = items.div_ceil(lanes);
@@ -196,7 +196,7 @@ impl Dispatch {
                     wave.reset(self.entry);
                     wave
                 }
-                None => Wave::new(halves, registers, scratch, self.entry),
+                None => Wave::new(halves, registers, stack, self.entry),
             };
             self.start(&mut wave, place, group, index * lanes, items);
             started.push(wave);
