@@ -200,6 +200,7 @@ fn measure(isa: Isa, name: &str, text: &str) {
         local: &mut local,
         counts_stores: isa.counts_stores(),
         unfenced: &Unfenced::default(),
+        order: None,
         wave: 0,
         buffer_scale: 64,
     };

@@ -17,6 +17,7 @@ use crate::machine::signal::wake;
 
 use super::atomic;
 use super::coalesced;
+use super::coherence::Order;
 use super::fences::Unfenced;
 use super::local::Bytes;
 use super::source::{ROOM, fetch};
@@ -33,6 +34,8 @@ pub struct Reach<'a> {
     pub counts_stores: bool,
     /// What waves have stored without waiting for it before a barrier.
     pub unfenced: &'a Unfenced,
+    /// What the work-group has released to others and acquired from them, if that is looked at.
+    pub order: Option<&'a mut Order>,
     /// The number of the wave in its work-group.
     pub wave: usize,
     /// The scale of scalar offsets of scratch memory through buffers.
@@ -299,6 +302,10 @@ pub fn execute(
         let addresses = addresses(wave, instruction, access, half, reach.buffer_scale)?;
         if wave.stores.is_some() {
             look_at_fences(wave, reach, access, half, &addresses)?;
+        }
+        if let Some(order) = &mut reach.order {
+            let lanes = (half, exec);
+            order.look(reach.memory, access, lanes, wave.slot, &addresses)?;
         }
         match access.action {
             Action::Load {

@@ -248,7 +248,8 @@ fn load(wave: &mut Wave, reach: &mut Reach<'_>, place: usize, run: Run, size: us
         }
         return true;
     }
-    if reach.memory.check(run.first, lanes * size, false).is_err() {
+    let allowed = reach.memory.check(run.first, lanes * size, false).is_ok();
+    if !allowed || (reach.order.is_some() && reach.memory.has_entries()) {
         return false;
     }
     // Two words at once, as others may write both at once.
@@ -302,7 +303,7 @@ fn store(wave: &Wave, reach: &mut Reach<'_>, place: usize, run: Run) -> bool {
         return true;
     }
     let allowed = reach.memory.check(run.first, 4 * LANES, true).is_ok();
-    if !allowed || reach.memory.is_control() {
+    if !allowed || reach.memory.is_control() || reach.order.is_some() {
         return false;
     }
     for (lane, value) in register.0.iter().enumerate() {

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod atomic;
 pub mod coalesced;
+pub mod coherence;
 pub mod fences;
 pub mod group;
 pub mod local;

@@ -39,6 +39,8 @@ pub struct Wave {
     pub waits: Waits,
     /// Which of these store what other waves may load, if that is looked at.
     pub stores: Option<Box<Stores>>,
+    /// When it has begun to write back what it has stored, zero if it hasn't.
+    pub written_back: u64,
     /// The memory of each lane.
     pub stacks: Stacks,
     /// The floating-point modes (`HW_REG_MODE`).
@@ -65,6 +67,7 @@ impl Wave {
             slot,
             waits: Waits::default(),
             stores: None,
+            written_back: 0,
             stacks: Stacks::new(stack, halves),
             mode: 0xf0,
             at_barrier: false,
@@ -87,6 +90,7 @@ impl Wave {
         self.slot = slot;
         self.waits = Waits::default();
         self.stores = None;
+        self.written_back = 0;
         self.executed = 0;
         self.stacks.poison();
         self.at_barrier = false;

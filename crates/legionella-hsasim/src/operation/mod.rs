@@ -72,6 +72,9 @@ pub fn supported() -> bool {
 /// Defines a table of operations: `"name" joins? (a: Type, …) -> Type = expression;`.
 macro_rules! operations {
     ($($name:literal ($($source:ident: $kind:ident),*) -> $output:ident = $value:expr;)*) => {
+        /// The names.
+        pub const NAMES: &[&str] = &[$($name),*];
+
         /// The operation of a canonical name.
         pub fn operation(name: &str) -> Option<&'static $crate::operation::Operation> {
             use $crate::lanes::{Lane, Lanes, LANES};
@@ -108,6 +111,18 @@ macro_rules! operations {
     };
 }
 pub(crate) use operations;
+
+/// The names of all tables. Behind a dot stands which part or form of an instruction it is.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let tables = [
+        float::NAMES,
+        integer::NAMES,
+        bits::NAMES,
+        convert::NAMES,
+        half::NAMES,
+    ];
+    tables.into_iter().flatten().copied()
+}
 
 /// The operation of a canonical name, from any table.
 pub fn find(name: &str) -> Option<&'static Operation> {

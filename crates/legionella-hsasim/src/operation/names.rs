@@ -18,7 +18,7 @@ pub fn canonical(mnemonic: &str) -> &str {
 }
 
 /// What the older generations, and assemblers' variants, call instructions.
-const SYNONYMS: &[(&str, &str)] = &[
+pub const SYNONYMS: &[(&str, &str)] = &[
     ("v_add_u32", "v_add_nc_u32"),
     ("v_sub_u32", "v_sub_nc_u32"),
     ("v_subrev_u32", "v_subrev_nc_u32"),
