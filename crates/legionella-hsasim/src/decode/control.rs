@@ -42,7 +42,7 @@ const CONTROL: &[(&[&str], Read)] = &[
     ),
     // With `sc1`, the cache that work-groups of the device have in common (LLVM, AMDGPU usage, "Memory Model").
     (&["buffer_wbl2"], |builder| {
-        let needed = builder.line.has("sc1");
+        let needed = builder.says("sc1");
         Ok(if needed {
             Kind::WriteBack
         } else {
@@ -50,7 +50,7 @@ const CONTROL: &[(&[&str], Read)] = &[
         })
     }),
     (&["buffer_inv"], |builder| {
-        let needed = builder.line.has("sc1");
+        let needed = builder.says("sc1");
         Ok(if needed {
             Kind::Invalidate
         } else {
@@ -166,6 +166,11 @@ impl Builder<'_> {
     pub(super) fn control(&mut self, name: &str) -> Result<Option<Kind>, String> {
         let read = CONTROL.iter().find(|(names, _)| names.contains(&name));
         read.map(|(_, read)| read(self)).transpose()
+    }
+
+    /// Whether a word stands behind the mnemonic.
+    fn says(&self, word: &str) -> bool {
+        self.text.split_whitespace().any(|other| other == word)
     }
 
     fn branch(&self, condition: Condition) -> Result<Kind, String> {

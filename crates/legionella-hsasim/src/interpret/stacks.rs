@@ -5,6 +5,8 @@
 
 use crate::lanes::{LANES, Lanes};
 
+use super::wave::POISON;
+
 /// Rows of a page.
 const PAGE: usize = 64;
 
@@ -15,6 +17,12 @@ struct Row {
     /// Of each byte of the words, the lanes that have written it.
     written: [u32; 4],
 }
+
+/// A row that nobody has written to.
+const UNWRITTEN: Row = Row {
+    words: Lanes([POISON; LANES]),
+    written: [0; 4],
+};
 
 /// The stacks of a wave's lanes, which start undefined.
 #[derive(Debug)]
@@ -31,12 +39,8 @@ impl Stacks {
     /// Stacks of so many bytes for each lane of so many halves.
     pub fn new(bytes: usize, halves: usize) -> Stacks {
         let rows = bytes.div_ceil(4) * halves;
-        let row = Row {
-            words: Lanes([0; LANES]),
-            written: [0; 4],
-        };
         Stacks {
-            rows: vec![row; rows],
+            rows: vec![UNWRITTEN; rows],
             touched: vec![false; rows.div_ceil(PAGE)],
             halves,
             bytes,
@@ -53,7 +57,7 @@ impl Stacks {
     pub fn poison(&mut self) {
         for (page, touched) in self.rows.chunks_mut(PAGE).zip(&mut self.touched) {
             if std::mem::take(touched) {
-                page.iter_mut().for_each(|row| row.written = [0; 4]);
+                page.fill(UNWRITTEN);
             }
         }
     }
@@ -133,11 +137,11 @@ mod tests {
         // Lane 7 has stored what is undefined, lane 8 nothing, and the other half nothing either.
         assert!(!stacks.read(39, 8, 4).1 && !stacks.read(40, 8, 4).1 && !stacks.read(5, 8, 4).1);
         // Across two words, of which one was written.
-        assert_eq!(stacks.read(37, 6, 4), (0x0205_0000, true));
+        assert_eq!(stacks.read(37, 6, 4), (0x0205_dead, true));
         stacks.write(40, 11, 2, 0xbbaa, true);
         let (row, written) = stacks.row(1, 8);
-        assert_eq!((row.0[8], written), (0xaa00_0000, 0x17f));
-        assert_eq!(stacks.read(40, 12, 4), (0xbb, true));
+        assert_eq!((row.0[8], written), (0xaaad_beef, 0x17f));
+        assert_eq!(stacks.read(40, 12, 4), (0xdead_bebb, true));
         assert!(!stacks.read(40, 13, 2).1 && !stacks.read(40, 8, 2).1);
         stacks.poison();
         assert_eq!((stacks.row(1, 8).1, stacks.row(1, 12).1), (0, 0));

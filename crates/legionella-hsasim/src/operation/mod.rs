@@ -17,6 +17,7 @@ pub mod half;
 pub mod integer;
 pub mod names;
 pub mod scalar;
+pub mod shift;
 pub mod value;
 
 pub use names::canonical;
@@ -118,6 +119,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         float::NAMES,
         integer::NAMES,
         bits::NAMES,
+        shift::NAMES,
         convert::NAMES,
         half::NAMES,
     ];
@@ -129,6 +131,7 @@ pub fn find(name: &str) -> Option<&'static Operation> {
     float::operation(name)
         .or_else(|| integer::operation(name))
         .or_else(|| bits::operation(name))
+        .or_else(|| shift::operation(name))
         .or_else(|| convert::operation(name))
         .or_else(|| half::operation(name))
 }
