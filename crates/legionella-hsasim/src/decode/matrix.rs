@@ -125,9 +125,12 @@ pub fn product(name: &str) -> Option<Product> {
     if name == "iu8" && !whole {
         return None;
     }
-    // Of several matrices beside each other a lane has less than a register, or less than a number.
+    // Of several matrices beside each other a lane has less than a register, or less than the four values that
+    // it has of one.
     let bytes = size * depth * factor.size();
-    if total != sum || (!whole && bytes % 256 != 0) {
+    let has_four = factor == Factor::F16 || name == "bf16_1k";
+    let several = bytes % 256 != 0 || (has_four && size * depth != 256);
+    if total != sum || (!whole && several) {
         return None;
     }
     Some(Product {
@@ -166,6 +169,8 @@ mod tests {
     fn several_matrices_at_once_are_not_known() {
         for name in [
             "v_mfma_f32_16x16x4f16",
+            "v_mfma_f32_32x32x4f16",
+            "v_mfma_f32_32x32x4bf16_1k",
             "v_mfma_f32_16x16x4_4b_f16",
             "v_mfma_f32_4x4x4_16b_f16",
             "v_wmma_f16_16x16x16_f16",

@@ -31,7 +31,10 @@ pub fn form(mnemonic: &str, returns: bool) -> Option<Form> {
     } else if let Some(rest) = rest.strip_prefix("store_") {
         store(rest)?
     } else {
-        let rest = rest.strip_prefix("atomic_")?;
+        // Buffers are scratch memory, which nobody shares.
+        let rest = rest
+            .strip_prefix("atomic_")
+            .filter(|_| space != Space::Buffer)?;
         let (operation, bytes) = atomic(rest)?;
         Action::Atomic {
             operation,
@@ -202,11 +205,10 @@ pub fn names() -> Vec<String> {
                 .iter()
                 .map(|store| format!("{space}_store_{}", store.0)),
         );
-        names.extend(
-            ATOMICS
-                .iter()
-                .map(|atomic| format!("{space}_atomic_{}", atomic.0)),
-        );
+        if space != "buffer" {
+            let names_of = ATOMICS.iter().map(|atomic| atomic.0);
+            names.extend(names_of.map(|name| format!("{space}_atomic_{name}")));
+        }
     }
     for (verb, old) in [("load", "read"), ("store", "write")] {
         let kinds: Vec<&str> = match verb {
