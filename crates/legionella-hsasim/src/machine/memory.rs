@@ -330,7 +330,9 @@ impl View {
             .unwrap_or_else(PoisonError::into_inner);
         self.generation = memory.generation.load(Ordering::Acquire);
         self.regions = Arc::clone(&regions);
-        self.size = 0;
+        // What was looked up last may be gone.
+        (self.size, self.words) = (0, 0);
+        self.stored = std::ptr::null();
     }
 
     #[cold]
