@@ -15,7 +15,7 @@ use legionella_hsasim::interpret::run::{Stop, run};
 use legionella_hsasim::interpret::vector::Halves;
 use legionella_hsasim::interpret::wave::Wave;
 use legionella_hsasim::isa::Isa;
-use legionella_hsasim::lanes::LANES;
+use legionella_hsasim::lanes::{LANES, Lanes};
 use legionella_hsasim::machine::memory::{Purpose, View, memory};
 
 /// The inner loop of a product of matrices, as LLVM compiles it: loads from the work-group's memory and the
@@ -176,8 +176,10 @@ fn measure(isa: Isa, name: &str, text: &str) {
     wave.set_scalar(3, (base >> 32) as u32);
     wave.set_scalar(4, 1_000_000);
     wave.set_mask(VCC, 0x5555_5555_5555_5555);
-    for word in (0..wave.scratch.len()).step_by(4) {
-        wave.scratch.write(word, 4, 0, true);
+    for at in (0..wave.stacks.bytes()).step_by(4) {
+        for half in 0..wave.halves {
+            (wave.stacks).write_row(half, at, u32::MAX, &Lanes::splat(0), u32::MAX);
+        }
     }
     for register in 0..32 {
         for half in 0..wave.halves {
@@ -198,6 +200,7 @@ fn measure(isa: Isa, name: &str, text: &str) {
         local: &mut local,
         counts_stores: isa.counts_stores(),
         unfenced: &Unfenced::default(),
+        order: None,
         wave: 0,
         buffer_scale: 64,
     };

@@ -102,6 +102,23 @@ pub enum Fault {
         /// The slot of its instruction.
         slot: u32,
     },
+    /// A value that another work-group stored, without what brings it to this one.
+    #[error(
+        "a load at {address:#x} of lane {lane}: work-group number {group} has stored there, and {lacks}, so that the \
+         load may give what was there before: a fence is missing"
+    )]
+    MissingOrder {
+        /// Where.
+        address: u64,
+        /// The lane that loads.
+        lane: usize,
+        /// The work-group that stored, by its number in the grid.
+        group: u64,
+        /// The slot of its instruction.
+        slot: u32,
+        /// What was not done.
+        lacks: &'static str,
+    },
     /// A product of matrices for which all lanes have to be active.
     #[error("matrices are multiplied while lanes are off")]
     LanesOff,

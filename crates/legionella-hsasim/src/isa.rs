@@ -60,6 +60,11 @@ impl Isa {
         self == Isa::Gfx1100
     }
 
+    /// Whether stores have to be written back before all work-groups of the agent see them.
+    pub fn writes_back(self) -> bool {
+        self == Isa::Gfx942
+    }
+
     /// Whether results of 16 bits leave the other half of a register as it is.
     pub fn keeps_halves(self) -> bool {
         self == Isa::Gfx1100

@@ -19,6 +19,15 @@ impl Lanes {
     pub fn splat(value: u32) -> Lanes {
         Lanes([value; LANES])
     }
+
+    /// Takes over the values of some lanes, a bit each.
+    #[inline(always)]
+    pub fn replace(&mut self, lanes: u32, values: &Lanes) {
+        for lane in 0..LANES {
+            let taken = 0u32.wrapping_sub((lanes >> lane) & 1);
+            self.0[lane] = (values.0[lane] & taken) | (self.0[lane] & !taken);
+        }
+    }
 }
 
 /// The type of an operand, which decides how constants and modifiers apply to it.

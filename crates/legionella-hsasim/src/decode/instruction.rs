@@ -143,7 +143,7 @@ pub enum Rest {
 pub enum Kind {
     /// Not decodable, or unknown: executing it is a fault with this text.
     Unknown(Box<str>),
-    /// Hints, cache controls and what else changes nothing here.
+    /// Hints, and what else changes nothing here.
     Nothing,
     /// Computes in all lanes.
     Vector(&'static Operation),
@@ -266,6 +266,10 @@ pub enum Kind {
         /// Stores of vectors.
         store: Option<u8>,
     },
+    /// Writes back what other work-groups don't see.
+    WriteBack,
+    /// Forgets what is cached of the memory that other work-groups change.
+    Invalidate,
     /// Waits for the other waves of the work-group.
     Barrier,
     /// Ends the wave.
@@ -322,6 +326,8 @@ pub struct Access {
     pub offset: i64,
     /// Bytes added to the second address.
     pub second: Option<i64>,
+    /// Whether it goes past caches that others don't see, as atomic accesses do.
+    pub coherent: bool,
 }
 
 /// Memories.

@@ -71,6 +71,40 @@ impl fmt::Display for Product {
     }
 }
 
+/// What stands behind a mnemonic's sizes, the type of the sum, and the factors'.
+const KINDS: [(&str, &str, Factor); 8] = [
+    ("f16", "f32", Factor::F16),
+    ("bf16", "f32", Factor::Bf16),
+    ("bf16_1k", "f32", Factor::Bf16),
+    ("f32", "f32", Factor::F32),
+    ("xf32", "f32", Factor::Xf32),
+    ("f64", "f64", Factor::F64),
+    ("i8", "i32", Factor::I8),
+    ("iu8", "i32", Factor::I8),
+];
+
+/// The mnemonics, and others that no machine has.
+pub fn names() -> Vec<String> {
+    let mut names = Vec::new();
+    for (kind, sum, _) in KINDS {
+        for size in [16, 32] {
+            for depth in [1, 2, 4, 8, 16, 32, 64] {
+                let shape = format!("{sum}_{size}x{size}x{depth}");
+                for name in [
+                    format!("v_mfma_{shape}{kind}"),
+                    format!("v_mfma_{shape}_{kind}"),
+                    format!("v_wmma_{shape}_{kind}"),
+                ] {
+                    if product(&name).is_some() {
+                        names.push(name);
+                    }
+                }
+            }
+        }
+    }
+    names
+}
+
 /// The product of a mnemonic.
 pub fn product(name: &str) -> Option<Product> {
     let (whole, rest) = match name.strip_prefix("v_mfma_") {
@@ -86,19 +120,17 @@ pub fn product(name: &str) -> Option<Product> {
     if rows != columns || !matches!(size, 16 | 32) || (whole && size != 16) {
         return None;
     }
-    let (factor, total) = match kind.trim_start_matches('_') {
-        "f16" => (Factor::F16, "f32"),
-        "bf16" | "bf16_1k" => (Factor::Bf16, "f32"),
-        "f32" => (Factor::F32, "f32"),
-        "xf32" => (Factor::Xf32, "f32"),
-        "f64" => (Factor::F64, "f64"),
-        "i8" => (Factor::I8, "i32"),
-        "iu8" if whole => (Factor::I8, "i32"),
-        _ => return None,
-    };
-    // Of several matrices beside each other a lane has less than a register, or less than a number.
+    let name = kind.trim_start_matches('_');
+    let (_, total, factor) = *KINDS.iter().find(|(other, ..)| *other == name)?;
+    if name == "iu8" && !whole {
+        return None;
+    }
+    // Of several matrices beside each other a lane has less than a register, or less than the four values that
+    // it has of one.
     let bytes = size * depth * factor.size();
-    if total != sum || (!whole && bytes % 256 != 0) {
+    let has_four = factor == Factor::F16 || name == "bf16_1k";
+    let several = bytes % 256 != 0 || (has_four && size * depth != 256);
+    if total != sum || (!whole && several) {
         return None;
     }
     Some(Product {
@@ -137,6 +169,8 @@ mod tests {
     fn several_matrices_at_once_are_not_known() {
         for name in [
             "v_mfma_f32_16x16x4f16",
+            "v_mfma_f32_32x32x4f16",
+            "v_mfma_f32_32x32x4bf16_1k",
             "v_mfma_f32_16x16x4_4b_f16",
             "v_mfma_f32_4x4x4_16b_f16",
             "v_wmma_f16_16x16x16_f16",

@@ -7,15 +7,20 @@
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::llvm::Disassembler;
+use crate::operation::names::SYNONYMS;
 
 mod build;
+mod control;
 mod instruction;
 mod matrix;
 mod memory;
 mod modifiers;
 mod operand;
+mod operands;
 mod plain;
+mod scalar;
 mod text;
+mod vector;
 
 pub use instruction::{
     Access, Action, Atomic, Condition, Crossbar, Hardware, HardwareField, Instruction, Kind,
@@ -28,6 +33,19 @@ pub use operand::{
 };
 pub use plain::{Plain, PlainSource};
 
+/// All mnemonics that are known, without the suffixes of encodings. There are names among them that no processor has, since
+/// tables say what each part of a name means; of what a modifier or a second result has a table of its own for, that follows a dot.
+pub fn mnemonics() -> Vec<String> {
+    let mut names: Vec<String> = control::names().map(str::to_owned).collect();
+    names.extend(scalar::names());
+    names.extend(vector::names());
+    names.extend(memory::names());
+    names.extend(operands::CROSSBAR.map(str::to_owned));
+    names.extend(matrix::names());
+    names.extend(SYNONYMS.iter().map(|(name, _)| (*name).to_owned()));
+    names
+}
+
 /// Executable code, decoded.
 #[derive(Debug)]
 pub struct Code {
@@ -37,6 +55,8 @@ pub struct Code {
     slots: Box<[Instruction]>,
     /// The texts, for messages.
     texts: Box<[Box<str>]>,
+    /// Whether there are instructions by which work-groups tell each other something.
+    communicates: bool,
 }
 
 impl Code {
@@ -64,11 +84,27 @@ impl Code {
             }
             at += size;
         }
+        let communicates = |instruction: &Instruction| match instruction.kind {
+            Kind::WriteBack | Kind::Invalidate => true,
+            Kind::Memory(Access {
+                action,
+                space: Space::Global | Space::Flat,
+                coherent,
+                ..
+            }) => coherent || matches!(action, Action::Atomic { .. }),
+            _ => false,
+        };
         Ok(Code {
+            communicates: slots.iter().any(communicates),
             base,
             slots: slots.into_boxed_slice(),
             texts: texts.into_boxed_slice(),
         })
+    }
+
+    /// Whether there are instructions by which work-groups tell each other something: atomic accesses, controls of caches.
+    pub fn communicates(&self) -> bool {
+        self.communicates
     }
 
     /// The instruction in a slot.

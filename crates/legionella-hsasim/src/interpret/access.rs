@@ -17,6 +17,7 @@ use crate::machine::signal::wake;
 
 use super::atomic;
 use super::coalesced;
+use super::coherence::Order;
 use super::fences::Unfenced;
 use super::local::Bytes;
 use super::source::{ROOM, fetch};
@@ -33,6 +34,8 @@ pub struct Reach<'a> {
     pub counts_stores: bool,
     /// What waves have stored without waiting for it before a barrier.
     pub unfenced: &'a Unfenced,
+    /// What the work-group has released to others and acquired from them, if that is looked at.
+    pub order: Option<&'a mut Order>,
     /// The number of the wave in its work-group.
     pub wave: usize,
     /// The scale of scalar offsets of scratch memory through buffers.
@@ -49,7 +52,7 @@ pub enum Place {
     Global(u64),
     /// The work-group's.
     Local(usize),
-    /// The work-item's.
+    /// The lane's own.
     Scratch(usize),
 }
 
@@ -90,7 +93,7 @@ impl Reach<'_> {
             }
             Space::Scratch | Space::Buffer => {
                 let offset = address & 0xffff_ffff;
-                let limit = wave.scratch_lane;
+                let limit = wave.stacks.bytes();
                 if offset + size as u64 > limit as u64 {
                     let segment = "the work-item's memory";
                     return Err(Fault::Aperture {
@@ -102,7 +105,7 @@ impl Reach<'_> {
                         lane,
                     });
                 }
-                Ok(Place::Scratch(lane * limit + offset as usize))
+                Ok(Place::Scratch(offset as usize))
             }
             _ => {
                 let write = what != "a load";
@@ -287,12 +290,22 @@ pub fn execute(
         if exec == 0 {
             continue;
         }
-        if exec == u32::MAX && coalesced::execute(wave, reach, instruction, access, half) {
+        let at_once = match access.space {
+            Space::Scratch | Space::Buffer => {
+                coalesced::own(wave, reach, instruction, access, half)
+            }
+            _ => exec == u32::MAX && coalesced::execute(wave, reach, instruction, access, half),
+        };
+        if at_once {
             continue;
         }
         let addresses = addresses(wave, instruction, access, half, reach.buffer_scale)?;
         if wave.stores.is_some() {
             look_at_fences(wave, reach, access, half, &addresses)?;
+        }
+        if let Some(order) = &mut reach.order {
+            let lanes = (half, exec);
+            order.look(reach.memory, access, lanes, wave.slot, &addresses)?;
         }
         match access.action {
             Action::Load {
@@ -529,7 +542,10 @@ fn load(
             let (value, is_defined) = match target {
                 Place::Global(address) => (read(address, part), true),
                 Place::Local(offset) => reach.local.read(offset + 4 * word, part),
-                Place::Scratch(offset) => wave.scratch.read(offset + 4 * word, part),
+                Place::Scratch(offset) => {
+                    wave.stacks
+                        .read(half * LANES + lane, offset + 4 * word, part)
+                }
             };
             results[word].0[lane] = value as u32;
             defined[word] |= u32::from(is_defined) << lane;
@@ -649,7 +665,8 @@ fn store(
                 Place::Global(address) => write(address, part, value),
                 Place::Local(offset) => reach.local.write(offset + 4 * word, part, value, defined),
                 Place::Scratch(offset) => {
-                    wave.scratch.write(offset + 4 * word, part, value, defined)
+                    let number = half * LANES + lane;
+                    (wave.stacks).write(number, offset + 4 * word, part, value, defined);
                 }
             }
         }

@@ -185,9 +185,10 @@ pub fn execute(
                 old
             }
             Place::Scratch(offset) => {
-                let (old, is_defined) = wave.scratch.read(offset, bytes);
+                let (old, is_defined) = wave.stacks.read(number, offset, bytes);
                 defined &= !(u32::from(!is_defined) << lane);
-                wave.scratch.write(
+                wave.stacks.write(
+                    number,
                     offset,
                     bytes,
                     change(old),

@@ -1,6 +1,6 @@
-//! Loads and stores of whole halves whose lanes access words beside each other, one word all of them, or the same place
-//! of their own memory each: what most accesses are. They are checked once, and copied at once. All others, and all that fail, are left to
-//! [`access`](super::access).
+//! Loads and stores of halves whose lanes access words beside each other, one word all of them, or the same place of
+//! their own memory each: what most accesses are. They are checked once, and copied at once. All others, and all that
+//! fail, are left to [`access`](super::access).
 
 use crate::decode::{Access, Action, Instruction, Operand, PRIVATE_BASE, SHARED_BASE, Space};
 use crate::lanes::{LANES, Lanes};
@@ -83,7 +83,7 @@ fn run(
     })
 }
 
-/// Where in each lane's own memory all lanes of a half access so many bytes, if it is one place.
+/// Where in its own memory each active lane of a half accesses so many bytes, if it is one place.
 #[inline(always)]
 fn own_place(
     wave: &Wave,
@@ -97,12 +97,16 @@ fn own_place(
     let first = match instruction.sources[0] {
         Operand::Vector(number) => {
             let place = wave.place(half, number, 1).ok()?;
-            let low = &wave.vectors[place].0;
-            let differ = low.iter().fold(0, |differ, word| differ | (word ^ low[0]));
-            if differ != 0 || wave.defined[place] != u32::MAX {
+            let (low, exec) = (&wave.vectors[place].0, wave.exec(half));
+            let first = low[exec.trailing_zeros() as usize % LANES];
+            let mut differ = 0;
+            for (lane, word) in low.iter().enumerate() {
+                differ |= (word ^ first) & 0u32.wrapping_sub((exec >> lane) & 1);
+            }
+            if differ != 0 || exec & !wave.defined[place] != 0 {
                 return None;
             }
-            low[0]
+            first
         }
         operand => wave.read(operand, 1).0 as u32,
     };
@@ -115,12 +119,12 @@ fn own_place(
     };
     let offset = scalar.wrapping_add(access.offset as u64);
     let offset = (u64::from(first).wrapping_add(offset) & 0xffff_ffff) as usize;
-    (offset + size <= wave.scratch_lane).then_some(half * LANES * wave.scratch_lane + offset)
+    (offset + size <= wave.stacks.bytes() && offset.is_multiple_of(4)).then_some(offset)
 }
 
-/// Executes an access of lanes' own memory, as [`execute`].
+/// Executes an access of lanes' own memory by the active lanes of a half; whether it was of words at one place.
 #[inline(always)]
-fn own(
+pub fn own(
     wave: &mut Wave,
     reach: &Reach<'_>,
     instruction: &Instruction,
@@ -132,7 +136,7 @@ fn own(
         Action::Store { bytes, .. } => (bytes, instruction.sources[1], false),
         Action::Atomic { .. } => return false,
     };
-    let (size, stride) = (usize::from(bytes), wave.scratch_lane);
+    let size = usize::from(bytes);
     let Operand::Vector(number) = data else {
         return false;
     };
@@ -143,13 +147,15 @@ fn own(
     let (Some(at), Ok(place)) = (at, wave.place(half, number, size / 4)) else {
         return false;
     };
+    let exec = wave.exec(half);
     for word in 0..size / 4 {
         let (at, place) = (at + 4 * word, place + word);
-        let register = &mut wave.vectors[place];
         if load {
-            wave.defined[place] = wave.scratch.strided(at, stride, register);
+            let (&row, defined) = wave.stacks.row(half, at);
+            wave.put(place, exec, &row, defined);
         } else {
-            (wave.scratch).write_strided(at, stride, register, wave.defined[place]);
+            let (register, defined) = (&wave.vectors[place], wave.defined[place]);
+            wave.stacks.write_row(half, at, exec, register, defined);
         }
     }
     true
@@ -164,9 +170,6 @@ pub fn execute(
     access: &Access,
     half: usize,
 ) -> bool {
-    if matches!(access.space, Space::Scratch | Space::Buffer) {
-        return own(wave, reach, instruction, access, half);
-    }
     match access.action {
         Action::Load { bytes, .. } if bytes >= 4 => {
             if wave.stores.is_some() && !reach.unfenced.is_empty() {
@@ -245,7 +248,8 @@ fn load(wave: &mut Wave, reach: &mut Reach<'_>, place: usize, run: Run, size: us
         }
         return true;
     }
-    if reach.memory.check(run.first, lanes * size, false).is_err() {
+    let allowed = reach.memory.check(run.first, lanes * size, false).is_ok();
+    if !allowed || (reach.order.is_some() && reach.memory.has_entries()) {
         return false;
     }
     // Two words at once, as others may write both at once.
@@ -299,7 +303,7 @@ fn store(wave: &Wave, reach: &mut Reach<'_>, place: usize, run: Run) -> bool {
         return true;
     }
     let allowed = reach.memory.check(run.first, 4 * LANES, true).is_ok();
-    if !allowed || reach.memory.is_control() {
+    if !allowed || reach.memory.is_control() || reach.order.is_some() {
         return false;
     }
     for (lane, value) in register.0.iter().enumerate() {

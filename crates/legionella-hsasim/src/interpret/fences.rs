@@ -6,10 +6,9 @@
 //! that it stores to until it waits; those that are left at a barrier are the group's, and another wave's load of
 //! one of them is a fault. It is none after a later barrier if the wave has waited before that.
 //!
-//! This is about the machine's memory where stores have a counter of their own. On CDNA, waves of a work-group share a
-//! cache through which accesses go in order; and those of the work-group's memory are in one order for all
-//! waves on every machine, so that LLVM leaves waits for them out. What caches keep is not looked at, nor are
-//! atomic accesses.
+//! This is about waves of one work-group, and the machine's memory where stores have a counter of their own. On CDNA, waves of a
+//! work-group share a cache through which accesses go in order; and those of the work-group's memory are in one order for all
+//! waves on every machine, so that LLVM leaves waits for them out. [`coherence`](super::coherence) is about work-groups.
 
 use std::collections::HashMap;
 
@@ -23,7 +22,7 @@ use super::access::Addresses;
 const MOST: usize = 1 << 16;
 
 /// Words of the machine's memory that a lane's access takes; none if it goes elsewhere.
-fn words(space: Space, address: u64, bytes: u8) -> std::ops::Range<u64> {
+pub(super) fn words(space: Space, address: u64, bytes: u8) -> std::ops::Range<u64> {
     let aperture = address >> 32;
     let global = match space {
         Space::Global => true,

@@ -8,6 +8,7 @@ use crate::isa::Isa;
 use crate::machine::memory::View;
 
 use super::access::Reach;
+use super::coherence::Order;
 use super::fences::Unfenced;
 use super::local::Bytes;
 use super::run::{Stop, run};
@@ -45,13 +46,15 @@ pub struct Group {
     isa: Isa,
     /// What waves have stored without waiting for it before a barrier.
     unfenced: Unfenced,
+    /// What it has released to other work-groups and acquired from them, if that is looked at.
+    order: Option<Order>,
     /// Instructions that a wave may execute.
     limit: u64,
 }
 
 impl Group {
-    /// A work-group of waves, with so much memory.
-    pub fn new(isa: Isa, mut waves: Vec<Wave>, local: usize) -> Group {
+    /// A work-group of waves, with so much memory, and its order with others, if that is looked at.
+    pub fn new(isa: Isa, mut waves: Vec<Wave>, local: usize, order: Option<Order>) -> Group {
         if waves.len() > 1 && isa.counts_stores() {
             for wave in &mut waves {
                 wave.stores = Some(Box::default());
@@ -62,6 +65,7 @@ impl Group {
             local: Bytes::new(local),
             isa,
             unfenced: Unfenced::default(),
+            order,
             limit: limit(),
         }
     }
@@ -92,6 +96,7 @@ impl Group {
                 local: &mut self.local,
                 counts_stores: self.isa.counts_stores(),
                 unfenced: &self.unfenced,
+                order: self.order.as_mut(),
                 wave: index,
                 buffer_scale: 64,
             };

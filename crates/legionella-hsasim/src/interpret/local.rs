@@ -1,36 +1,22 @@
-//! Memory of a work-group or a work-item: bytes, and which of them have been written.
+//! Memory of a work-group: bytes, and which of them have been written.
 
 use crate::lanes::{LANES, Lanes};
+
+use super::wave::POISON;
 
 /// Bytes that start undefined.
 #[derive(Debug)]
 pub struct Bytes {
     bytes: Vec<u8>,
     written: Vec<u8>,
-    /// Pages that have been written to.
-    touched: Vec<bool>,
 }
-
-/// Bytes of a page, a power of two.
-const PAGE: usize = 4096;
 
 impl Bytes {
     /// So many bytes.
     pub fn new(size: usize) -> Bytes {
         Bytes {
-            bytes: vec![0; size],
+            bytes: vec![POISON.to_le_bytes()[0]; size],
             written: vec![0; size],
-            touched: vec![false; size.div_ceil(PAGE) + 1],
-        }
-    }
-
-    /// Makes all undefined again.
-    pub fn poison(&mut self) {
-        for (page, touched) in self.touched.iter_mut().enumerate() {
-            if std::mem::take(touched) {
-                let end = ((page + 1) * PAGE).min(self.written.len());
-                self.written[(page * PAGE).min(end)..end].fill(0);
-            }
         }
     }
 
@@ -63,8 +49,6 @@ impl Bytes {
     /// Writes a value of up to 8 bytes. The range is in bounds.
     #[inline(always)]
     pub fn write(&mut self, at: usize, size: usize, value: u64, defined: bool) {
-        self.touched[at / PAGE] = true;
-        self.touched[(at + size) / PAGE] = true;
         if size == 4 {
             self.bytes[at..at + 4].copy_from_slice(&(value as u32).to_le_bytes());
             self.written[at..at + 4].copy_from_slice(&[u8::from(defined); 4]);
@@ -111,30 +95,10 @@ impl Bytes {
         })
     }
 
-    /// Writes words into each of 32 ranges behind each other that are in bounds, with a bit for each that is defined.
-    #[inline(always)]
-    pub fn write_strided(&mut self, first: usize, stride: usize, words: &Lanes, defined: u32) {
-        let end = first + stride * (LANES - 1) + 4;
-        self.touched[first / PAGE..=end / PAGE].fill(true);
-        let bytes = self.bytes[first..end].as_mut_ptr();
-        let written = self.written[first..end].as_mut_ptr();
-        for (lane, word) in words.0.iter().enumerate() {
-            let is_written = ((defined >> lane) & 1) * 0x0101_0101;
-            // SAFETY: four bytes of the slices, which end with those of the last lane.
-            unsafe {
-                let bytes = bytes.add(stride * lane).cast::<[u8; 4]>();
-                bytes.write(word.to_le_bytes());
-                let written = written.add(stride * lane).cast::<u32>();
-                written.write_unaligned(is_written);
-            }
-        }
-    }
-
     /// Writes words beside each other, which are in bounds.
     #[inline(always)]
     pub fn write_words(&mut self, first: usize, words: &Lanes) {
         let end = first + 4 * LANES;
-        (self.touched[first / PAGE], self.touched[end / PAGE]) = (true, true);
         for (bytes, word) in self.bytes[first..end].chunks_exact_mut(4).zip(&words.0) {
             bytes.copy_from_slice(&word.to_le_bytes());
         }

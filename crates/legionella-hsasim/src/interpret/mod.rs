@@ -7,6 +7,7 @@
 pub mod access;
 pub mod atomic;
 pub mod coalesced;
+pub mod coherence;
 pub mod fences;
 pub mod group;
 pub mod local;
@@ -17,6 +18,7 @@ pub mod plain;
 pub mod run;
 pub mod scalar;
 pub mod source;
+pub mod stacks;
 pub mod vector;
 pub mod waits;
 pub mod wave;

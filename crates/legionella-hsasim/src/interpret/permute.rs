@@ -260,11 +260,13 @@ pub fn permute_row(wave: &mut Wave, instruction: &Instruction, across: bool) -> 
 
 /// Exchanges the halves of a wave of 64; waves of 32 copy.
 pub fn permute_halves(wave: &mut Wave, instruction: &Instruction) -> Result<(), Fault> {
-    let (mut values, mut defined) = whole(wave, instruction.sources[0])?;
-    if wave.halves == 2 {
-        values.rotate_left(32);
-        defined = defined.rotate_left(32);
+    if wave.halves == 1 {
+        // "Supported in wave64 only" (RDNA3 ISA).
+        return Ok(());
     }
+    let (mut values, mut defined) = whole(wave, instruction.sources[0])?;
+    values.rotate_left(32);
+    defined = defined.rotate_left(32);
     put_whole(
         wave,
         instruction.destination,

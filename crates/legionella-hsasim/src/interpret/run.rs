@@ -75,6 +75,12 @@ unsafe fn execute_fast(
                 if let (Some(count), Some(stores)) = (store, &mut wave.stores) {
                     stores.keep(usize::from(count));
                 }
+                if let Some(order) = &mut reach.order {
+                    let stored = if reach.counts_stores { store } else { vector };
+                    if stored == Some(0) {
+                        order.wait(wave.written_back);
+                    }
+                }
             }
             Kind::DualPlain(ref pair) => plain::dual(wave, pair)?,
             Kind::Dual(ref pair) => vector::dual(wave, pair, halves)?,
@@ -201,6 +207,16 @@ fn rare(
             let next = code.address_of(instruction.next);
             wave.write(instruction.destination, 2, next, true);
             return Ok(Some(target));
+        }
+        Kind::WriteBack => {
+            if let Some(order) = &mut reach.order {
+                wave.written_back = order.write_back();
+            }
+        }
+        Kind::Invalidate => {
+            if let Some(order) = &mut reach.order {
+                order.acquire();
+            }
         }
         Kind::Trap(number) => return Err(Fault::Trap(number)),
         ref kind => return Err(Fault::Unknown(format!("{kind:?} at this place"))),

@@ -7,10 +7,10 @@
 
 use crate::decode::{EXEC, NULL, Operand, Register, SCALARS, Special, VCC};
 use crate::error::Fault;
-use crate::lanes::{LANES, Lanes};
+use crate::lanes::Lanes;
 
 use super::fences::Stores;
-use super::local::Bytes;
+use super::stacks::Stacks;
 use super::waits::Waits;
 
 /// What registers hold before they are written.
@@ -39,10 +39,10 @@ pub struct Wave {
     pub waits: Waits,
     /// Which of these store what other waves may load, if that is looked at.
     pub stores: Option<Box<Stores>>,
-    /// The memory of each lane, one after the other.
-    pub scratch: Bytes,
-    /// Bytes of a lane's memory.
-    pub scratch_lane: usize,
+    /// When it has begun to write back what it has stored, zero if it hasn't.
+    pub written_back: u64,
+    /// The memory of each lane.
+    pub stacks: Stacks,
     /// The floating-point modes (`HW_REG_MODE`).
     pub mode: u32,
     /// Whether the wave waits at a barrier.
@@ -54,8 +54,8 @@ pub struct Wave {
 }
 
 impl Wave {
-    /// A wave of `halves` times 32 lanes that starts at a slot.
-    pub fn new(halves: usize, registers: usize, scratch_lane: usize, slot: u32) -> Wave {
+    /// A wave of `halves` times 32 lanes, with `stack` bytes of memory each, that starts at a slot.
+    pub fn new(halves: usize, registers: usize, stack: usize, slot: u32) -> Wave {
         let mut wave = Wave {
             halves,
             registers,
@@ -67,8 +67,8 @@ impl Wave {
             slot,
             waits: Waits::default(),
             stores: None,
-            scratch: Bytes::new(scratch_lane * halves * LANES),
-            scratch_lane,
+            written_back: 0,
+            stacks: Stacks::new(stack, halves),
             mode: 0xf0,
             at_barrier: false,
             ended: false,
@@ -90,8 +90,9 @@ impl Wave {
         self.slot = slot;
         self.waits = Waits::default();
         self.stores = None;
+        self.written_back = 0;
         self.executed = 0;
-        self.scratch.poison();
+        self.stacks.poison();
         self.at_barrier = false;
         self.ended = false;
         for number in [NULL, EXEC, EXEC + 1] {
@@ -234,10 +235,7 @@ impl Wave {
             self.defined[place] = defined;
             return;
         }
-        for lane in 0..LANES {
-            let active = 0u32.wrapping_sub((exec >> lane) & 1);
-            register.0[lane] = (value.0[lane] & active) | (register.0[lane] & !active);
-        }
+        register.replace(exec, value);
         self.defined[place] = (self.defined[place] & !exec) | (defined & exec);
     }
 }

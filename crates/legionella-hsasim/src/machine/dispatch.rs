@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::interpret::coherence::{Launch, Order};
 use crate::interpret::{Group, Wave};
 use crate::isa::Isa;
 use crate::lanes::LANES;
@@ -35,6 +36,8 @@ pub struct Dispatch {
     counts: [u64; 3],
     next: AtomicU64,
     ended: AtomicU64,
+    /// What its work-groups release to each other, if the code has means for that.
+    launch: Option<Arc<Launch>>,
     /// Whether its work-groups are to stop.
     pub stopped: AtomicBool,
 }
@@ -119,7 +122,12 @@ impl Dispatch {
         let entry = loaded.code.slot_of(entry).ok_or_else(|| {
             Refused::new(INVALID_CODE, "the kernel's entry lies outside of the code")
         })?;
-        let counts = std::array::from_fn(|at| u64::from(grid[at].div_ceil(group[at])));
+        let counts: [u64; 3] = std::array::from_fn(|at| u64::from(grid[at].div_ceil(group[at])));
+        let launch = if loaded.code.communicates() {
+            Launch::new(counts.iter().product())
+        } else {
+            None
+        };
         Ok(Dispatch {
             queue,
             loaded,
@@ -133,6 +141,7 @@ impl Dispatch {
             grid,
             group,
             counts,
+            launch,
             next: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
@@ -182,10 +191,10 @@ impl Dispatch {
         let items = group.iter().product::<u32>() as usize;
         let halves = if self.descriptor.is_wave32() { 1 } else { 2 };
         let lanes = halves * LANES;
-        let scratch = (self.packet.private_size() as usize).next_multiple_of(4);
+        let stack = (self.packet.private_size() as usize).next_multiple_of(4);
         let registers = self.registers();
         let fits = |wave: &Wave| {
-            wave.halves == halves && wave.registers == registers && wave.scratch_lane == scratch
+            wave.halves == halves && wave.registers == registers && wave.stacks.bytes() == stack
         };
         waves.retain(fits);
         let count = items.div_ceil(lanes);
@@ -196,12 +205,17 @@ impl Dispatch {
                     wave.reset(self.entry);
                     wave
                 }
-                None => Wave::new(halves, registers, scratch, self.entry),
+                None => Wave::new(halves, registers, stack, self.entry),
             };
             self.start(&mut wave, place, group, index * lanes, items);
             started.push(wave);
         }
-        Group::new(self.loaded.isa, started, self.packet.group_size() as usize)
+        let isa = self.loaded.isa;
+        let order = self
+            .launch
+            .as_ref()
+            .map(|launch| Order::new(launch, number, isa));
+        Group::new(isa, started, self.packet.group_size() as usize, order)
     }
 
     /// Vector registers of a wave (`COMPUTE_PGM_RSRC1`, `COMPUTE_PGM_RSRC3`).

@@ -33,6 +33,65 @@ pub struct Region {
     access: AtomicU64,
     /// Bytes that are mapped, if the region is.
     mapped: Option<usize>,
+    /// Who has stored to its words, if that is looked at.
+    stored: OnceLock<Option<Stored>>,
+}
+
+/// Who has stored to a word last: two numbers, of which the first is zero if nobody has.
+#[derive(Debug, Default)]
+pub struct Entry(pub [AtomicU64; 2]);
+
+/// An entry for each word of a region, in pages that the system provides as they are used.
+#[derive(Debug)]
+struct Stored {
+    entries: NonNull<Entry>,
+    words: usize,
+}
+
+// SAFETY: the entries are atomic, and the mapping is the value's own.
+unsafe impl Send for Stored {}
+// SAFETY: as above.
+unsafe impl Sync for Stored {}
+
+impl Stored {
+    fn new(words: usize) -> Option<Stored> {
+        let mapped = map(words * size_of::<Entry>())?;
+        Some(Stored {
+            entries: mapped.cast(),
+            words,
+        })
+    }
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is the value's own.
+        unsafe {
+            libc::munmap(
+                self.entries.as_ptr().cast(),
+                self.words * size_of::<Entry>(),
+            )
+        };
+    }
+}
+
+/// New memory of the process, which is zero. `None` if there is no more.
+fn map(bytes: usize) -> Option<NonNull<u8>> {
+    // SAFETY: a new mapping, anywhere.
+    let address = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    if address == libc::MAP_FAILED {
+        return None;
+    }
+    NonNull::new(address.cast())
 }
 
 impl Region {
@@ -93,28 +152,16 @@ impl Memory {
     /// Maps new memory of so many bytes, which is zero. `None` if there is no more.
     pub fn allocate(&self, size: usize, purpose: Purpose, agents: u64) -> Option<NonNull<u8>> {
         let mapped = size.max(1).checked_next_multiple_of(4096)?;
-        // SAFETY: a new mapping, anywhere.
-        let address = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                mapped,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        if address == libc::MAP_FAILED {
-            return None;
-        }
+        let address = map(mapped)?;
         self.insert(Region {
-            base: address as u64,
+            base: address.as_ptr() as u64,
             size,
             purpose,
             access: AtomicU64::new(agents),
             mapped: Some(mapped),
+            stored: OnceLock::new(),
         });
-        NonNull::new(address.cast())
+        Some(address)
     }
 
     /// Makes the host's own memory one of the regions.
@@ -125,6 +172,7 @@ impl Memory {
             purpose: Purpose::Locked,
             access: AtomicU64::new(agents),
             mapped: None,
+            stored: OnceLock::new(),
         });
     }
 
@@ -163,6 +211,7 @@ pub fn lock_code(base: u64, size: usize, agents: u64) {
         purpose: Purpose::Code(true),
         access: AtomicU64::new(agents),
         mapped: None,
+        stored: OnceLock::new(),
     });
 }
 
@@ -179,7 +228,13 @@ pub struct View {
     writable: bool,
     /// Whether writes to it may have somebody waiting.
     control: bool,
+    /// Its entries, if it has some, and how many.
+    stored: *const Entry,
+    words: usize,
 }
+
+// SAFETY: the entries are atomic, and of a region that the view keeps.
+unsafe impl Send for View {}
 
 impl View {
     /// What the agent of a bit sees.
@@ -192,6 +247,8 @@ impl View {
             size: 0,
             writable: false,
             control: false,
+            stored: std::ptr::null(),
+            words: 0,
         }
     }
 
@@ -214,6 +271,48 @@ impl View {
         self.control
     }
 
+    /// Whether the region checked last has entries of who has stored to its words.
+    #[inline(always)]
+    pub fn has_entries(&self) -> bool {
+        !self.stored.is_null()
+    }
+
+    /// The entry of a word of the region checked last, by its address over 4, if it has entries.
+    #[inline(always)]
+    pub fn entry(&self, word: u64) -> Option<&Entry> {
+        let number = word.wrapping_sub(self.base >> 2) as usize;
+        if self.stored.is_null() || number >= self.words {
+            return None;
+        }
+        // SAFETY: the region has so many entries, and is one of those that the view keeps.
+        Some(unsafe { &*self.stored.add(number) })
+    }
+
+    /// Gives the region checked last entries, if it has none and there is memory for them.
+    #[cold]
+    pub fn make_entries(&mut self) {
+        let at = self
+            .regions
+            .partition_point(|region| region.base <= self.base);
+        let region = self.regions[..at]
+            .iter()
+            .rev()
+            .find(|region| region.base == self.base);
+        if let Some(region) = region {
+            let words = region.size / 4 + 2;
+            region.stored.get_or_init(|| Stored::new(words));
+            // Other views look again.
+            memory().touch();
+            self.take_entries(&Arc::clone(region));
+        }
+    }
+
+    fn take_entries(&mut self, region: &Region) {
+        let stored = region.stored.get().and_then(Option::as_ref);
+        self.stored = stored.map_or(std::ptr::null(), |stored| stored.entries.as_ptr());
+        self.words = stored.map_or(0, |stored| stored.words);
+    }
+
     /// Forgets what has changed since; to be called before each instruction's accesses.
     #[inline(always)]
     pub fn refresh(&mut self) {
@@ -231,7 +330,9 @@ impl View {
             .unwrap_or_else(PoisonError::into_inner);
         self.generation = memory.generation.load(Ordering::Acquire);
         self.regions = Arc::clone(&regions);
-        self.size = 0;
+        // What was looked up last may be gone.
+        (self.size, self.words) = (0, 0);
+        self.stored = std::ptr::null();
     }
 
     #[cold]
@@ -245,7 +346,7 @@ impl View {
             .rev()
             .take(8)
             .find(|region| region.holds(address));
-        let Some(region) = region else {
+        let Some(region) = region.cloned() else {
             let end = |region: &Arc<Region>| region.base + region.size as u64;
             let near = at > 0 && address - end(&self.regions[at - 1]) < 4096;
             return Err(if near {
@@ -261,6 +362,7 @@ impl View {
         self.size = region.size as u64;
         self.writable = region.purpose != Purpose::Code(false);
         self.control = region.purpose == Purpose::Control;
+        self.take_entries(&region);
         if region.size as u64 - (address - region.base) < size as u64 {
             return Err("it reaches beyond the end of the allocation");
         }

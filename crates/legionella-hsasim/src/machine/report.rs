@@ -15,7 +15,8 @@ pub fn status(fault: &Fault) -> u32 {
         Fault::Memory { .. }
         | Fault::Undefined(..)
         | Fault::MissingWait(..)
-        | Fault::MissingFence { .. } => 43,
+        | Fault::MissingFence { .. }
+        | Fault::MissingOrder { .. } => 43,
         Fault::Aperture { .. } | Fault::Misaligned { .. } => 41,
         Fault::Unknown(_)
         | Fault::NoCode(_)
@@ -41,7 +42,7 @@ pub fn text(
     place(&mut text, loaded, slot, "at");
     let _ = write!(text, "\n  in work-group {group:?}, wave {wave}");
     source(&mut text, loaded, slot);
-    if let Fault::MissingFence { slot, .. } = *fault {
+    if let Fault::MissingFence { slot, .. } | Fault::MissingOrder { slot, .. } = *fault {
         place(&mut text, loaded, slot, "stored at");
         source(&mut text, loaded, slot);
     }

@@ -114,6 +114,17 @@ fn class16(value: f16, mask: u32) -> bool {
     (mask >> class) & 1 != 0
 }
 
+/// What there may be between `v_cmp_` and the type; not every type has all.
+pub const CONDITIONS: [&str; 19] = [
+    "f", "lt", "eq", "le", "gt", "ne", "lg", "ge", "o", "u", "nge", "nlg", "ngt", "nle", "neq",
+    "nlt", "tru", "t", "class",
+];
+
+/// The types.
+pub const TYPES: [&str; 9] = [
+    "u16", "i16", "u32", "i32", "u64", "i64", "f16", "f32", "f64",
+];
+
 /// The comparison of a condition and a type, as mnemonics have them after `v_cmp_` or `v_cmpx_`.
 #[expect(
     clippy::neg_cmp_op_on_partial_ord,
@@ -121,6 +132,9 @@ fn class16(value: f16, mask: u32) -> bool {
     reason = "as the ISA defines them"
 )]
 pub fn comparison(condition: &str, kind: &str) -> Option<&'static Comparison> {
+    if !CONDITIONS.contains(&condition) || !TYPES.contains(&kind) {
+        return None;
+    }
     match (condition, kind) {
         ("class", "f16") => comparison!(F16, U32, |a, b| class16(a, b)),
         ("class", "f32") => comparison!(F32, U32, |a, b| class32(a, b)),

@@ -17,6 +17,7 @@ pub mod half;
 pub mod integer;
 pub mod names;
 pub mod scalar;
+pub mod shift;
 pub mod value;
 
 pub use names::canonical;
@@ -72,6 +73,9 @@ pub fn supported() -> bool {
 /// Defines a table of operations: `"name" joins? (a: Type, …) -> Type = expression;`.
 macro_rules! operations {
     ($($name:literal ($($source:ident: $kind:ident),*) -> $output:ident = $value:expr;)*) => {
+        /// The names.
+        pub const NAMES: &[&str] = &[$($name),*];
+
         /// The operation of a canonical name.
         pub fn operation(name: &str) -> Option<&'static $crate::operation::Operation> {
             use $crate::lanes::{Lane, Lanes, LANES};
@@ -109,11 +113,25 @@ macro_rules! operations {
 }
 pub(crate) use operations;
 
+/// The names of all tables. Behind a dot stands which part or form of an instruction it is.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let tables = [
+        float::NAMES,
+        integer::NAMES,
+        bits::NAMES,
+        shift::NAMES,
+        convert::NAMES,
+        half::NAMES,
+    ];
+    tables.into_iter().flatten().copied()
+}
+
 /// The operation of a canonical name, from any table.
 pub fn find(name: &str) -> Option<&'static Operation> {
     float::operation(name)
         .or_else(|| integer::operation(name))
         .or_else(|| bits::operation(name))
+        .or_else(|| shift::operation(name))
         .or_else(|| convert::operation(name))
         .or_else(|| half::operation(name))
 }

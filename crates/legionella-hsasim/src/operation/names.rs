@@ -18,7 +18,7 @@ pub fn canonical(mnemonic: &str) -> &str {
 }
 
 /// What the older generations, and assemblers' variants, call instructions.
-const SYNONYMS: &[(&str, &str)] = &[
+pub const SYNONYMS: &[(&str, &str)] = &[
     ("v_add_u32", "v_add_nc_u32"),
     ("v_sub_u32", "v_sub_nc_u32"),
     ("v_subrev_u32", "v_subrev_nc_u32"),
@@ -45,6 +45,7 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("v_mad_legacy_u16", "v_mad_u16"),
     ("v_dot4c_i32_i8", "v_dot4_i32_i8"),
     ("v_dot2c_f32_f16", "v_dot2_f32_f16"),
+    ("v_dot2acc_f32_f16", "v_dot2_f32_f16"),
     ("s_andn2_b32", "s_and_not1_b32"),
     ("s_andn2_b64", "s_and_not1_b64"),
     ("s_orn2_b32", "s_or_not1_b32"),

@@ -22,6 +22,9 @@ pub struct ScalarOperation {
 macro_rules! scalars {
     ($($name:literal $($alias:literal)* ($($words:literal),*) -> $output:literal =
         |$a:pat_param, $b:pat_param, $old:pat_param, $scc:ident| $value:expr;)*) => {
+        /// The names.
+        pub const NAMES: &[&str] = &[$($name, $($alias,)*)*];
+
         /// The operation of a canonical name, whose output is in one register or two as the name says.
         pub fn operation(name: &str) -> Option<&'static ScalarOperation> {
             match name {
@@ -319,19 +322,31 @@ pub fn find(name: &str) -> Option<&'static ScalarOperation> {
         .or_else(|| accumulating::operation(name))
 }
 
-/// What an instruction of the `saveexec` and `wrexec` kinds makes of source and mask.
-pub fn mask_operation(name: &str) -> Option<fn(source: u64, exec: u64) -> u64> {
-    Some(match name {
-        "and" => |source, exec| source & exec,
-        "or" => |source, exec| source | exec,
-        "xor" => |source, exec| source ^ exec,
-        "nand" => |source, exec| !(source & exec),
-        "nor" => |source, exec| !(source | exec),
-        "xnor" => |source, exec| !(source ^ exec),
-        "and_not0" => |source, exec| !source & exec,
-        "and_not1" => |source, exec| source & !exec,
-        "or_not0" => |source, exec| !source | exec,
-        "or_not1" => |source, exec| source | !exec,
-        _ => return None,
-    })
+/// The names of all tables.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let tables = [bits::NAMES, plain::NAMES, accumulating::NAMES];
+    tables.into_iter().flatten().copied()
+}
+
+/// A new execution mask, of a source and the old mask.
+pub type Mask = fn(source: u64, exec: u64) -> u64;
+
+/// What instructions of the `saveexec` and `wrexec` kinds make of source and mask.
+pub const MASKS: [(&str, Mask); 10] = [
+    ("and", |source, exec| source & exec),
+    ("or", |source, exec| source | exec),
+    ("xor", |source, exec| source ^ exec),
+    ("nand", |source, exec| !(source & exec)),
+    ("nor", |source, exec| !(source | exec)),
+    ("xnor", |source, exec| !(source ^ exec)),
+    ("and_not0", |source, exec| !source & exec),
+    ("and_not1", |source, exec| source & !exec),
+    ("or_not0", |source, exec| !source | exec),
+    ("or_not1", |source, exec| source | !exec),
+];
+
+/// One of [`MASKS`].
+pub fn mask_operation(name: &str) -> Option<Mask> {
+    let found = MASKS.iter().find(|(other, _)| *other == name);
+    found.map(|(_, run)| *run)
 }

@@ -45,6 +45,26 @@ unsafe fn function<F>(name: &str) -> Symbol<'static, F> {
 
 /// The object file of a text: assembly, or with `ir` LLVM's.
 fn compile(processor: &str, text: &str, ir: bool) -> Vec<u8> {
+    let (bytes, mistakes) = try_compile(processor, text, ir);
+    assert!(mistakes.is_empty(), "{mistakes}\n{text}");
+    bytes
+}
+
+/// What LLVM says is wrong with assembly: the line, and what it says.
+#[allow(dead_code, reason = "each test program uses its part")]
+pub fn mistakes(processor: &str, text: &str) -> Vec<(usize, String)> {
+    let (_, mistakes) = try_compile(processor, text, false);
+    let mut list = Vec::new();
+    for part in mistakes.split("<inline asm>:").skip(1) {
+        let (line, why) = part.split_once(':').unwrap();
+        list.push((line.parse().unwrap(), why.to_owned()));
+    }
+    assert!(mistakes.is_empty() || !list.is_empty(), "{mistakes}");
+    list
+}
+
+/// The object file, and what LLVM says is wrong.
+fn try_compile(processor: &str, text: &str, ir: bool) -> (Vec<u8>, String) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let processor = CString::new(processor).unwrap();
@@ -118,7 +138,6 @@ fn compile(processor: &str, text: &str, ir: bool) -> Vec<u8> {
             machine, module, 1, &mut message, &mut buffer
         );
         assert_eq!(failed, 0, "{}", said(message));
-        assert!(mistakes.is_empty(), "{mistakes}\n{text}");
         let start =
             function::<unsafe extern "C" fn(Handle) -> *const u8>("LLVMGetBufferStart")(buffer);
         let size = function::<unsafe extern "C" fn(Handle) -> usize>("LLVMGetBufferSize")(buffer);
@@ -127,7 +146,7 @@ fn compile(processor: &str, text: &str, ir: bool) -> Vec<u8> {
         function::<unsafe extern "C" fn(Handle)>("LLVMDisposeTargetMachine")(machine);
         function::<unsafe extern "C" fn(Handle)>("LLVMDisposeModule")(module);
         function::<unsafe extern "C" fn(Handle)>("LLVMContextDispose")(context);
-        bytes
+        (bytes, mistakes)
     }
 }
 

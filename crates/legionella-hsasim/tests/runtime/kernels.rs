@@ -202,6 +202,77 @@ pub fn exchange(processor: &str, space: u32, fenced: bool) -> Vec<u8> {
     )
 }
 
+/// Debug information: locations 11, 12 and 15 are those lines of `kernel.rs`, in the function `!4` of a name.
+fn lines(name: &str) -> String {
+    format!(
+        "!llvm.dbg.cu = !{{!1}}
+        !1 = distinct !DICompileUnit(language: DW_LANG_Rust, file: !2, emissionKind: FullDebug)
+        !2 = !DIFile(filename: \"kernel.rs\", directory: \"/source\")
+        !3 = !DISubroutineType(types: !{{}})
+        !4 = distinct !DISubprogram(name: \"{name}\", file: !2, line: 10, type: !3, unit: !1, spFlags: DISPFlagDefinition)
+        !11 = !DILocation(line: 11, column: 1, scope: !4)
+        !12 = !DILocation(line: 12, column: 1, scope: !4)
+        !15 = !DILocation(line: 15, column: 1, scope: !4)"
+    )
+}
+
+/// Does what a text says, with 64 words `%x`, `@tile` and a number `%far`, and 4 words `%own`.
+pub fn planted(processor: &str, body: &str) -> Vec<u8> {
+    compiled(
+        processor,
+        &format!(
+            "@tile = internal addrspace(3) global [64 x i32] undef
+            define amdgpu_kernel void @planted(ptr addrspace(1) %x, i32 %far) #0 !dbg !4 {{
+                %own = alloca [4 x i32], addrspace(5)
+                call void asm sideeffect \"; $0\", \"v\"(ptr addrspace(5) %own), !dbg !11
+                call void asm sideeffect \"; $0\", \"v\"(ptr addrspace(3) @tile), !dbg !11
+                {body}
+                ret void, !dbg !11
+            }}
+            attributes #0 = {{ \"amdgpu-flat-work-group-size\"=\"64,64\" }}
+            {}",
+            lines("planted")
+        ),
+        64,
+    )
+}
+
+/// The first work-group leaves 64 words to the second: with a release and an acquire, or without.
+pub fn message(processor: &str, release: bool, acquire: bool) -> Vec<u8> {
+    let order = |has, name| if has { name } else { "monotonic" };
+    compiled(
+        processor,
+        &format!(
+            "define amdgpu_kernel void @message(ptr addrspace(1) %x, ptr addrspace(1) %y) #0 !dbg !4 {{
+                ITEM
+                %flag = getelementptr i32, ptr addrspace(1) %x, i32 128, !dbg !11
+                %p = getelementptr i32, ptr addrspace(1) %x, i32 %wi, !dbg !11
+                %first = icmp eq i32 %wg, 0, !dbg !11
+                br i1 %first, label %send, label %wait, !dbg !11
+            send:
+                store i32 %wi, ptr addrspace(1) %p, !dbg !12
+                store atomic i32 1, ptr addrspace(1) %flag syncscope(\"agent\") {}, align 4, !dbg !12
+                ret void, !dbg !12
+            wait:
+                %v = load atomic i32, ptr addrspace(1) %flag syncscope(\"agent\") {}, align 4, !dbg !11
+                %zero = icmp eq i32 %v, 0, !dbg !11
+                br i1 %zero, label %wait, label %take, !dbg !11
+            take:
+                %w = load i32, ptr addrspace(1) %p, !dbg !15
+                %q = getelementptr i32, ptr addrspace(1) %y, i32 %wi, !dbg !15
+                store i32 %w, ptr addrspace(1) %q, !dbg !15
+                ret void, !dbg !15
+            }}
+            attributes #0 = {{ \"amdgpu-flat-work-group-size\"=\"64,64\" }}
+            {}",
+            order(release, "release"),
+            order(acquire, "acquire"),
+            lines("message")
+        ),
+        64,
+    )
+}
+
 /// Stops itself.
 pub fn trap(processor: &str) -> Vec<u8> {
     compiled(

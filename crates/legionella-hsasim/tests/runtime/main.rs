@@ -2,6 +2,7 @@
 
 #[path = "../assembler/mod.rs"]
 mod assembler;
+mod defects;
 mod faults;
 mod kernels;
 mod launches;

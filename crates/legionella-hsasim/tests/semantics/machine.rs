@@ -116,6 +116,7 @@ impl Machine {
             local: &mut self.local,
             counts_stores: self.isa.counts_stores(),
             unfenced: &Unfenced::default(),
+            order: None,
             wave: 0,
             buffer_scale: 64,
         };

@@ -14,3 +14,4 @@ mod matrix;
 mod memory;
 mod rules;
 mod scalar;
+mod vectors;
