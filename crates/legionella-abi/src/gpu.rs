@@ -81,6 +81,8 @@ pub struct Needs {
     pub arguments: u64,
     /// Alignment of the argument block in bytes.
     pub align: u64,
+    /// 1 if work-items may wait for what others do, who may be the host.
+    pub waits: u64,
 }
 
 /// The index space of a launch, or of a part of one that takes the device's largest grid or less.

@@ -257,6 +257,7 @@ fn needs(text: &str) -> nvptx::Needs {
         addresses: next(),
         arguments: next(),
         align: next(),
+        waits: next(),
     }
 }
 
@@ -347,6 +348,19 @@ fn labels_are_compared_where_items_may_come_to_different_barriers() {
         let lines = body(&text, nvptx::LINE);
         assert_eq!(count(&lines, "barrier.red.popc.u32"), counts, "{text}");
     }
+}
+
+#[test]
+fn of_rows_in_order_the_last_is_checked() {
+    let text = text("rows");
+    let lines = body(&text, nvptx::PLANE);
+    let checks = lines.iter().filter(|line| line.starts_with("setp"));
+    let wide: Vec<_> = checks.filter(|line| line.contains("64")).collect();
+    assert_eq!(wide.len(), 1, "{text}");
+    assert_eq!(count(&lines, "max"), 0, "{text}");
+    // Where extents are of 64 bits, products wrap.
+    let lines = body(&text, nvptx::KERNEL);
+    assert_eq!(count(&lines, "max"), 1, "{text}");
 }
 
 #[test]
@@ -462,6 +476,7 @@ fn code_is_for_the_machine_that_was_asked_for() {
 #[test]
 fn items_that_wait_for_the_host_look_whether_they_are_to_end() {
     let text = text("waits");
+    assert_eq!(needs(&text).waits, 1);
     assert!(text.contains("nanosleep.u32"), "{text}");
     assert!(text.contains("exit;"), "{text}");
     // Who waits is given the launch's state: items leave it nowhere, at once.

@@ -5,6 +5,7 @@
 
 use std::env;
 use std::io::{IsTerminal as _, Write as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -53,6 +54,9 @@ pub(super) struct Arguments {
     /// Generate the code of all kernels, or of one, and tell how long each took
     #[arg(long, conflicts_with = "stage")]
     times: bool,
+    /// Only every so many-th kernel, from the first on: a sample takes that much less time
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN, requires = "times")]
+    every: NonZeroUsize,
     /// Tell registers, spills, memory and occupancy of all kernels, or of one, on an NVIDIA device, by
     /// its assembler `ptxas`
     #[arg(long, conflicts_with_all = ["stage", "times"])]
@@ -71,14 +75,23 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => (0..kernels.len()).collect(),
     };
     if arguments.times {
-        let kernels = chosen.iter().map(|&index| &kernels[index]);
+        let chosen = chosen.iter().step_by(arguments.every.get());
+        let kernels = chosen.map(|&index| &kernels[index]);
         let times = times::Times::of(&bundle, kernels, &target(&arguments.target)?)?;
         return if arguments.json {
             let took = times.took.iter();
             let took = took.map(|(name, took)| (name.clone(), (took.as_secs_f64() * 1e3).into()));
             let kernels: serde_json::Map<_, _> = took.collect();
-            let median = times.median().map(|took| took.as_secs_f64() * 1e3);
-            let value = serde_json::json!({ "milliseconds": kernels, "median": median });
+            let all = [times.median(), times.nine_tenths(), times.longest()];
+            let [median, nine_tenths, longest] =
+                all.map(|took| took.map(|took| took.as_secs_f64() * 1e3));
+            let value = serde_json::json!({
+                "milliseconds": kernels,
+                "median": median,
+                "nine_tenths": nine_tenths,
+                "longest": longest,
+                "refused": times.refused,
+            });
             print(&format!("{value:#}\n"))
         } else {
             print(&times.text())

@@ -13,7 +13,8 @@ use super::{Block, Builder, Function, Types, Value};
 
 /// Makes a function of all that is reached from the end of `from` before `until`, and has `from` call it
 /// and go on at `until`. `None`, and nothing is changed, if that is not all that `from` leads to, if it
-/// is entered elsewhere, or if its values are used behind it.
+/// is entered elsewhere, or if its values are used behind it. Memory that only these blocks use becomes the
+/// new function's: what is left there isn't found again at the next call.
 pub(crate) fn outline<'m>(
     module: &'m Module<'_>,
     from: Block<'m>,
@@ -25,7 +26,7 @@ pub(crate) fn outline<'m>(
         return None;
     };
     let blocks = reached(first, until);
-    if !is_apart(from, first, &blocks) || ends(&blocks) {
+    if !is_apart(from, first, &blocks) || ends(&blocks) || !until.phis().is_empty() {
         return None;
     }
     let instructions: Vec<_> = (blocks.iter())
@@ -42,7 +43,9 @@ pub(crate) fn outline<'m>(
         .filter(|value| value.is_instruction() || value.is_argument())
         .filter(|value| !inside.contains(value) && seen.insert(*value))
         .collect();
-    let is_own = |value: &Value<'m>| value.is(LLVMOpcode::LLVMAlloca) && !escapes(value);
+    let is_own = |value: &Value<'m>| {
+        value.is(LLVMOpcode::LLVMAlloca) && value.operand(0).is_constant() && !escapes(value)
+    };
     let (own, given): (Vec<_>, Vec<_>) = given.into_iter().partition(is_own);
 
     let outlined = declare(module, function, &given, name);
@@ -133,4 +136,111 @@ fn declare<'m>(
         }
     }
     outlined
+}
+
+#[cfg(test)]
+mod tests {
+    use inkwell::context::Context;
+    use inkwell::memory_buffer::MemoryBuffer;
+
+    use super::*;
+    use crate::ir;
+
+    /// Outlines what lies between the second and the last block of a function; gives the types of what the new one is
+    /// given, or nothing.
+    fn outlined(body: &str) -> Option<Vec<String>> {
+        crate::llvm::load(&crate::llvm::find(None).unwrap()).unwrap();
+        let context = Context::create();
+        let text = format!("define void @work(i64 %n, ptr %to) {{ {body} }}\0");
+        let buffer = MemoryBuffer::create_from_memory_range_copy(text.as_bytes(), "work");
+        let module = context.create_module_from_ir(buffer).unwrap();
+        let before = module.print_to_string();
+        let blocks = ir::function(&module, "work").unwrap().blocks();
+        let made = outline(&module, blocks[1], blocks[blocks.len() - 1], "made");
+        module.verify().unwrap();
+        assert_eq!(made.is_none(), module.print_to_string() == before);
+        let types = |function: Function<'_>| {
+            let parameters = function.parameters().into_iter();
+            parameters
+                .map(|parameter| parameter.ty().text())
+                .collect::<Vec<_>>()
+        };
+        made.map(types)
+    }
+
+    #[test]
+    fn a_loop_takes_its_memory_along() {
+        let given = outlined(
+            "entry:
+               %own = alloca i64
+               %all = alloca i64
+               %none = icmp eq i64 %n, 0
+               br i1 %none, label %over, label %seldom
+             seldom:
+               br label %begin
+             begin:
+               br label %head
+             head:
+               %i = phi i64 [ 0, %begin ], [ %next, %head ]
+               store i64 %i, ptr %own
+               store i64 %i, ptr %all
+               %next = add i64 %i, 1
+               %more = icmp ult i64 %next, %n
+               br i1 %more, label %head, label %over
+             over:
+               %last = load i64, ptr %all
+               store i64 %last, ptr %to
+               ret void",
+        );
+        assert_eq!(given, Some(vec!["ptr".to_owned(), "i64".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_not_by_itself_stays() {
+        let used_behind = "entry:
+               br label %seldom
+             seldom:
+               br label %begin
+             begin:
+               %sum = add i64 %n, 1
+               br label %over
+             over:
+               store i64 %sum, ptr %to
+               ret void";
+        let entered_elsewhere = "entry:
+               %none = icmp eq i64 %n, 0
+               br i1 %none, label %begin, label %seldom
+             seldom:
+               br label %begin
+             begin:
+               store i64 %n, ptr %to
+               br label %over
+             over:
+               ret void";
+        let ends_there = "entry:
+               br label %seldom
+             seldom:
+               br label %begin
+             begin:
+               %none = icmp eq i64 %n, 0
+               br i1 %none, label %end, label %over
+             end:
+               ret void
+             over:
+               ret void";
+        let comes_together = "entry:
+               %none = icmp eq i64 %n, 0
+               br i1 %none, label %over, label %seldom
+             seldom:
+               br label %begin
+             begin:
+               br label %over
+             over:
+               %what = phi i64 [ 0, %entry ], [ %n, %begin ]
+               store i64 %what, ptr %to
+               ret void";
+        for body in [used_behind, entered_elsewhere, ends_there, comes_together] {
+            assert_eq!(outlined(body), None);
+        }
+    }
 }

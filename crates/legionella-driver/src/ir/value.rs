@@ -38,12 +38,12 @@ impl<'m> Type<'m> {
         )))
     }
 
-    /// The array type of `len` such elements.
     /// What a function of this type gives.
     pub(crate) fn result(self) -> Type<'m> {
         Type::from_raw(llvm!(c::LLVMGetReturnType(self.0)))
     }
 
+    /// The array type of `len` such elements.
     pub(crate) fn array(self, len: u64) -> Type<'m> {
         Type::from_raw(llvm!(c::LLVMArrayType2(self.0, len)))
     }

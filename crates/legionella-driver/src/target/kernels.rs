@@ -109,6 +109,8 @@ pub(super) struct Kernels<'m> {
     addresses: u64,
     /// Whether that may read memory which later launches write.
     unsettled: bool,
+    /// Whether work-items may wait for what others do.
+    waits: bool,
     /// Size of the argument block if it is passed by address, and else 0.
     by_address: u64,
     block: ArgumentBlock,
@@ -245,6 +247,7 @@ impl<'m> Kernels<'m> {
             self.addresses,
             self.block.size,
             self.block.align,
+            u64::from(self.waits),
         ];
         let mut needs = needs.map(|number| types.i64.constant(number).raw());
         let name = ir::c_name(gpu::NEEDS);
@@ -427,6 +430,8 @@ pub(super) fn build<'m>(
             Some(deferred.cold)
         }
     };
+    let pause = ir::function(module, intrinsic::PAUSE);
+    let waits = pause.is_some_and(|pause| !pause.value().users().is_empty());
     let by_address = if block.by_value(device) {
         0
     } else {
@@ -438,6 +443,7 @@ pub(super) fn build<'m>(
         cold,
         addresses: 0,
         unsettled,
+        waits,
         by_address,
         block,
     }

@@ -3,6 +3,8 @@
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 
+use super::kernels::Kernels;
+use super::{narrow, variables};
 use crate::error::Error;
 use crate::ir::{self, Pipeline};
 
@@ -13,6 +15,24 @@ pub(super) fn run(module: &Module<'_>, machine: &TargetMachine, text: &str) -> R
         ..crate::lower::PLAIN
     }
     .run(module, machine)
+}
+
+/// Simplifies what the general optimiser leaves: copies of variables, loads that can run ahead, checks that are one.
+pub(super) fn simplify_further(
+    module: &Module<'_>,
+    machine: &TargetMachine,
+    built: &Kernels<'_>,
+) -> Result<(), Error> {
+    variables::split_copies(module);
+    let promote = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>)";
+    run(module, machine, promote)?;
+    run(module, machine, "function(loop-simplify,lcssa)")?;
+    built.read_ahead();
+    run(module, machine, "function(simplifycfg)")?;
+    built.join_checks();
+    narrow::narrow(module);
+    let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";
+    run(module, machine, simplify)
 }
 
 /// Says of all functions for which machine they are compiled.

@@ -2,7 +2,8 @@
 //!
 //! Takes optimised code; gives the same with sums, products and comparisons of 32 bits where what is known of
 //! their operands says that nothing is lost. Ids and extents of usual launches are such numbers, and on
-//! a GPU each operation of 64 bits is two or more.
+//! a GPU each operation of 64 bits is two or more. Of tests whether one of several such products is beyond a bound, that of
+//! the largest is left: those of the rows above and below an item's are known to be in order.
 
 use std::collections::HashMap;
 
@@ -68,6 +69,23 @@ impl<'m> Narrow<'m> {
                 let (a, b) = (self.half(&at, a), self.half(&at, b));
                 Some(at.compare(predicate, a, b))
             }
+            LLVMSelect if instruction.ty() == self.types.i1 => {
+                let [first, yes, no] = [0, 1, 2].map(|index| instruction.operand(index));
+                match (yes.constant_integer(), no.constant_integer()) {
+                    (Some(1), _) => self.later_test(first, no, true),
+                    (_, Some(0)) => self.later_test(first, yes, false),
+                    _ => None,
+                }
+            }
+            LLVMOr | LLVMAnd if instruction.ty() == self.types.i1 => {
+                let [first, second] = [instruction.operand(0), instruction.operand(1)];
+                self.later_test(first, second, opcode == LLVMOr)
+            }
+            LLVMCall if is_maximum(instruction) => {
+                let [a, b] = [instruction.operand(0), instruction.operand(1)];
+                let at_most = |this: &mut Self, a, b| this.is_at_most(a, b).then_some(b);
+                at_most(self, a, b).or_else(|| at_most(self, b, a))
+            }
             LLVMAdd | LLVMMul | LLVMAnd | LLVMOr | LLVMXor | LLVMShl | LLVMLShr | LLVMUDiv
             | LLVMURem | LLVMSelect
                 if wide(instruction) && self.fits(instruction) =>
@@ -101,6 +119,69 @@ impl<'m> Narrow<'m> {
             }
             _ => None,
         }
+    }
+
+    /// Of "this is beyond the bound, or that is", the one that holds whenever the other does; else of "both are within".
+    fn later_test(
+        &mut self,
+        first: Value<'m>,
+        second: Value<'m>,
+        beyond: bool,
+    ) -> Option<Value<'m>> {
+        let (one, other) = (test(first)?, test(second)?);
+        let alike = one.bound == other.bound && one.or_at == other.or_at;
+        if !alike || one.beyond != beyond || other.beyond != beyond {
+            return None;
+        }
+        // Neither is poison unless both are: nothing of what they compute wraps.
+        if self.is_at_most(one.number, other.number) {
+            Some(second)
+        } else if self.is_at_most(other.number, one.number) {
+            Some(first)
+        } else {
+            None
+        }
+    }
+
+    /// Whether one product is at most another, as both are of one factor, and the other factors are in order.
+    fn is_at_most(&mut self, one: Value<'m>, other: Value<'m>) -> bool {
+        let mut product = |value: Value<'m>| {
+            let fits = value.is(LLVMOpcode::LLVMMul) && {
+                let [a, b] = [0, 1].map(|index| self.most(value.operand(index), 0));
+                a.checked_mul(b)
+                    .is_some_and(|most| most <= most_of(value.ty()))
+            };
+            fits.then(|| [value.operand(0), value.operand(1)])
+        };
+        let (Some(one), Some(other)) = (product(one), product(other)) else {
+            return false;
+        };
+        let pairs = [(0, 0), (0, 1), (1, 0), (1, 1)];
+        pairs.into_iter().any(|(a, b)| {
+            one[a] == other[b] && {
+                let (less, more) = (self.beside(one[1 - a]), self.beside(other[1 - b]));
+                less.0 == more.0 && less.1 <= more.1
+            }
+        })
+    }
+
+    /// A number as another and what is added to that, which doesn't wrap.
+    fn beside(&mut self, number: Value<'m>) -> (Value<'m>, u64) {
+        let narrow = |value: Value<'m>| match value.is(LLVMOpcode::LLVMZExt) {
+            true => value.operand(0),
+            false => value,
+        };
+        let sum = narrow(number);
+        if sum.is(LLVMOpcode::LLVMAdd)
+            && let Some(more) = sum.operand(1).constant_integer()
+            && let least = self.most(sum.operand(0), 0)
+            && least
+                .checked_add(more)
+                .is_some_and(|most| most <= most_of(sum.ty()))
+        {
+            return (narrow(sum.operand(0)), more);
+        }
+        (sum, 0)
     }
 
     fn fits(&mut self, value: Value<'m>) -> bool {
@@ -174,6 +255,48 @@ impl<'m> Narrow<'m> {
             _ => u64::MAX,
         }
     }
+}
+
+/// That a number is beyond a bound, or that it is within.
+struct Test<'m> {
+    number: Value<'m>,
+    bound: Value<'m>,
+    beyond: bool,
+    /// Or at it.
+    or_at: bool,
+}
+
+/// What a comparison tests, whose second operand is the bound.
+fn test(comparison: Value<'_>) -> Option<Test<'_>> {
+    use LLVMIntPredicate::*;
+    if !comparison.is(LLVMOpcode::LLVMICmp) {
+        return None;
+    }
+    let [a, b] = [0, 1].map(|index| comparison.operand(index));
+    let (beyond, or_at) = match llvm!(c::LLVMGetICmpPredicate(comparison.raw())) {
+        LLVMIntUGT => (true, false),
+        LLVMIntUGE => (true, true),
+        LLVMIntULT => (false, false),
+        LLVMIntULE => (false, true),
+        _ => return None,
+    };
+    // Products are what is tested.
+    let (number, bound, beyond) = match b.is(LLVMOpcode::LLVMMul) {
+        true => (b, a, !beyond),
+        false => (a, b, beyond),
+    };
+    Some(Test {
+        number,
+        bound,
+        beyond,
+        or_at,
+    })
+}
+
+/// Whether an instruction is the larger of two numbers of 64 bits.
+fn is_maximum(instruction: Value<'_>) -> bool {
+    let called = instruction.called_function().map(Function::name);
+    called.as_deref() == Some("llvm.umax.i64")
 }
 
 /// The most of a sum or product: `most`, unless it wraps, which may give anything; but what is said to

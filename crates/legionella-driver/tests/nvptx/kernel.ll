@@ -1,6 +1,7 @@
 ; A kernel as the linker step leaves it, with one of everything that LLVM 22 gets wrong on NVIDIA's
 ; devices, or gives up on. Its argument block: an input, an output, a number.
 declare i64 @legionella.global_id(i32)
+declare i64 @legionella.grid_size(i32)
 declare i64 @legionella.local_id(i32)
 declare ptr @legionella.immutable(ptr)
 declare void @legionella.panic(ptr)
@@ -291,6 +292,30 @@ meet:
 behind:
   store i32 1, ptr %p, align 4
   call void @legionella.barrier(i32 8, ptr @there)
+  ret void
+out:
+  call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
+  unreachable
+}
+
+; The end of an item's row and of the one behind it, both within the length.
+define void @rows(ptr noundef nonnull readonly align 8 dereferenceable(16) %block) {
+  %p = load ptr, ptr %block, align 8
+  %np = getelementptr i8, ptr %block, i64 8
+  %n = load i64, ptr %np, align 8
+  %y = call i64 @legionella.global_id(i32 1)
+  %width = call i64 @legionella.grid_size(i32 0)
+  %row = mul i64 %y, %width
+  %bad = icmp ugt i64 %row, %n
+  br i1 %bad, label %out, label %within
+within:
+  %below = add nuw i64 %y, 1
+  %next = mul i64 %below, %width
+  %worse = icmp ugt i64 %next, %n
+  br i1 %worse, label %out, label %fine
+fine:
+  %slot = getelementptr i32, ptr %p, i64 %row
+  store i32 1, ptr %slot, align 4
   ret void
 out:
   call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))

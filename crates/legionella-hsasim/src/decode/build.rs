@@ -11,6 +11,7 @@ use super::matrix::{Factor, product};
 use super::memory::form;
 use super::modifiers::modifiers;
 use super::operand::{DISCARD, EXEC, M0, NULL, Operand, Parsed, Register, VCC, parse};
+use super::plain::plain;
 use super::text::{Line, number};
 
 /// An instruction that can't be executed, and why.
@@ -37,7 +38,14 @@ pub fn instruction(text: &str, slot: u32, next: u32) -> Instruction {
     }
     let built = match text.split_once(" :: ") {
         Some((first, second)) => dual(first, second, slot, next),
-        None => Builder::new(text, slot, next).build(),
+        None => Builder::new(text, slot, next)
+            .build()
+            .map(|mut instruction| {
+                if let Some(plain) = plain(&instruction) {
+                    instruction.kind = Kind::Plain(Box::new(plain));
+                }
+                instruction
+            }),
     };
     built.unwrap_or_else(|why| unknown(&format!("`{text}`: {why}"), next))
 }
@@ -49,7 +57,11 @@ fn dual(first: &str, second: &str, slot: u32, next: u32) -> Result<Instruction, 
         .iter()
         .flat_map(|half| half.uses.iter().copied())
         .collect();
-    let mut instruction = blank(Kind::Dual(pair), next);
+    let kind = match (plain(&pair[0]), plain(&pair[1])) {
+        (Some(first), Some(second)) => Kind::DualPlain(Box::new([first, second])),
+        _ => Kind::Dual(pair),
+    };
+    let mut instruction = blank(kind, next);
     instruction.uses = uses;
     Ok(instruction)
 }

@@ -5,6 +5,7 @@ use crate::operation::{Comparison, Operation};
 
 use super::matrix::Product;
 use super::operand::{Operand, Register};
+use super::plain::Plain;
 
 /// An instruction, ready to be executed.
 #[derive(Debug)]
@@ -146,6 +147,10 @@ pub enum Kind {
     Nothing,
     /// Computes in all lanes.
     Vector(&'static Operation),
+    /// As `Vector`, in the usual form.
+    Plain(Box<Plain>),
+    /// As `Dual`, of two in the usual form.
+    DualPlain(Box<[Plain; 2]>),
     /// As `Vector`, in the unit that has no modifiers and no masks: reads one lane's worth into scalars.
     Packed(&'static Operation),
     /// Two operations of 32 bits on the two registers of each operand.

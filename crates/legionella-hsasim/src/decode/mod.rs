@@ -14,6 +14,7 @@ mod matrix;
 mod memory;
 mod modifiers;
 mod operand;
+mod plain;
 mod text;
 
 pub use instruction::{
@@ -25,6 +26,7 @@ pub use operand::{
     ACCUMULATORS, DISCARD, EXEC, M0, NULL, Operand, PRIVATE_BASE, Register, SCALARS, SHARED_BASE,
     Special, VCC,
 };
+pub use plain::{Plain, PlainSource};
 
 /// Executable code, decoded.
 #[derive(Debug)]

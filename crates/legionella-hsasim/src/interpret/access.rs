@@ -16,6 +16,7 @@ use crate::machine::memory::View;
 use crate::machine::signal::wake;
 
 use super::atomic;
+use super::coalesced;
 use super::fences::Unfenced;
 use super::local::Bytes;
 use super::source::{ROOM, fetch};
@@ -179,7 +180,7 @@ pub fn write(address: u64, size: usize, value: u64) {
 
 /// Reads two words of the machine's memory, as one where the device does: at addresses that 8 divides.
 #[inline(always)]
-fn read_two(address: u64) -> [u32; 2] {
+pub(super) fn read_two(address: u64) -> [u32; 2] {
     if address.is_multiple_of(8) {
         let both = read(address, 8);
         [both as u32, (both >> 32) as u32]
@@ -282,7 +283,11 @@ pub fn execute(
 ) -> Result<(), Fault> {
     reach.memory.refresh();
     for half in 0..wave.halves {
-        if wave.exec(half) == 0 {
+        let exec = wave.exec(half);
+        if exec == 0 {
+            continue;
+        }
+        if exec == u32::MAX && coalesced::execute(wave, reach, instruction, access, half) {
             continue;
         }
         let addresses = addresses(wave, instruction, access, half, reach.buffer_scale)?;

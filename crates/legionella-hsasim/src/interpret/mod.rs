@@ -6,12 +6,14 @@
 
 pub mod access;
 pub mod atomic;
+pub mod coalesced;
 pub mod fences;
 pub mod group;
 pub mod local;
 pub mod matrix;
 pub mod packed;
 pub mod permute;
+pub mod plain;
 pub mod run;
 pub mod scalar;
 pub mod source;

@@ -7,7 +7,7 @@ use crate::operation::Operation;
 use super::access::{self, Reach};
 use super::vector::Halves;
 use super::wave::Wave;
-use super::{matrix, packed, permute, scalar, vector};
+use super::{matrix, packed, permute, plain, scalar, vector};
 
 /// Why a wave stopped being executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,7 @@ unsafe fn execute_fast(
             check_waits(wave, instruction)?;
         }
         match instruction.kind {
+            Kind::Plain(ref plain) => plain::execute(wave, plain)?,
             Kind::Vector(operation) => vector::operation(wave, instruction, operation, halves)?,
             Kind::Scalar(operation) => scalar::operation(wave, instruction, operation)?,
             Kind::Nothing => {}
@@ -75,6 +76,7 @@ unsafe fn execute_fast(
                     stores.keep(usize::from(count));
                 }
             }
+            Kind::DualPlain(ref pair) => plain::dual(wave, pair)?,
             Kind::Dual(ref pair) => vector::dual(wave, pair, halves)?,
             Kind::Barrier => {
                 wave.slot = instruction.next;

@@ -353,3 +353,115 @@ fn what_is_out_of_bounds_faults() {
         Some(Fault::Memory { .. })
     ));
 }
+
+/// Lanes beside each other, or all at one word, are accessed at once: with the same results and faults as others.
+#[test]
+fn lanes_beside_each_other() {
+    for isa in [Isa::Gfx1100, Isa::Gfx942] {
+        let base = global(4096);
+        let lanes = if isa == Isa::Gfx1100 { 32 } else { 64 };
+        let name =
+            |new: &'static str, old: &'static str| if isa == Isa::Gfx1100 { new } else { old };
+        let at = |shape: &dyn Fn(usize) -> u32| {
+            let mut machine = Machine::new(isa).s64(2, base);
+            machine.set(9, shape);
+            machine
+        };
+        let load = |width: &str, shape: &dyn Fn(usize) -> u32, offset: i64| {
+            let text = format!("global_load_{width} v[0:3], v9, s[2:3] offset:{offset}");
+            let text = match width {
+                "b32" | "dword" => text.replace("v[0:3]", "v0"),
+                _ => text,
+            };
+            at(shape).run(&format!("{text}\ns_waitcnt vmcnt(0)"))
+        };
+        let bytes = |at: u32| u32::from_le_bytes([0, 1, 2, 3].map(|byte| (at + byte) as u8));
+        for (offset, first) in [(0, 0), (4, 4), (-8, 8), (1, 20)] {
+            let beside = |lane: usize| first + 4 * lane as u32;
+            let loaded = load(name("b32", "dword"), &beside, offset);
+            let same = load(name("b32", "dword"), &|_| first + 16, offset);
+            for lane in 0..lanes {
+                let from = (beside(lane) as i64 + offset) as u32;
+                assert_eq!(loaded.lane(0, lane), bytes(from), "{offset} {lane}");
+                let from = (i64::from(first + 16) + offset) as u32;
+                assert_eq!(same.lane(0, lane), bytes(from), "{offset} {lane}");
+            }
+        }
+        let wide = load(name("b128", "dwordx4"), &|lane| 16 * lane as u32, 0);
+        let one = load(name("b128", "dwordx4"), &|_| 32, 0);
+        for lane in 0..lanes {
+            for word in 0..4 {
+                let from = 16 * lane as u32 + 4 * u32::from(word);
+                assert_eq!(wide.lane(word, lane), bytes(from));
+                assert_eq!(one.lane(word, lane), bytes(32 + 4 * u32::from(word)));
+            }
+        }
+        // One lane elsewhere, or the end of 32 bits between two of them: each by itself.
+        let odd = load(
+            name("b32", "dword"),
+            &|lane| if lane == 17 { 0 } else { 4 * lane as u32 },
+            0,
+        );
+        assert_eq!((odd.lane(0, 16), odd.lane(0, 17)), (bytes(64), bytes(0)));
+        let beyond = at(&|lane| 0u32.wrapping_sub(8).wrapping_add(4 * lane as u32)).try_run(
+            &format!("global_load_{} v0, v9, s[2:3]", name("b32", "dword")),
+        );
+        assert!(matches!(beyond, Err(Fault::Memory { lane: 0, .. })));
+        let stored = at(&|lane| 1024 + 4 * lane as u32).with(0, |lane| 1000 + lane as u32);
+        stored.run(&format!(
+            "global_store_{} v9, v0, s[2:3]",
+            name("b32", "dword")
+        ));
+        for lane in 0..lanes {
+            assert_eq!(word(base + 1024 + 4 * lane as u64), 1000 + lane as u32);
+        }
+        // The last lane's value is what stays.
+        let stored = at(&|_| 2048).with(0, |lane| 1000 + lane as u32);
+        stored.run(&format!(
+            "global_store_{} v9, v0, s[2:3]",
+            name("b32", "dword")
+        ));
+        assert_eq!(word(base + 2048), 999 + lanes as u32);
+    }
+}
+
+/// What was not written of the work-group's memory stays undefined where lanes are beside each other.
+#[test]
+fn local_words_that_nobody_wrote() {
+    for isa in [Isa::Gfx1100, Isa::Gfx942] {
+        let (write, read) = match isa {
+            Isa::Gfx1100 => ("ds_store_b32", "ds_load_b32"),
+            _ => ("ds_write_b32", "ds_read_b32"),
+        };
+        let run = |exec: u64, used: u64| {
+            let mut machine = Machine::new(isa).exec(exec);
+            machine.set(9, |lane| 4 * lane as u32);
+            machine.set(1, |lane| 4 * (lane as u32 & 7));
+            let mask = match isa {
+                Isa::Gfx1100 => format!("s_mov_b32 exec_lo, {:#x}", used as u32),
+                _ => format!(
+                    "s_mov_b32 exec_lo, {:#x}\ns_mov_b32 exec_hi, {:#x}",
+                    used as u32,
+                    (used >> 32) as u32
+                ),
+            };
+            let all = mask.replace(&format!("{:#x}", used as u32), "-1");
+            let all = all.replace(&format!("{:#x}", (used >> 32) as u32), "-1");
+            machine.try_run(&format!(
+                "{write} v9, v1\ns_waitcnt lgkmcnt(0)\n{all}\n{read} v2, v9\ns_waitcnt lgkmcnt(0)\n\
+                 {mask}\n{read} v3, v2\ns_waitcnt lgkmcnt(0)"
+            ))
+        };
+        let all = if isa == Isa::Gfx1100 {
+            0xffff_ffff
+        } else {
+            u64::MAX
+        };
+        let without = all & !(1 << 20);
+        let whole = run(all, all).unwrap();
+        assert_eq!((whole.lane(2, 21), whole.lane(3, 21)), (20, 20));
+        // Lane 20 reads what it didn't write: harmless while it is not used as an address.
+        assert!(matches!(run(without, all), Err(Fault::Undefined(..))));
+        assert_eq!(run(without, without).unwrap().lane(3, 21), 20);
+    }
+}

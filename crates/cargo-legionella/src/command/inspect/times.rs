@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use indicatif::{ProgressBar, ProgressStyle};
 use legionella::code::maths;
 use legionella_abi::bundle::{Bundle, Kernel};
 use legionella_abi::protocol::{Options, TargetSpec};
@@ -23,10 +24,10 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Generates the code of kernels, one after the other, and writes none of it.
+    /// Generates the code of kernels, one after the other, and writes none of it. A terminal shows how far it is.
     pub(super) fn of<'a>(
         bundle: &Bundle<'_>,
-        kernels: impl Iterator<Item = &'a Kernel>,
+        kernels: impl ExactSizeIterator<Item = &'a Kernel>,
         target: &TargetSpec,
     ) -> anyhow::Result<Self> {
         let sysroot = PathBuf::from(&bundle.manifest.toolchain.sysroot);
@@ -40,7 +41,12 @@ impl Times {
             took: Vec::new(),
             refused: 0,
         };
+        let progress = ProgressBar::new(kernels.len() as u64);
+        let style =
+            ProgressStyle::with_template("generating {wide_bar} {pos} of {len} kernels, {eta}");
+        progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         for kernel in kernels {
+            progress.inc(1);
             let bitcode = inspect::bitcode(bundle, kernel)?;
             let start = Instant::now();
             let options = Options {
@@ -53,6 +59,7 @@ impl Times {
                 Err(Failure::Error(error)) => return Err(error.into()),
             }
         }
+        progress.finish_and_clear();
         times.took.sort_by_key(|(_, took)| std::cmp::Reverse(*took));
         Ok(times)
     }
@@ -62,21 +69,36 @@ impl Times {
         self.took.get(self.took.len() / 2).map(|(_, took)| *took)
     }
 
-    /// One line a kernel, and the median.
+    /// The time that nine of ten kernels don't exceed, likewise.
+    pub(super) fn nine_tenths(&self) -> Option<Duration> {
+        self.took.get(self.took.len() / 10).map(|(_, took)| *took)
+    }
+
+    /// The longest, likewise.
+    pub(super) fn longest(&self) -> Option<Duration> {
+        self.took.first().map(|(_, took)| *took)
+    }
+
+    /// One line a kernel, and below them the longest, what nine of ten don't exceed, and the median.
     pub(super) fn text(&self) -> String {
         let milliseconds = |took: Duration| took.as_secs_f64() * 1e3;
         let mut text = String::new();
         for (name, took) in &self.took {
             let _ = writeln!(text, "{:>9.1} ms  {name}", milliseconds(*took));
         }
-        if let Some(median) = self.median() {
-            let _ = writeln!(
-                text,
-                "{:>9.1} ms  median of {} kernels; {} are refused",
-                milliseconds(median),
-                self.took.len(),
-                self.refused
-            );
+        let (len, refused) = (self.took.len(), self.refused);
+        let all = [
+            (self.longest(), "longest".to_owned()),
+            (self.nine_tenths(), "not exceeded by nine of ten".to_owned()),
+            (
+                self.median(),
+                format!("median of {len} kernels; {refused} are refused"),
+            ),
+        ];
+        for (took, what) in all {
+            if let Some(took) = took {
+                let _ = writeln!(text, "{:>9.1} ms  {what}", milliseconds(took));
+            }
         }
         text
     }
@@ -88,15 +110,19 @@ mod tests {
 
     #[test]
     fn the_median_is_the_middle() {
-        let took = [9, 5, 1].map(|n| (format!("k{n}"), Duration::from_millis(n)));
+        let took = (1..=11).rev();
         let times = Times {
-            took: took.to_vec(),
+            took: took
+                .map(|n| (format!("k{n}"), Duration::from_millis(n)))
+                .collect(),
             refused: 2,
         };
-        assert_eq!(times.median(), Some(Duration::from_millis(5)));
+        assert_eq!(times.median(), Some(Duration::from_millis(6)));
+        assert_eq!(times.nine_tenths(), Some(Duration::from_millis(10)));
+        assert_eq!(times.longest(), Some(Duration::from_millis(11)));
         let text = times.text();
         assert!(
-            text.ends_with("5.0 ms  median of 3 kernels; 2 are refused\n"),
+            text.ends_with("6.0 ms  median of 11 kernels; 2 are refused\n"),
             "{text}"
         );
     }

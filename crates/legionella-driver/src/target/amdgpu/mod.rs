@@ -33,8 +33,8 @@ use llvm_sys::LLVMModuleFlagBehavior;
 use llvm_sys::core as c;
 
 use super::linker::Linker;
-use super::machine::{optimise_cold_code_too, run, set_machine};
-use super::{Target, Toolbox, barriers, immutable, kernels, narrow, scopes, unroll, variables};
+use super::machine::{optimise_cold_code_too, run, set_machine, simplify_further};
+use super::{Target, Toolbox, barriers, immutable, kernels, scopes, unroll};
 use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::debug::Lines;
@@ -176,16 +176,7 @@ fn optimise(
         inline_threshold: INLINE_THRESHOLD,
     }
     .run(module, machine)?;
-    variables::split_copies(module);
-    let promote = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>)";
-    run(module, machine, promote)?;
-    run(module, machine, "function(loop-simplify,lcssa)")?;
-    built.read_ahead();
-    run(module, machine, "function(simplifycfg)")?;
-    built.join_checks();
-    narrow::narrow(module);
-    let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";
-    run(module, machine, simplify)?;
+    simplify_further(module, machine, &built)?;
     runtime::link(module, &built)?;
     recursion::ask_for_registers(module, &built)?;
     halves::hide_loads(module)?;

@@ -30,8 +30,8 @@ use inkwell::targets::{
 use legionella_abi::protocol::{Code, TargetSpec};
 use legionella_abi::{intrinsic, nvptx};
 
-use super::machine::{optimise_cold_code_too, run, set_machine};
-use super::{Target, Toolbox, barriers, immutable, kernels, narrow, scopes, unroll, variables};
+use super::machine::{optimise_cold_code_too, run, set_machine, simplify_further};
+use super::{Target, Toolbox, barriers, immutable, kernels, scopes, unroll};
 use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::debug::Lines;
@@ -130,16 +130,7 @@ fn optimise(
         inline_threshold: 275,
     }
     .run(module, machine)?;
-    variables::split_copies(module);
-    let promote = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>)";
-    run(module, machine, promote)?;
-    run(module, machine, "function(loop-simplify,lcssa)")?;
-    built.read_ahead();
-    run(module, machine, "function(simplifycfg)")?;
-    built.join_checks();
-    narrow::narrow(module);
-    let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";
-    run(module, machine, simplify)?;
+    simplify_further(module, machine, &built)?;
     runtime::link(module, &built)?;
     memory::expand(module);
     set_machine(module, machine);

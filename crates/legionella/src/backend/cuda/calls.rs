@@ -40,6 +40,8 @@ pub(super) struct Functions {
     pub(super) shared: Option<u64>,
     /// Whether launches that come later may run before a panic is told.
     pub(super) settled: bool,
+    /// Whether work-items may wait for what the host does.
+    pub(super) waits: bool,
     /// Work-items of a group where a launch doesn't say.
     pub(super) sizes: Sizes,
     /// For panics.

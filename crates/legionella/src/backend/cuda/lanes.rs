@@ -53,6 +53,16 @@ struct Line {
     given: Mutex<Given>,
 }
 
+/// What of a stream is marked at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks {
+    /// What comes before what it is given now, if that may wait for the host: who waits for what comes before would
+    /// otherwise get a mark behind both, and neither went on.
+    pub(super) before: bool,
+    /// What it is given now.
+    pub(super) behind: bool,
+}
+
 /// What a stream was given.
 #[derive(Default)]
 pub(super) struct Given {
@@ -174,22 +184,27 @@ impl Lanes {
     }
 
     /// Gives something to a stream, and tells its position. It is marked at once if the stream had
-    /// nothing to do, and this is no launch of many in a row, or if that is asked for. The context is current.
+    /// nothing to do, and this is no launch of many in a row, or if that is asked for; so is what comes before it. The
+    /// context is current.
     ///
     /// If it fails, parts of it may be in the stream, which have then ended.
     pub(super) fn give(
         &self,
         lane: Lane,
-        at_once: bool,
+        marks: Marks,
         give: impl FnOnce(Stream) -> Result<()>,
     ) -> Result<Position> {
         let line = self.line(lane);
         let mut given = lock(&line.given);
         let alone = line.is_idle() && !given.in_row;
-        let issued = give(line.stream).and_then(|()| {
+        let before = match marks.before && given.last != given.marked {
+            true => self.mark(line, &mut given),
+            false => Ok(()),
+        };
+        let issued = before.and_then(|()| give(line.stream)).and_then(|()| {
             given.last += 1;
             line.last.store(given.last as u32, Ordering::Relaxed);
-            if at_once || alone || given.last - given.marked >= u64::from(BATCH) {
+            if marks.behind || alone || given.last - given.marked >= u64::from(BATCH) {
                 self.mark(line, &mut given)?;
                 given.in_row = true;
             }

@@ -22,7 +22,7 @@ use super::api::Stream;
 use super::calls::{Called, Functions};
 use super::device::Device;
 use super::graph::{Graph, Instance, Taken};
-use super::lanes::{self, Lanes, Position};
+use super::lanes::{self, Lanes, Marks, Position};
 use super::states::{Left, Place, States};
 use super::{panics, transfers};
 use crate::error::{Error, Result};
@@ -197,7 +197,11 @@ impl Launches {
         let settled = functions.settled;
         self.run(launch, settled, |launch| {
             let place = self.states.take(&self.device)?;
-            let position = self.give(launch, settled, |stream| {
+            let marks = Marks {
+                before: functions.waits,
+                behind: !settled,
+            };
+            let position = self.give(launch, marks, |stream| {
                 // SAFETY: what the launch uses it keeps, and its turn has come.
                 unsafe { called(launch, functions).issue(&self.device, place, stream) }
             });
@@ -217,7 +221,7 @@ impl Launches {
     /// Runs a transfer.
     pub(super) fn start_transfer(self: &Arc<Self>, launch: Running) {
         self.run(launch, true, |launch| {
-            let position = self.give(launch, true, |stream| {
+            let position = self.give(launch, Marks::default(), |stream| {
                 // SAFETY: a transfer whose turn has come, which keeps its memory.
                 unsafe { transfers::issue(&self.device, stream, launch.block()) }
             });
@@ -252,7 +256,12 @@ impl Launches {
             }
         };
         graph.begins();
-        match self.give(&launch, true, |stream| graph.launch(&instance, stream)) {
+        // Any of its nodes may wait.
+        let marks = Marks {
+            before: true,
+            behind: false,
+        };
+        match self.give(&launch, marks, |stream| graph.launch(&instance, stream)) {
             Ok(position) => {
                 let graph = Arc::clone(graph);
                 self.depart(launch, true, position, Work::Graph { graph, instance });
@@ -287,11 +296,11 @@ impl Launches {
     fn give(
         &self,
         launch: &Running,
-        settled: bool,
+        marks: Marks,
         give: impl FnOnce(Stream) -> Result<()>,
     ) -> Result<Position> {
         let lane = self.lanes.choose(launch.behind())?;
-        self.lanes.give(lane, !settled, give)
+        self.lanes.give(lane, marks, give)
     }
 
     /// The device has a launch: it is looked at until it has ended. The context is current.

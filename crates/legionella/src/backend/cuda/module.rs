@@ -125,6 +125,7 @@ pub(super) unsafe fn load(
             wide,
             addresses: needs.addresses,
             settled: needs.unsettled == 0,
+            waits: needs.waits != 0,
             shared: (needs.dynamic != 0).then_some(needs.front),
             block: (needs.block > 0).then_some(needs.block as usize),
             panics: Panics::new(panic, given),

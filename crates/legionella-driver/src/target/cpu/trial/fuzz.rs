@@ -2,6 +2,7 @@
 //!
 //! `LEGIONELLA_FUZZ_SECONDS` says how long; what is found is made smaller and printed.
 
+mod aimed;
 mod together;
 
 use std::cell::RefCell;
@@ -178,7 +179,7 @@ fn some_steps(in_groups: bool, depth: usize) -> BoxedStrategy<Vec<Step>> {
 /// side by side.
 const SHAPES: [([u64; 3], [u64; 3]); 5] = [
     ([75, 1, 1], [64, 1, 1]),
-    ([5, 3, 2], [4, 2, 2]),
+    ([5, 3, 5], [4, 2, 2]),
     ([33, 2, 1], [40, 1, 1]),
     ([19, 12, 1], [16, 9, 1]),
     ([9, 8, 1], [8, 7, 1]),
@@ -193,7 +194,7 @@ const MORE_SHAPES: [([u64; 3], [u64; 3]); 11] = [
     ([70, 2, 1], [32, 2, 1]),
     ([41, 3, 1], [20, 3, 1]),
     ([33, 2, 1], [40, 1, 1]),
-    ([8, 3, 2], [8, 2, 2]),
+    ([8, 3, 3], [8, 2, 2]),
     ([16, 9, 1], [16, 4, 1]),
     ([16, 10, 1], [16, 10, 1]),
     ([16, 18, 1], [16, 16, 1]),
@@ -220,21 +221,41 @@ enum Kind {
     Groups,
     /// Either, with tests that neighbours mostly answer alike.
     Together { in_groups: bool },
+    /// Either without loops, with checks that a guard may decide, or that all answer alike.
+    Checks { in_groups: bool },
+    /// Items with loops that count alike, and that each leaves where it likes.
+    Counting,
+    /// Either, with calls that aren't inlined and atomic operations.
+    Apart { in_groups: bool },
 }
 
 impl Kind {
     /// All, with the ways that items are made to take: the last one's run in loops with guards, where
     /// they have none of their own.
-    const ALL: [(Kind, Policy); 5] = [
+    const ALL: [(Kind, Policy); 13] = [
         (Kind::Items, Policy::Always),
         (Kind::Groups, Policy::Always),
         (Kind::Together { in_groups: false }, Policy::Always),
+        (Kind::Checks { in_groups: false }, Policy::Worthwhile),
         (Kind::Together { in_groups: true }, Policy::Always),
+        (Kind::Checks { in_groups: false }, Policy::Worthwhile),
+        (Kind::Counting, Policy::Always),
+        (Kind::Apart { in_groups: false }, Policy::Always),
+        (Kind::Checks { in_groups: true }, Policy::Always),
+        (Kind::Counting, Policy::Always),
+        (Kind::Apart { in_groups: true }, Policy::Always),
         (Kind::Together { in_groups: false }, Policy::Worthwhile),
+        (Kind::Checks { in_groups: false }, Policy::Worthwhile),
     ];
 
     fn in_groups(self) -> bool {
-        matches!(self, Kind::Groups | Kind::Together { in_groups: true })
+        match self {
+            Kind::Groups => true,
+            Kind::Together { in_groups }
+            | Kind::Checks { in_groups }
+            | Kind::Apart { in_groups } => in_groups,
+            Kind::Items | Kind::Counting => false,
+        }
     }
 
     fn steps(self) -> BoxedStrategy<Vec<Step>> {
@@ -242,12 +263,15 @@ impl Kind {
             Kind::Items => steps().boxed(),
             Kind::Groups => group_steps().boxed(),
             Kind::Together { in_groups } => together::steps(in_groups),
+            Kind::Checks { in_groups } => aimed::checks(in_groups),
+            Kind::Counting => aimed::counting(),
+            Kind::Apart { in_groups } => aimed::apart(in_groups),
         }
     }
 
     /// Grids, groups and bounds that it is launched with.
     fn launches(self) -> Vec<([u64; 3], [u64; 3], [i64; 2])> {
-        if let Kind::Items | Kind::Groups = self {
+        if let Kind::Items | Kind::Groups | Kind::Apart { .. } = self {
             return SHAPES.map(|(grid, group)| (grid, group, [7, 40])).into();
         }
         let shapes = MORE_SHAPES.into_iter();

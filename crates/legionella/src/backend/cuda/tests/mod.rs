@@ -68,6 +68,16 @@ impl Bench {
     }
 
     fn kernel(&self, settled: bool, body: impl Fn(&Run) + Send + Sync + 'static) -> Kernel {
+        self.kernel_that(settled, false, body)
+    }
+
+    /// A kernel whose panics are settled or not, and which waits for the host or not.
+    fn kernel_that(
+        &self,
+        settled: bool,
+        waits: bool,
+        body: impl Fn(&Run) + Send + Sync + 'static,
+    ) -> Kernel {
         let none = Given { port: 0, heap: 0 };
         let functions = Functions {
             any: fake::function(size_of::<Block>(), body),
@@ -78,6 +88,7 @@ impl Bench {
             block: None,
             shared: None,
             settled,
+            waits,
             sizes: Sizes {
                 any: 256,
                 line: 256,
@@ -188,6 +199,29 @@ fn many_launches_in_a_row_have_few_marks_and_no_events() {
     assert_eq!(buffer.to_vec().unwrap()[0], 2320);
     let marks = bench.fake.marks.load(Ordering::SeqCst) - before;
     assert!((1..100).contains(&marks), "{marks} marks");
+}
+
+#[test]
+fn what_comes_before_a_launch_that_waits_for_the_host_is_seen_to_end() {
+    let bench = Bench::new();
+    let buffer = bench.buffer();
+    let add = bench.changing(|x| x + 1);
+    // Often, as the watching thread may mark what comes before while the next is on its way.
+    for _ in 0..300 {
+        let (begin, end) = (Gate::default(), Gate::default());
+        let (first, last) = (begin.clone(), end.clone());
+        // The stream is busy, so that what follows isn't marked by itself.
+        let busy = bench.kernel(true, move |_| first.wait());
+        let waits = bench.kernel_that(true, true, move |_| last.wait());
+        bench.launch(busy, Some(buffer.lent()));
+        let before = bench.launch(add, Some(buffer.lent()));
+        let behind = bench.launch(waits, Some(buffer.lent()));
+        begin.open();
+        eventually("what came before ends", || before.is_done());
+        assert!(!behind.is_done());
+        end.open();
+        behind.wait().unwrap();
+    }
 }
 
 #[test]

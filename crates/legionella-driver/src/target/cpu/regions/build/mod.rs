@@ -22,7 +22,6 @@ use std::collections::HashMap;
 
 use inkwell::module::Module;
 use llvm_sys::LLVMIntPredicate::{LLVMIntEQ, LLVMIntUGE};
-use llvm_sys::core as c;
 use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
 use super::super::items::Ids;
@@ -32,7 +31,7 @@ use super::rows::{Rows, Side};
 use super::sharing::{Sharing, is_lane_id};
 use super::split::Target;
 use super::together::{self, Together};
-use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
+use crate::ir::{self, Block, Builder, Function, Type, Types, Value};
 
 /// Where the code goes, and what it is given.
 pub(in super::super) struct Site<'a, 'c, 'm> {
@@ -330,8 +329,7 @@ impl Plan<'_> {
 
 impl<'m> Plan<'m> {
     fn result_types(&self) -> Vec<Type<'m>> {
-        let result = llvm!(c::LLVMGetReturnType(self.function.signature().raw()));
-        let result = Type::from_raw(result);
+        let result = self.function.signature().result();
         match result.kind() {
             LLVMTypeKind::LLVMVoidTypeKind => Vec::new(),
             LLVMTypeKind::LLVMStructTypeKind => (0..result.field_count())

@@ -44,7 +44,7 @@ const MOST_INSTRUCTIONS: usize = 1200;
 
 /// How often lanes stay together where they may part, and how often not: that is an estimate, by which
 /// LLVM lays out code and computes what only lanes apart need with them.
-pub(in super::super) const MOSTLY: [u32; 2] = [256, 1];
+pub(in super::super) const MOSTLY: [u32; 2] = [1 << 16, 1];
 
 /// What lanes that stay together can run.
 pub(super) struct Together<'m> {

@@ -19,7 +19,7 @@ const PARTS: [Part; 5] = [
 ];
 
 /// Numbers at which something changes: lanes, sizes, and ends of types.
-fn edge() -> impl Strategy<Value = i64> + Clone {
+pub(super) fn edge() -> impl Strategy<Value = i64> + Clone {
     let power = (0u32..=6, -2i64..3).prop_map(|(by, off)| (1 << by) + off);
     let wrap = (0usize..6, -40i64..40)
         .prop_map(|(by, off)| (1i64 << [7, 8, 15, 16, 31, 32][by]).wrapping_add(off));
@@ -29,7 +29,7 @@ fn edge() -> impl Strategy<Value = i64> + Clone {
 }
 
 /// What all items of a group have in common.
-fn common(in_groups: bool) -> impl Strategy<Value = Expr> + Clone {
+pub(super) fn common(in_groups: bool) -> impl Strategy<Value = Expr> + Clone {
     let shared = u32::from(in_groups);
     let leaf = prop_oneof![
         4 => edge().prop_map(Expr::Constant),
@@ -91,7 +91,7 @@ fn index(in_groups: bool) -> impl Strategy<Value = Expr> + Clone {
 }
 
 /// A test of an index against a bound, or of several at once.
-fn test(in_groups: bool) -> impl Strategy<Value = Test> + Clone {
+pub(super) fn test(in_groups: bool) -> impl Strategy<Value = Test> + Clone {
     let parts = (
         any::<bool>(),
         0..QUESTIONS.len(),

@@ -3,8 +3,8 @@
 use std::ops::{Add, Div, Mul, Sub};
 
 use super::{
-    ARRAYS, Expr, INPUTS, OUTPUTS, Operation, Part, Place, Question, SUMS, Step, Test, Type,
-    VARIABLES, start,
+    APART, ARRAYS, Expr, INPUTS, OUTPUTS, Operation, Part, Place, Question, SUMS, Step, Test, Type,
+    VARIABLES, apart, start,
 };
 use crate::target::cpu::trial::Panicked;
 
@@ -335,6 +335,20 @@ impl<'a> Item<'a> {
                     self.memory.sums[index] = self.memory.sums[index].wrapping_add(value);
                 }
             }
+            Step::Count(place, variable, value) => {
+                let value = self.value(value, Type::Int(64)).integer() as u64;
+                let own = &mut self.memory.outputs[self.at.linear as usize * OUTPUTS + place];
+                let old = Number::of(*own as i64, VARIABLES[*variable]);
+                *own = own.wrapping_add(value);
+                self.variables[*variable] = old;
+            }
+            Step::Call(variable, value) => {
+                let value = self.value(value, Type::Int(64)).integer();
+                let Some(result) = apart(value) else {
+                    return Leave::Panic(APART, 0);
+                };
+                self.variables[*variable] = Number::of(result, VARIABLES[*variable]);
+            }
             Step::If(test, yes, no) => {
                 let steps = if self.test(test) { yes } else { no };
                 return self.steps(steps);
@@ -349,6 +363,22 @@ impl<'a> Item<'a> {
                         Leave::Break(loops) => return Leave::Break(loops - 1),
                         Leave::Continue(loops) => return Leave::Continue(loops - 1),
                         other => return other,
+                    }
+                }
+            }
+            Step::Until(test, most, steps) => {
+                let mut turns = 0;
+                loop {
+                    turns += 1;
+                    match self.steps(steps) {
+                        Leave::Go | Leave::Continue(0) => {}
+                        Leave::Break(0) => break,
+                        Leave::Break(loops) => return Leave::Break(loops - 1),
+                        Leave::Continue(loops) => return Leave::Continue(loops - 1),
+                        other => return other,
+                    }
+                    if turns >= *most || !self.test(test) {
+                        break;
                     }
                 }
             }

@@ -154,9 +154,16 @@ pub(super) enum Step {
     Output(usize, usize, Expr),
     /// Adds to a number that all items share.
     Sum(Expr, Expr),
+    /// Adds to a number that the item writes for itself, by an atomic operation, and sets a variable to what that
+    /// was; in kernels without groups only.
+    Count(usize, usize, Expr),
+    /// Sets a variable to [`apart`] of a number, by a call that isn't inlined.
+    Call(usize, Expr),
     If(Test, Vec<Step>, Vec<Step>),
     /// Repeats while the test holds, at most that often.
     While(Test, u64, Vec<Step>),
+    /// The same with the test behind the steps, which run once at least.
+    Until(Test, u64, Vec<Step>),
     /// Leaves that many loops and one more.
     Break(usize),
     Continue(usize),
@@ -171,6 +178,14 @@ pub(super) enum Step {
     Shuffle(usize, Expr, Expr),
     /// Sets a variable to the lanes for which the test holds.
     Ballot(usize, Test),
+}
+
+/// The line of the panic in what isn't inlined.
+pub(super) const APART: u32 = 8888;
+
+/// What isn't inlined makes of a number; `None` if it panics.
+pub(super) fn apart(value: i64) -> Option<i64> {
+    (value & 63 != 13).then(|| value.wrapping_mul(3) ^ (value >> 7))
 }
 
 /// The value of a variable before the first step, from the linear id of the item.

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    ARRAYS, Expr, INPUTS, OUTPUTS, Operation, Part, Place, Question, SHARED, SUMS, Step, Test,
-    Type, VARIABLES,
+    APART, ARRAYS, Expr, INPUTS, OUTPUTS, Operation, Part, Place, Question, SHARED, SUMS, Step,
+    Test, Type, VARIABLES,
 };
 
 /// Declarations and what comes before the steps. The block: inputs, outputs, sums, two of the
@@ -107,6 +107,26 @@ pub(in super::super) fn text(steps: &[Step], in_groups: bool) -> String {
     all.push_str("  br label %start\nstart:\n");
     all.push_str(&writer.body);
     all.push_str("}\n");
+    if steps.iter().any(calls) {
+        let _ = writeln!(
+            all,
+            "define i64 @apart(i64 %value) noinline nounwind {{
+  %low = and i64 %value, 63
+  %bad = icmp eq i64 %low, 13
+  br i1 %bad, label %panics, label %fine
+panics:
+  %record = alloca %panic
+  store %panic {{ ptr null, i64 0, ptr null, i64 0, i32 {APART}, i32 0 }}, ptr %record
+  call void @legionella.panic(ptr %record)
+  unreachable
+fine:
+  %three = mul i64 %value, 3
+  %high = ashr i64 %value, 7
+  %result = xor i64 %three, %high
+  ret i64 %result
+}}"
+        );
+    }
     for width in [8, 16, 32, 64] {
         for name in ["smin", "umin", "uadd.sat", "usub.sat"] {
             let _ = writeln!(
@@ -128,6 +148,16 @@ pub(in super::super) fn text(steps: &[Step], in_groups: bool) -> String {
         }
     }
     all
+}
+
+/// Whether a step calls what isn't inlined.
+fn calls(step: &Step) -> bool {
+    match step {
+        Step::Call(..) => true,
+        Step::If(_, yes, no) => yes.iter().chain(no).any(calls),
+        Step::While(_, _, steps) | Step::Until(_, _, steps) => steps.iter().any(calls),
+        _ => false,
+    }
 }
 
 impl fmt::Display for Type {
@@ -261,10 +291,25 @@ impl Writer {
                 let ty = VARIABLES[*ty];
                 let value = self.expr(value, ty);
                 let bits = self.bits(value, ty);
-                let first = self.value(format_args!("mul i64 %linear, {OUTPUTS}"));
-                let index = self.value(format_args!("add i64 {first}, {place}"));
-                let at = self.value(format_args!("getelementptr i64, ptr %outputs, i64 {index}"));
+                let at = self.own_output(*place);
                 self.line(format_args!("store i64 {bits}, ptr {at}"));
+            }
+            Step::Count(place, variable, value) => {
+                let value = self.expr(value, Type::Int(64));
+                let at = self.own_output(*place);
+                let old = self.value(format_args!(
+                    "atomicrmw add ptr {at}, i64 {value} monotonic"
+                ));
+                let ty = VARIABLES[*variable];
+                let old = self.convert(old, Type::Int(64), ty);
+                self.line(format_args!("store {ty} {old}, ptr %x{variable}"));
+            }
+            Step::Call(variable, value) => {
+                let value = self.expr(value, Type::Int(64));
+                let result = self.value(format_args!("call i64 @apart(i64 {value})"));
+                let ty = VARIABLES[*variable];
+                let result = self.convert(result, Type::Int(64), ty);
+                self.line(format_args!("store {ty} {result}, ptr %x{variable}"));
             }
             Step::Sum(index, value) => {
                 let at = self.element("%sums", Type::Int(64), index, SUMS as u64);
@@ -310,6 +355,30 @@ impl Writer {
                 self.steps(steps);
                 self.loops.pop();
                 self.go(head);
+                self.begin(after);
+            }
+            Step::Until(test, most, steps) => {
+                let turns = format!("%turns{}", self.blocks);
+                let _ = writeln!(self.entry, "  {turns} = alloca i64");
+                self.line(format_args!("store i64 %nothing, ptr {turns}"));
+                let [inside, count, ask, after] = [(); 4].map(|()| self.new_block());
+                self.go(inside);
+                self.begin(inside);
+                self.loops.push((count, after));
+                self.steps(steps);
+                self.loops.pop();
+                self.go(count);
+                self.begin(count);
+                let turn = self.value(format_args!("load i64, ptr {turns}"));
+                let next = self.value(format_args!("add i64 {turn}, 1"));
+                self.line(format_args!("store i64 {next}, ptr {turns}"));
+                let left = self.value(format_args!("icmp ult i64 {next}, {most}"));
+                self.line(format_args!("br i1 {left}, label %b{ask}, label %b{after}"));
+                self.begin(ask);
+                let test = self.test(test);
+                self.line(format_args!(
+                    "br i1 {test}, label %b{inside}, label %b{after}"
+                ));
                 self.begin(after);
             }
             Step::Break(loops) | Step::Continue(loops) => {
@@ -376,6 +445,13 @@ impl Writer {
                 self.dead();
             }
         }
+    }
+
+    /// The address of a number that the item writes for itself.
+    fn own_output(&mut self, place: usize) -> String {
+        let first = self.value(format_args!("mul i64 %linear, {OUTPUTS}"));
+        let index = self.value(format_args!("add i64 {first}, {place}"));
+        self.value(format_args!("getelementptr i64, ptr %outputs, i64 {index}"))
     }
 
     fn element(&mut self, base: &str, ty: Type, index: &Expr, len: u64) -> String {
