@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use serde::Deserialize;
 
 use crate::tools::{Tools, succeed};
-use crate::{documented, ptxas, simulated};
+use crate::{compare, documented, ptxas, simulated};
 
 /// Packages that are tested in steps of their own, or that only run under the wrapper.
 const APART: [&str; 5] = [
@@ -101,6 +101,15 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
             legionella_driver::ptxas::ADVICE
         ));
     }
+    match compare::is_possible() {
+        Ok(()) => summary.step(
+            "code of the benchmarks for AMD's devices beside clang's",
+            || compare::run(tools, "", &simulated::PROCESSORS.map(str::to_owned)),
+        )?,
+        Err(advice) => summary.skipped.push(format!(
+            "code of the benchmarks for AMD's devices beside clang's: {advice}"
+        )),
+    }
 
     let accelerators = tools.accelerators()?;
     ensure!(!accelerators.is_empty(), "no accelerator, not even the CPU");
@@ -130,6 +139,14 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
             },
         )?;
     }
+    summary.step("a case for which LLVM's code was wrong on a gfx90a", || {
+        let plan = simulated::Plan {
+            filters: &["printing/formats"],
+            limit: simulated::LIMIT,
+            resume: false,
+        };
+        simulated::run(tools, &plan, "gfx90a")
+    })?;
     for name in &accelerators {
         summary.step(format!("examples on {name}"), || examples(tools, name))?;
     }

@@ -12,8 +12,8 @@ use legionella_driver::llvm;
 use legionella_driver::target::Toolbox;
 use object::{Object as _, ObjectSymbol as _};
 
-/// What is compiled: also a kernel whose items come to a barrier by two ways, and one that multiplies matrices where
-/// some of its items may not come to.
+/// What is compiled: also a kernel whose items come to a barrier by two ways, one that multiplies matrices where
+/// some of its items may not come to, one whose items leave a loop in different turns, and one that spins.
 const KERNELS: &str = concat!(
     include_str!("nvptx/kernel.ll"),
     "
@@ -83,6 +83,56 @@ const KERNELS: &str = concat!(
       %done = load [8 x float], ptr %sum, align 4
       store [8 x float] %done, ptr %slot, align 4
       br label %end
+    end:
+      ret void
+    }
+    define i1 @goes_on(ptr %told, i64 %value) noinline {
+      store volatile i64 %value, ptr %told, align 8
+      %on = load volatile i1, ptr %told, align 1
+      ret i1 %on
+    }
+    define void @leaves(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+    start:
+      %p = load ptr, ptr %block, align 8
+      %i = call i64 @legionella.global_id(i32 0)
+      %slot = getelementptr i32, ptr %p, i64 %i
+      %x = load i32, ptr %slot, align 4
+      br label %loop
+    loop:
+      %turn = phi i32 [ 0, %start ], [ %next, %loop ]
+      store volatile i32 %turn, ptr %slot, align 4
+      %next = add i32 %turn, 3
+      %done = icmp ugt i32 %turn, %x
+      br i1 %done, label %exit, label %loop
+    exit:
+      %wide = zext i32 %turn to i64
+      %few = icmp slt i32 %x, 7
+      br i1 %few, label %one, label %others
+    one:
+      %again = call i1 @goes_on(ptr %slot, i64 %wide)
+      br i1 %again, label %one, label %end
+    others:
+      %more = add i64 %wide, 17
+      br label %other
+    other:
+      %here = call i1 @goes_on(ptr %slot, i64 %wide)
+      %there = call i1 @goes_on(ptr %slot, i64 %more)
+      br i1 %here, label %other, label %end
+    end:
+      ret void
+    }
+    declare void @llvm.x86.sse2.pause()
+    define void @spins(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+    start:
+      %p = load ptr, ptr %block, align 8
+      br label %look
+    look:
+      %seen = load atomic i32, ptr %p acquire, align 4
+      %there = icmp ne i32 %seen, 0
+      br i1 %there, label %end, label %spin
+    spin:
+      call void @llvm.x86.sse2.pause()
+      br label %look
     end:
       ret void
     }"
@@ -285,6 +335,23 @@ fn barriers_on_two_ways_are_at_one_place() {
 fn variables_of_items_that_meet_are_there_once() {
     let text = assembly("arrays", "gfx1100");
     assert_eq!(directive(&text, gpu::LINE, "uses_dynamic_stack"), 0);
+}
+
+/// Otherwise all of them may have the last lane's: what a loop has in scalar registers goes through vector registers
+/// where it is left, by empty instructions.
+#[test]
+fn lanes_that_leave_a_loop_take_along_what_it_had_in_their_turn() {
+    let text = assembly("leaves", "gfx1100");
+    let (_, kernel) = text.split_once(&format!("\n{}:\n", gpu::KERNEL)).unwrap();
+    let (kernel, _) = kernel.split_once("\n.Lfunc_end").unwrap();
+    assert!(kernel.contains("#ASMSTART"), "{kernel}");
+}
+
+#[test]
+fn loops_that_spin_pause() {
+    let text = assembly("spins", "gfx942");
+    assert!(text.contains("s_sleep"), "{text}");
+    assert!(text.contains("legionella.pause"), "{text}");
 }
 
 #[test]

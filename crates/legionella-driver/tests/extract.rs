@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use inkwell::OptimizationLevel;
+use inkwell::attributes::{Attribute, AttributeLoc};
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::{Linkage, Module};
@@ -396,16 +397,35 @@ fn bundles_read_back() {
     }
 }
 
-/// Names of the functions in the module of a bundle's first kernel.
-fn functions_in(linked: &link::Linked) -> BTreeSet<String> {
+/// The module of a bundle's first kernel.
+fn first_module<'ctx>(linked: &link::Linked, context: &'ctx Context) -> Module<'ctx> {
     let bundle = Bundle::parse(&linked.bytes).unwrap();
     let mut bitcode = Vec::new();
     let (_, compressed) = bundle.module(&bundle.manifest.kernels[0]).unwrap();
     let mut decoder = flate2::read::DeflateDecoder::new(compressed);
     std::io::Read::read_to_end(&mut decoder, &mut bitcode).unwrap();
-    let context = Context::create();
     let buffer = MemoryBuffer::create_from_memory_range_copy(&bitcode, "module");
-    let module = Module::parse_bitcode_from_buffer(&buffer, &context).unwrap();
+    Module::parse_bitcode_from_buffer(&buffer, context).unwrap()
+}
+
+/// Targets that pass the block by value ask for its size, which the compiler says only where it optimises.
+#[test]
+fn argument_blocks_have_a_size_without_optimisation_too() {
+    let program = Program::configured(1);
+    let plan = plan(program, &["program::small"], None);
+    let linked = link::bundle(&plan).unwrap();
+    let context = Context::create();
+    let module = first_module(&linked, &context);
+    let entry = module.get_function(&plan.records[0].entry).unwrap();
+    let kind = Attribute::get_named_enum_kind_id("dereferenceable");
+    let size = entry.get_enum_attribute(AttributeLoc::Param(0), kind);
+    assert_eq!(size.map(|size| size.get_enum_value()), Some(24));
+}
+
+/// Names of the functions in the module of a bundle's first kernel.
+fn functions_in(linked: &link::Linked) -> BTreeSet<String> {
+    let context = Context::create();
+    let module = first_module(linked, &context);
     let names = module.get_functions();
     names
         .map(|function| function.get_name().to_str().unwrap().to_owned())

@@ -22,7 +22,7 @@ use llvm_sys::{LLVMAttributeFunctionIndex, LLVMDiagnosticSeverity, LLVMLinkage, 
 use super::ir::{body, functions, globals, is_local, name};
 use super::{cuts, heap, maths};
 use crate::error::Error;
-use crate::ir::{Value, debug, list};
+use crate::ir::{Function, Value, debug, list};
 
 /// The gathered module, with the LLVM context that it lives in.
 pub(super) struct Gathered {
@@ -219,6 +219,23 @@ impl Gathered {
             let global = LLVMGetNamedGlobal(self.module, symbol.as_ptr());
             let value = NonNull::new(function).or(NonNull::new(global));
             value.is_some_and(|value| LLVMIsDeclaration(value.as_ptr()) == 0)
+        }
+    }
+
+    /// Says of an entry shim's argument block how many bytes it has, which the compiler says only where it optimises.
+    pub(super) fn describe_block(&mut self, entry: &str, size: u32) {
+        const SIZE: &str = "dereferenceable";
+        let Ok(symbol) = CString::new(entry) else {
+            return;
+        };
+        // SAFETY: the name is terminated, and the module belongs to this.
+        let function = unsafe { LLVMGetNamedFunction(self.module, symbol.as_ptr()) };
+        if function.is_null() || size == 0 {
+            return;
+        }
+        let function = Function::from_raw(function);
+        if !function.parameters().is_empty() && function.parameter_attribute(0, SIZE).is_none() {
+            function.add_parameter_attribute(0, SIZE, size.into());
         }
     }
 

@@ -84,15 +84,17 @@ pub fn closure(
     let (own, others) = stores.split_at(1.min(stores.len()));
     let own = Library::open(own, &[])?;
     let mut others = Others::new(others, sysroot_archives);
-    let (closure, _) = closure_of(llvm, entries, &own, &mut others, None)?;
+    let (closure, _) = closure_of(llvm, entries, &[], &own, &mut others, None)?;
     Ok(closure)
 }
 
 /// Extracts the closure of entry symbols from a program's own crate and from `others`, which are
-/// opened only if the foundation that was kept does not serve. Gives the one that does as well.
+/// opened only if the foundation that was kept does not serve. Gives the one that does as well. `blocks` are the sizes
+/// of the entries' argument blocks, as far as they are known.
 pub(crate) fn closure_of(
     _: &Llvm,
     entries: &[&str],
+    blocks: &[u32],
     own: &Library,
     others: &mut Others<'_>,
     kept: Option<Foundation>,
@@ -119,6 +121,9 @@ pub(crate) fn closure_of(
         });
     }
 
+    for (entry, size) in entries.iter().zip(blocks) {
+        gathered.describe_block(entry, *size);
+    }
     let roots = roots_of(&gathered, entries);
     gathered.close(&roots);
     // What was kept of other crates may allocate where this program doesn't get.

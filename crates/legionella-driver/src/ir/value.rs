@@ -115,6 +115,16 @@ impl<'m> Type<'m> {
         shown
     }
 
+    /// What a vector type has several of.
+    pub(crate) fn element(self) -> Type<'m> {
+        Type::from_raw(llvm!(c::LLVMGetElementType(self.0)))
+    }
+
+    /// Elements of a vector type.
+    pub(crate) fn vector_len(self) -> u64 {
+        llvm!(c::LLVMGetVectorSize(self.0)).into()
+    }
+
     /// Bits of an integer type; 0 for others.
     pub(crate) fn integer_width(self) -> u32 {
         if self.kind() == LLVMTypeKind::LLVMIntegerTypeKind {

@@ -89,7 +89,13 @@ pub(super) fn module(plan: &Plan) -> Result<Packed, Error> {
         opened.and(llvm)
     })?;
     let entries: Vec<&str> = plan.records.iter().map(|record| &*record.entry).collect();
-    let (closure, foundation) = extract::closure_of(llvm, &entries, &own, &mut others, foundation)?;
+    let blocks: Vec<u32> = plan
+        .records
+        .iter()
+        .map(|record| record.block_size)
+        .collect();
+    let (closure, foundation) =
+        extract::closure_of(llvm, &entries, &blocks, &own, &mut others, foundation)?;
     let module = Packed::pack(closure, &entries)?;
     if let (Some(closure), Some(beside)) = (kept, beside) {
         let digest = Some(foundation.digest());
@@ -134,6 +140,7 @@ fn key_of(compiler: &Key, plan: &Plan, foundation: Option<[u8; 32]>) -> Key {
     let mut key = compiler.clone();
     for record in &plan.records {
         key.add(record.entry.as_bytes());
+        key.add(&record.block_size.to_le_bytes());
     }
     key.add(foundation.as_ref().map_or(&[], <[u8; 32]>::as_slice));
     key

@@ -149,12 +149,23 @@ fn open(path: &Path) -> Result<Llvm, Error> {
 /// allocator splits, it puts copies and constants at the head of a block, before the instruction there that
 /// switches lanes on again; and when vector registers are split later, `SIInstrInfo::isBasicBlockPrologue` takes
 /// the head to end at these, so that their copies are made for some of the lanes only.
+///
+/// For the same devices, scalar registers that don't suffice are kept in memory, not in lanes of vector registers. Those
+/// lanes LLVM 22 takes for undefined at the head of a loop in which they are first used, and loses what they carry
+/// from turn to turn (`SILowerSGPRSpills::updateLaneVGPRDomInstr`, mended in LLVM's pull request 186348); and where it
+/// splits such vector registers, the heads of blocks go wrong in the same way as above (pull request 117544).
+///
+/// For AMD's devices, LLVM has a call cost less by 4,000 times 11 for each variable on the stack whose address it is
+/// given, and so inlines all of what big numbers, say, are computed by, several times: 350,000 lines of which code takes
+/// minutes to make. With 90 times 11 it still inlines what is not very long.
 const OPTIONS: &[&CStr] = &[
     c"legionella-driver",
     c"-opt-disable=slsr",
     c"-disable-loop-idiom-strlen",
     c"-disable-loop-idiom-wcslen",
     c"-sgpr-regalloc=basic",
+    c"-amdgpu-spill-sgpr-to-vgpr=0",
+    c"-amdgpu-inline-arg-alloca-cost=90",
 ];
 
 fn parse_options(options: &[&CStr]) {

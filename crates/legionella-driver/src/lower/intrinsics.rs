@@ -34,6 +34,23 @@ pub(crate) const HOST_CALLS: [&str; 5] = [
     intrinsic::HEAP_SPREAD,
 ];
 
+/// What `core::hint::spin_loop` is on the processors that programs are built for.
+const SPINS: [&str; 2] = ["llvm.x86.sse2.pause", "llvm.aarch64.isb"];
+
+/// Has loops that spin pause on every target, so that a launch in which one never ends can be cancelled.
+fn pause_in_spin_loops(module: &Module<'_>) {
+    let spins = SPINS.iter().filter_map(|name| ir::function(module, name));
+    let calls: Vec<_> = spins.flat_map(|spin| spin.value().users()).collect();
+    if calls.is_empty() {
+        return;
+    }
+    let pause = ir::declare(module, intrinsic::PAUSE, Types::of(module).void, &[]);
+    for call in calls {
+        Builder::before(call).call(pause, &[]);
+        call.erase();
+    }
+}
+
 /// Whether a kernel uses what only the items of a group together have.
 pub(crate) fn work_in_groups(module: &Module<'_>) -> bool {
     let operations = [
@@ -50,7 +67,7 @@ pub(crate) fn work_in_groups(module: &Module<'_>) -> bool {
 }
 
 /// Discards the host's bodies; where the target binds [`intrinsic::OPPORTUNISTIC`] operations, theirs as
-/// well, and those of the [`intrinsic::MATRICES`] and [`intrinsic::COPIES`] that it binds.
+/// well, and those of the [`intrinsic::MATRICES`] and [`intrinsic::COPIES`] that it binds. Loops that spin pause.
 pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
     for name in IDS.into_iter().chain(CONSTANT) {
         if let Some(function) = ir::function(module, name) {
@@ -124,6 +141,7 @@ pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
             function.remove_attribute("noinline");
         }
     }
+    pause_in_spin_loops(module);
     for name in HOST_CALLS {
         if let Some(function) = ir::function(module, name) {
             function.drop_body();

@@ -17,20 +17,47 @@ pub(in crate::target) struct Uniform<'m> {
     varying: HashSet<Value<'m>>,
     /// Blocks whose branch items take differently.
     branches: BTreeSet<usize>,
+    /// Loops that items leave in different turns.
+    left: BTreeSet<LoopId>,
+}
+
+/// What is known of an instruction that is a target's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::target) enum Known {
+    /// All items have the same.
+    Same,
+    /// Items may have different ones.
+    Different,
+    /// All have the same if its operands are.
+    AsOperands,
 }
 
 impl<'m> Uniform<'m> {
     /// In a group.
     pub(in crate::target) fn of(blocks: &Blocks<'m>, loops: &Loops) -> Self {
-        Self::among(blocks, loops, false)
+        Self::among(blocks, loops, false, |_| None)
+    }
+
+    /// In a group, or in what the target's own instructions are known for.
+    pub(in crate::target) fn with_known(
+        blocks: &Blocks<'m>,
+        loops: &Loops,
+        known: impl Fn(Value<'m>) -> Option<Known>,
+    ) -> Self {
+        Self::among(blocks, loops, false, known)
     }
 
     /// In a subgroup: what its lanes find out together is uniform as well.
     pub(in crate::target) fn in_subgroups(blocks: &Blocks<'m>, loops: &Loops) -> Self {
-        Self::among(blocks, loops, true)
+        Self::among(blocks, loops, true, |_| None)
     }
 
-    fn among(blocks: &Blocks<'m>, loops: &Loops, in_subgroups: bool) -> Self {
+    fn among(
+        blocks: &Blocks<'m>,
+        loops: &Loops,
+        in_subgroups: bool,
+        known: impl Fn(Value<'m>) -> Option<Known>,
+    ) -> Self {
         let order = loops.order().iter();
         let instructions: Vec<_> = order
             .flat_map(|number| blocks.block(*number).instructions())
@@ -39,12 +66,13 @@ impl<'m> Uniform<'m> {
             blocks,
             loops,
             in_subgroups,
+            known,
             found: Uniform {
                 varying: HashSet::new(),
                 branches: BTreeSet::new(),
+                left: BTreeSet::new(),
             },
             joins: BTreeSet::new(),
-            left: BTreeSet::new(),
         };
         while analysis.turn(&instructions) {}
         analysis.found
@@ -63,20 +91,25 @@ impl<'m> Uniform<'m> {
     pub(in crate::target) fn parts(&self, block: usize) -> bool {
         self.branches.contains(&block)
     }
+
+    /// Whether items may leave a loop in different turns.
+    pub(in crate::target) fn is_left_in_turns(&self, one: LoopId) -> bool {
+        self.left.contains(&one)
+    }
 }
 
 /// Assumptions that only shrink: everything is uniform until something is found that speaks against
 /// it.
-struct Analysis<'a, 'm> {
+struct Analysis<'a, 'm, F> {
     blocks: &'a Blocks<'m>,
     loops: &'a Loops,
     in_subgroups: bool,
+    known: F,
     found: Uniform<'m>,
     joins: BTreeSet<usize>,
-    left: BTreeSet<LoopId>,
 }
 
-impl<'m> Analysis<'_, 'm> {
+impl<'m, F: Fn(Value<'m>) -> Option<Known>> Analysis<'_, 'm, F> {
     /// Looks at everything once; gives whether anything was found.
     fn turn(&mut self, instructions: &[Value<'m>]) -> bool {
         let mut changed = false;
@@ -90,7 +123,7 @@ impl<'m> Analysis<'_, 'm> {
             if parts && self.found.branches.insert(number) {
                 let spread = Spread::from(self.blocks.flow(), self.loops, number);
                 self.joins.extend(spread.joins);
-                self.left.extend(spread.left);
+                self.found.left.extend(spread.left);
                 changed = true;
             }
         }
@@ -102,6 +135,12 @@ impl<'m> Analysis<'_, 'm> {
             let mut operands = value.operands().into_iter();
             operands.all(|operand| self.found.contains(operand))
         };
+        match (self.known)(value) {
+            Some(Known::Same) => return false,
+            Some(Known::Different) => return true,
+            Some(Known::AsOperands) => return !of_uniform(),
+            None => {}
+        }
         match value.opcode() {
             Some(LLVMOpcode::LLVMPHI) => self.phi_varies(value),
             // What is frozen may be frozen to something else by each item.
@@ -146,7 +185,7 @@ impl<'m> Analysis<'_, 'm> {
         let around = self.loops.around(self.blocks.number(value.block()));
         around
             .filter(|one| !self.loops.contains(*one, to))
-            .all(|one| !self.left.contains(&one))
+            .all(|one| !self.found.left.contains(&one))
     }
 }
 

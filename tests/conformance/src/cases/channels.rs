@@ -72,6 +72,28 @@ fn sort_out(at: Item, x: &[u64], even: Sender<u64>, odd: Sender<(usize, u64)>) {
     }
 }
 
+/// Sends in branches and turns of its own, with what outlasts that.
+fn by_own_ways(at: Item, x: &[u32], to: Sender<(usize, u32, u64)>, mut left: Disjoint<u64>) {
+    let Some(&x) = x.get(at.global()) else { return };
+    let item = at.global();
+    let mut sum = u64::from(x);
+    for turn in 0..x % 7 {
+        if x >> turn & 1 == 1 {
+            to.send((item, turn, sum));
+            sum = sum.wrapping_mul(31) + 1;
+        } else if x % 5 == turn {
+            continue;
+        } else if x % 11 == 3 {
+            to.send((item, 100 + turn, !sum));
+            break;
+        }
+        sum ^= (item as u64) << turn;
+    }
+    if let Some(left) = left.at(&at) {
+        *left = sum;
+    }
+}
+
 fn panics_behind(at: Item, to: Sender<usize>) {
     to.send(at.global());
     assert!(at.global() != 5, "after sending");
@@ -211,6 +233,24 @@ pub fn add(suite: &mut Suite) {
         t.same_values(even.receive_all(), received)?;
         let received = std::iter::from_fn(|| on_device.1.try_receive()).collect();
         t.same_values(odd.receive_all(), received)
+    });
+    suite.case("channels/by_own_ways", |t| {
+        let x = values::<u32>(2000);
+        let (on_host, mut on_hosts) = (host::channel(6 * x.len()), vec![0; x.len()]);
+        host::launch(by_own_ways, x.len(), (&x, &on_host, &mut on_hosts));
+        let expected = on_host.receive_all();
+        // Where the host sees what runs, items wait for room.
+        let mut channel = t.accelerator.channel(8)?;
+        if !channel.is_live() {
+            channel = t.accelerator.channel(expected.len())?;
+        }
+        let (input, mut left) = (t.accelerator.upload(&x)?, t.accelerator.zeroed(x.len())?);
+        let arguments = (&input, &channel, &mut left);
+        let launch = t.accelerator.launch(by_own_ways, x.len(), arguments)?;
+        let received = channel.iter(&launch).collect();
+        launch.wait()?;
+        t.same_values(expected, received)?;
+        t.same("left", on_hosts, left.to_vec()?)
     });
     suite.case("channels/panic_behind", |t| {
         let channel = t.accelerator.channel(16)?;

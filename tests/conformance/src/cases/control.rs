@@ -1,4 +1,4 @@
-//! Closures and recursion.
+//! Closures, recursion, and ways out of loops.
 
 use crate::suite::Suite;
 use crate::values::{arrays, pairs, values};
@@ -46,6 +46,31 @@ fn queens(size: u32, row: u32, columns: u32, left: u32, right: u32) -> u32 {
         );
     }
     solutions
+}
+
+/// Loops that an item leaves by a condition of its own or by one that all have. What all have the same while they are
+/// in a loop, and constants that say by which way they left, differ behind it (LLVM's pull requests 203256 and 216296).
+fn ways_out([own, other]: [u32; 2]) -> (u32, u32, u64) {
+    let (a, b) = (own % 23, other % 17);
+    let mut turn = 0;
+    let way = loop {
+        if turn == a {
+            break if b > 8 { 3 } else { 4 };
+        }
+        if b < 5 && turn == b {
+            break 5;
+        }
+        if turn == 19 {
+            break 7;
+        }
+        turn += 1;
+    };
+    let (mut count, mut scaled) = (0, 1u64);
+    while count != a {
+        count += 1;
+        scaled = scaled.wrapping_mul(3) + u64::from(count);
+    }
+    (way, turn * 5 + 1, scaled ^ u64::from(count))
 }
 
 fn permutations(items: &mut [u8], at: usize, visit: &mut impl FnMut(&[u8])) {
@@ -173,6 +198,9 @@ pub fn add(suite: &mut Suite) {
             },
             &arrays::<u16, 8>(60),
         )
+    });
+    suite.case("control/ways_out_of_loops", |t| {
+        t.map(ways_out, &arrays::<u32, 2>(300))
     });
     suite.case("recursion/ackermann", |t| {
         t.map(

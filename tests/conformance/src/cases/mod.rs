@@ -27,6 +27,7 @@ mod signals;
 mod slices;
 mod text;
 mod types;
+mod waiting;
 
 use crate::rejected;
 use crate::suite::Suite;
@@ -57,6 +58,7 @@ pub fn all() -> Suite {
         channels::add,
         signals::add,
         enqueue::add,
+        waiting::add,
         printing::add,
         arguments::add,
         places::add,

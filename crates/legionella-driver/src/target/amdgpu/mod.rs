@@ -3,7 +3,7 @@
 //!
 //! [`spaces`] gives variables and constants their address spaces; [`registers`] says what kernels
 //! ([`super::kernels`]) are made of; [`groups`] binds what the items of a group do together, [`matrices`] what
-//! matrix units do, and [`runtime`] what is called; [`recursion`], [`halves`] and [`merges`] keep LLVM from what it gets wrong;
+//! matrix units do, and [`runtime`] what is called; [`recursion`], [`halves`], [`merges`] and [`turns`] keep LLVM from what it gets wrong;
 //! [`super::linker`] links.
 
 mod architectures;
@@ -19,6 +19,7 @@ mod registers;
 mod runtime;
 mod spaces;
 mod together;
+mod turns;
 mod votes;
 
 use inkwell::OptimizationLevel;
@@ -186,7 +187,8 @@ fn optimise(
     set_code_object_version(module, architectures::code_object(&cpu));
     run(module, machine, "always-inline,globaldce")?;
     runtime::drop_unused(module);
-    merges::keep_apart(module, machine)
+    merges::keep_apart(module, machine)?;
+    turns::keep_apart(module, machine)
 }
 
 /// Says of all functions what they are compiled for.

@@ -9,7 +9,9 @@
 use std::env;
 use std::ffi::{CStr, OsString, c_char, c_int, c_void};
 use std::fmt;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::ptr::null;
 use std::sync::OnceLock;
 
@@ -19,6 +21,8 @@ use crate::backend::absent::Absent;
 
 /// The library, by the name that ROCm's installation gives it.
 const LIBRARY: &str = "libhsa-runtime64.so.1";
+/// By which that reaches the system's driver.
+const DRIVER: &str = "/dev/kfd";
 
 /// The machine in software.
 const SIMULATOR: &str = "liblegionella_hsasim.so";
@@ -249,7 +253,7 @@ fn open() -> Result<Api, Absent> {
     match unsafe { (api.init)() } {
         0 => {}
         OUT_OF_RESOURCES if wanted.is_none() => {
-            return Err(Absent::Nothing("the runtime finds no device".to_owned()));
+            return Err(Absent::Nothing(no_device(Path::new(DRIVER))));
         }
         code => return Err(Absent::Broken(api.describe(code))),
     }
@@ -261,6 +265,22 @@ fn open() -> Result<Api, Absent> {
         }
     }
     Ok(api)
+}
+
+/// Why the runtime may find no device.
+fn no_device(driver: &Path) -> String {
+    let path = driver.display();
+    let opened = File::options().read(true).write(true).open(driver);
+    match opened.map_err(|error| error.kind()) {
+        Err(ErrorKind::NotFound) => format!(
+            "{LIBRARY} finds no device: there is no {path}, so that the system's driver, amdgpu, is not loaded, or this \
+             container was not given it"
+        ),
+        Err(ErrorKind::PermissionDenied) => format!(
+            "{LIBRARY} finds no device: {path} is closed to this user, who has to be in its group (mostly `render`)"
+        ),
+        _ => format!("{LIBRARY} finds no device"),
+    }
 }
 
 fn library(path: &std::ffi::OsStr) -> Option<Library> {
@@ -351,5 +371,13 @@ mod tests {
         assert_eq!(only("sim:gfx942@/tmp/s.so"), [PathBuf::from("/tmp/s.so")]);
         assert_eq!(only("simple.so"), [PathBuf::from("simple.so")]);
         assert_eq!(only("sim:gfx942").last(), Some(&PathBuf::from(SIMULATOR)));
+    }
+
+    #[test]
+    fn a_missing_driver_is_told() {
+        let told = no_device(Path::new("/nowhere/kfd"));
+        assert!(told.contains("no /nowhere/kfd"), "{told}");
+        let told = no_device(Path::new("/dev/null"));
+        assert_eq!(told, format!("{LIBRARY} finds no device"));
     }
 }
