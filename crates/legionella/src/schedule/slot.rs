@@ -322,21 +322,28 @@ impl Ticket {
             _ => {
                 later.slot.pending.fetch_add(1, Ordering::Relaxed);
                 state.dependents.push(later.slot);
+                let at = state.program.clone().zip(state.at);
+                drop(state);
+                if let Some((program, lane)) = at {
+                    program.watch_over(lane);
+                }
             }
         }
     }
 
-    /// Where the launch is, if a device has it that keeps an order of its own, which is then asked to say soon
-    /// that it has ended.
-    fn hasten(&self) -> Option<(Runs, Lane)> {
+    /// Where the launch is, if a device has it that keeps an order of its own.
+    fn at(&self) -> Option<(Runs, Lane)> {
         if self.slot.order.load(Ordering::Relaxed) == 0 {
             return None;
         }
         let state = lock(&self.slot.state);
         let at = state.program.clone().zip(state.at);
-        let ended = self.is_done();
-        drop(state);
-        let (program, lane) = at.filter(|_| !ended)?;
+        at.filter(|_| !self.is_done())
+    }
+
+    /// The same, which is then asked to say soon that the launch has ended.
+    fn hasten(&self) -> Option<(Runs, Lane)> {
+        let (program, lane) = self.at()?;
         program.hasten(lane);
         Some((program, lane))
     }
@@ -414,7 +421,9 @@ impl Owned {
         }
         let _old = state.waker.replace(waker);
         drop(state);
-        let _device = self.0.hasten();
+        if let Some((program, lane)) = self.0.at() {
+            program.watch_over(lane);
+        }
         true
     }
 }
@@ -606,12 +615,13 @@ impl Running {
     }
 
     /// The device has the launch in a lane of its order: others of that order may follow, and need not
-    /// wait for its end.
-    pub(crate) fn is_in(&self, lane: Lane) {
+    /// wait for its end. Gives whether somebody waits for that without looking.
+    pub(crate) fn is_in(&self, lane: Lane) -> bool {
         let slot = self.slot;
         if slot.is_followed.load(Ordering::Relaxed) {
             // Others wait for what its kernel launches, too.
-            return self.is_at(lane);
+            self.is_at(lane);
+            return true;
         }
         let mut state = lock(&slot.state);
         (state.lane, state.at) = (Some(lane), Some(lane));
@@ -627,6 +637,7 @@ impl Running {
             dependent.release();
             state = lock(&slot.state);
         }
+        state.waker.is_some() || !state.dependents.is_empty()
     }
 
     /// The device has the launch in a lane of its order, and others have to wait for its end.

@@ -475,6 +475,10 @@ impl Code for Replays {
         self.0.opened.launches.hasten(lane);
     }
 
+    fn watch_over(&self, lane: Lane) {
+        self.0.opened.launches.watch_over(lane);
+    }
+
     fn look(&self, lane: Lane) {
         self.0.opened.launches.land_reached(lane);
     }

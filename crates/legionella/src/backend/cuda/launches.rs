@@ -29,18 +29,16 @@ use crate::error::{Error, Result};
 use crate::schedule::slot::{self, Lane, Running};
 
 /// How long the watching thread looks for new launches before it goes to sleep.
-const PATIENCE: Duration = Duration::from_micros(100);
+const PATIENCE: Duration = Duration::from_micros(200);
 
 /// How long launches are looked at without a pause; then for a share of the time they have taken.
 const EAGER: Duration = Duration::from_millis(4);
 const SHARE: u32 = 128;
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// How long a stream was given nothing before the watching thread looks after it.
-const QUIET: Duration = Duration::from_micros(10);
-
-/// How often the watching thread looks whether there is something to look after.
-const GLANCE: Duration = Duration::from_micros(4);
+/// How long a stream was given nothing before the watching thread looks after it unasked: this often it reads what who
+/// launches writes.
+const QUIET: Duration = Duration::from_micros(100);
 
 /// How often it is looked at whether launches were cancelled, and whether streams have failed.
 const CANCELLED: Duration = Duration::from_micros(100);
@@ -50,10 +48,12 @@ const FAILED: Duration = Duration::from_millis(1);
 pub(super) struct Launches {
     device: Arc<Device>,
     states: States,
-    lanes: Lanes,
+    pub(super) lanes: Lanes,
     /// For panics, which are told while other launches run.
     aside: Stream,
     watched: AtomicBool,
+    /// Whether somebody relies on the watching thread to see the end of something soon.
+    wanted: Wanted,
     in_flight: Vec<InLane>,
     /// How many launches are in flight in all.
     count: AtomicUsize,
@@ -62,6 +62,11 @@ pub(super) struct Launches {
     waking: Mutex<()>,
     woken: Condvar,
 }
+
+/// What the watching thread looks at all the time, apart from what others write.
+#[derive(Default)]
+#[repr(align(128))]
+struct Wanted(AtomicBool);
 
 // SAFETY: streams may be used by any thread.
 unsafe impl Send for Launches {}
@@ -143,13 +148,6 @@ enum Next {
     Leave(Instant),
 }
 
-/// Lets time pass without looking at anything that others write.
-fn rest(until: Instant) {
-    while Instant::now() < until {
-        spin_loop();
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -166,6 +164,7 @@ impl Launches {
                 aside: device.new_stream()?,
                 states: States::new(device)?,
                 watched: AtomicBool::new(false),
+                wanted: Wanted::default(),
                 in_flight: std::iter::repeat_with(InLane::default)
                     .take(lanes::STREAMS)
                     .collect(),
@@ -306,9 +305,9 @@ impl Launches {
     /// The device has a launch: it is looked at until it has ended. The context is current.
     fn depart(self: &Arc<Self>, launch: Running, settled: bool, position: Position, work: Work) {
         let lane = position.lane;
-        match settled {
-            true => launch.is_in(lane),
-            false => launch.is_at(lane),
+        let awaited = settled && launch.is_in(lane);
+        if !settled {
+            launch.is_at(lane);
         }
         let flight = Flight {
             work,
@@ -329,12 +328,37 @@ impl Launches {
             self.woken.notify_one();
         }
         self.land_reached(lane);
+        match settled {
+            // It is marked.
+            false => self.want(),
+            true if awaited => self.watch_over(lane),
+            true => {}
+        }
     }
 
     /// Somebody waits for what is in a lane.
     pub(super) fn hasten(&self, lane: Lane) {
         if let Err(error) = self.lanes.mark_last(lane) {
             tracing::debug!(%error, "a stream could not be marked");
+        }
+    }
+
+    /// Somebody relies on the watching thread to see the end of what is in a lane.
+    pub(super) fn watch_over(&self, lane: Lane) {
+        self.hasten(lane);
+        self.want();
+    }
+
+    fn want(&self) {
+        if !self.wanted.0.load(Ordering::Relaxed) {
+            self.wanted.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets time pass, unless it is wanted, without looking at anything that who launches writes.
+    fn rest(&self, until: Instant) {
+        while !self.wanted.0.load(Ordering::Relaxed) && Instant::now() < until {
+            spin_loop();
         }
     }
 
@@ -372,13 +396,14 @@ impl Launches {
             let now = Instant::now();
             if self.count.load(Ordering::SeqCst) == 0 {
                 if now - self.glance(&mut seen, now) < PATIENCE {
-                    rest(now + GLANCE);
+                    self.rest(now + QUIET);
                 } else {
                     self.sleep();
                     seen.since = Instant::now();
                 }
                 continue;
             }
+            self.wanted.0.store(false, Ordering::Relaxed);
             let next = self.look_after(&mut seen, now);
             if now - looked >= CANCELLED {
                 looked = now;
@@ -395,7 +420,7 @@ impl Launches {
                     }
                     _ => spin_loop(),
                 },
-                Next::Leave(until) => rest(until),
+                Next::Leave(until) => self.rest(until),
             }
         }
     }

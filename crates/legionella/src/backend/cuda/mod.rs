@@ -485,6 +485,10 @@ impl Code for Program {
         self.launches.hasten(lane);
     }
 
+    fn watch_over(&self, lane: Lane) {
+        self.launches.watch_over(lane);
+    }
+
     fn look(&self, lane: Lane) {
         self.launches.land_reached(lane);
     }
