@@ -257,10 +257,10 @@ impl Instance {
 }
 
 /// The functions of a node that is a kernel.
-fn kernel(node: &Node) -> Option<&Arc<Functions>> {
+fn kernel(node: &Node) -> Option<&'static Functions> {
     let code: &dyn Any = node.program.code();
     code.downcast_ref::<Program>()
-        .map(|program| &program.functions)
+        .map(|program| program.functions)
 }
 
 fn is_transfer(node: &Node) -> bool {

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::hint::spin_loop;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,9 +55,8 @@ pub(super) struct Launches {
     /// Whether somebody relies on the watching thread to see the end of something soon.
     wanted: Wanted,
     in_flight: Vec<InLane>,
-    /// How many launches are in flight in all.
-    count: AtomicUsize,
-    /// Whether the watching thread waits for some, under the lock by which it is woken.
+    /// Whether the watching thread waits for something to be in flight: told under the lock by which it is woken, before
+    /// it looks whether something is, and asked when something is.
     asleep: AtomicBool,
     waking: Mutex<()>,
     woken: Condvar,
@@ -76,7 +75,7 @@ unsafe impl Sync for Launches {}
 /// What the device has of a launch.
 enum Work {
     Kernel {
-        functions: Arc<Functions>,
+        functions: &'static Functions,
         place: Place,
     },
     Transfer,
@@ -146,6 +145,8 @@ enum Next {
     Look(Instant),
     /// To leave all lanes alone until then.
     Leave(Instant),
+    /// Nothing: nothing seems to be in flight.
+    Nothing,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -168,7 +169,6 @@ impl Launches {
                 in_flight: std::iter::repeat_with(InLane::default)
                     .take(lanes::STREAMS)
                     .collect(),
-                count: AtomicUsize::new(0),
                 asleep: AtomicBool::new(false),
                 waking: Mutex::new(()),
                 woken: Condvar::new(),
@@ -191,7 +191,7 @@ impl Launches {
     }
 
     /// Runs a launch of a kernel.
-    pub(super) fn start(self: &Arc<Self>, functions: &Arc<Functions>, launch: Running) {
+    pub(super) fn start(self: &Arc<Self>, functions: &'static Functions, launch: Running) {
         // Those that wait for one which is not settled wait for its end.
         let settled = functions.settled;
         self.run(launch, settled, |launch| {
@@ -205,10 +205,7 @@ impl Launches {
                 unsafe { called(launch, functions).issue(&self.device, place, stream) }
             });
             match position {
-                Ok(position) => {
-                    let functions = Arc::clone(functions);
-                    Ok((position, Work::Kernel { functions, place }))
-                }
+                Ok(position) => Ok((position, Work::Kernel { functions, place })),
                 Err(error) => {
                     self.states.give_back(&self.device, place)?;
                     Err(error)
@@ -321,9 +318,10 @@ impl Launches {
         // The stream may have come that far already.
         let before = position.number.wrapping_sub(1) as u32;
         in_lane.settled.store(before, Ordering::Relaxed);
+        // The watching thread looks at this lane after it has said so, and then sees the flight, or before.
+        let asleep = self.asleep.load(Ordering::Relaxed);
         drop(flights);
-        self.count.fetch_add(1, Ordering::SeqCst);
-        if self.asleep.load(Ordering::SeqCst) {
+        if asleep {
             let _waking = lock(&self.waking);
             self.woken.notify_one();
         }
@@ -394,15 +392,6 @@ impl Launches {
         let (mut looked, mut asked) = (seen.since, seen.since);
         loop {
             let now = Instant::now();
-            if self.count.load(Ordering::SeqCst) == 0 {
-                if now - self.glance(&mut seen, now) < PATIENCE {
-                    self.rest(now + QUIET);
-                } else {
-                    self.sleep();
-                    seen.since = Instant::now();
-                }
-                continue;
-            }
             self.wanted.0.store(false, Ordering::Relaxed);
             let next = self.look_after(&mut seen, now);
             if now - looked >= CANCELLED {
@@ -421,12 +410,17 @@ impl Launches {
                     _ => spin_loop(),
                 },
                 Next::Leave(until) => self.rest(until),
+                Next::Nothing if now - seen.since < PATIENCE => self.rest(now + QUIET),
+                Next::Nothing => {
+                    self.sleep();
+                    seen.since = Instant::now();
+                }
             }
         }
     }
 
-    /// Takes note of lanes that were given something since they were last looked at; gives when the last was.
-    fn glance(&self, seen: &mut Watched, now: Instant) -> Instant {
+    /// Takes note of lanes that were given something since they were last looked at.
+    fn glance(&self, seen: &mut Watched, now: Instant) {
         for (lane, seen_lane) in (0..).map(Lane).zip(&mut seen.lanes) {
             let last = self.lanes.last(lane);
             if seen_lane.0 != last {
@@ -434,17 +428,16 @@ impl Launches {
                 seen.since = now;
             }
         }
-        seen.since
     }
 
     /// Waits until something is in flight.
     fn sleep(&self) {
         let mut waking = lock(&self.waking);
-        self.asleep.store(true, Ordering::SeqCst);
-        while self.count.load(Ordering::SeqCst) == 0 {
+        self.asleep.store(true, Ordering::Relaxed);
+        while (self.in_flight.iter()).all(|in_lane| lock(&in_lane.flights).flights.is_empty()) {
             waking = (self.woken.wait(waking)).unwrap_or_else(PoisonError::into_inner);
         }
-        self.asleep.store(false, Ordering::SeqCst);
+        self.asleep.store(false, Ordering::Relaxed);
     }
 
     fn lanes(&self) -> impl Iterator<Item = (Lane, &InLane)> {
@@ -456,10 +449,12 @@ impl Launches {
     fn look_after(self: &Arc<Self>, seen: &mut Watched, now: Instant) -> Next {
         self.glance(seen, now);
         let (mut youngest, mut until) = (None, now + QUIET);
+        let mut unsettled = false;
         for ((lane, in_lane), (last, since)) in self.lanes().zip(seen.lanes) {
             if in_lane.settled.load(Ordering::Relaxed) == last {
                 continue;
             }
+            unsettled = true;
             let quiet = since + QUIET;
             if now < quiet && !self.lanes.is_marked(lane) {
                 until = until.min(quiet);
@@ -469,7 +464,11 @@ impl Launches {
             self.hasten(lane);
             self.land_reached(lane);
         }
-        youngest.map_or(Next::Leave(until), Next::Look)
+        match (youngest, unsettled) {
+            (Some(since), _) => Next::Look(since),
+            (None, true) => Next::Leave(until),
+            (None, false) => Next::Nothing,
+        }
     }
 
     /// Finishes the launches of a lane that have ended.
@@ -517,14 +516,22 @@ impl Launches {
     /// Finishes the launches of lanes that can't go on. The context is current.
     fn land_failed(self: &Arc<Self>) {
         for (lane, in_lane) in self.lanes() {
-            if lock(&in_lane.flights).flights.is_empty() {
+            let last = self.lanes.last(lane);
+            if in_lane.settled.load(Ordering::Relaxed) == last {
                 continue;
             }
             let Some(error) = self.lanes.failure(lane) else {
                 continue;
             };
             // One at a time: finishing it may launch others.
-            let next = || lock(&in_lane.flights).flights.pop_front();
+            let next = || {
+                let mut flights = lock(&in_lane.flights);
+                let next = flights.flights.pop_front();
+                if next.is_none() {
+                    in_lane.settled.store(last, Ordering::Relaxed);
+                }
+                next
+            };
             while let Some(flight) = next() {
                 self.land(flight, Err(error.clone()));
             }
@@ -534,10 +541,9 @@ impl Launches {
     /// Finishes a launch that has ended. The context is current, if it isn't lost.
     fn land(&self, flight: Flight, outcome: Result<()>) {
         let launch = flight.launch;
-        self.count.fetch_sub(1, Ordering::SeqCst);
         match flight.work {
             Work::Kernel { functions, place } => {
-                let called = called(&launch, &functions);
+                let called = called(&launch, functions);
                 let outcome = outcome.and_then(|()| {
                     let left = self.states.give_back(&self.device, place)?;
                     self.told(left, &called)

@@ -443,7 +443,7 @@ fn rows(grid: Index, items: usize) -> Index {
 
 /// Code of one kernel on a device.
 struct Program {
-    functions: Arc<Functions>,
+    functions: &'static Functions,
     most_items: u64,
     /// Most bytes that a launch can give to each group.
     most_shared: u64,
@@ -494,7 +494,7 @@ impl Code for Program {
     }
 
     fn start(&self, launch: Running) {
-        self.launches.start(&self.functions, launch);
+        self.launches.start(self.functions, launch);
     }
 }
 
