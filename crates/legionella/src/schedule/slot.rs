@@ -11,7 +11,7 @@
 //! [`Completion`]: super::completion::Completion
 
 use std::alloc::Layout;
-use std::cell::{RefCell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::hint::spin_loop;
@@ -269,37 +269,34 @@ impl Deref for Runs {
 }
 
 thread_local! {
-    /// What the thread has still to start, while it starts something.
-    static AHEAD: RefCell<Option<VecDeque<Running>>> = const { RefCell::new(None) };
+    /// Whether the thread is starting something, and for how many that wait meanwhile.
+    static STARTING: Cell<Option<usize>> = const { Cell::new(None) };
+    /// Those.
+    static AHEAD: RefCell<VecDeque<Running>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// Starts a launch. Starting one may release others; they are started after it, not within.
 pub(crate) fn start(launch: Running) {
-    let launch = AHEAD.with_borrow_mut(|ahead| match ahead {
-        Some(ahead) => {
-            ahead.push_back(launch);
-            None
-        }
-        None => {
-            *ahead = Some(VecDeque::new());
-            Some(launch)
-        }
-    });
-    let mut next = launch;
+    if let Some(waiting) = STARTING.get() {
+        AHEAD.with_borrow_mut(|ahead| ahead.push_back(launch));
+        STARTING.set(Some(waiting + 1));
+        return;
+    }
+    let mut next = Some(launch);
     while let Some(launch) = next {
+        let waiting = STARTING.get().map_or(0, |waiting| waiting - 1);
+        STARTING.set(Some(waiting));
         let program = launch.program.clone();
         for followup in launch.followups() {
             followup.begin();
         }
         program.start(launch);
-        next = AHEAD.with_borrow_mut(|ahead| {
-            let following = ahead.as_mut().and_then(VecDeque::pop_front);
-            if following.is_none() {
-                *ahead = None;
-            }
-            following
-        });
+        next = match STARTING.get() {
+            Some(1..) => AHEAD.with_borrow_mut(VecDeque::pop_front),
+            _ => None,
+        };
     }
+    STARTING.set(None);
 }
 
 /// One of the up to 64 sequences in which a device runs launches of one order.
@@ -640,10 +637,14 @@ impl Running {
 
     /// The lanes of its order behind which the launch comes.
     pub(crate) fn behind(&self) -> impl Iterator<Item = Lane> + use<> {
-        let lanes = self.slot.behind.load(Ordering::Relaxed);
-        (0..u64::BITS)
-            .map(Lane)
-            .filter(move |lane| lanes & lane.bit() != 0)
+        let mut lanes = self.slot.behind.load(Ordering::Relaxed);
+        std::iter::from_fn(move || {
+            let lane = Lane(lanes.trailing_zeros());
+            (lanes != 0).then(|| {
+                lanes &= lanes - 1;
+                lane
+            })
+        })
     }
 
     /// The device has the launch in a lane of its order: others of that order may follow, and need not

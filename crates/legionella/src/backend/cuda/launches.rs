@@ -40,6 +40,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 /// launches writes.
 const QUIET: Duration = Duration::from_micros(100);
 
+/// How many states a lane without any takes.
+const SEVERAL: usize = 16;
+
 /// How often it is looked at whether launches were cancelled, and whether streams have failed.
 const CANCELLED: Duration = Duration::from_micros(100);
 const FAILED: Duration = Duration::from_millis(1);
@@ -107,6 +110,8 @@ struct InLane {
 struct Flights {
     /// In the order of their positions.
     flights: VecDeque<Flight>,
+    /// States that launches in it have left.
+    places: Vec<Place>,
     /// How far the lane had come when it was last looked at.
     reached: u64,
 }
@@ -195,33 +200,55 @@ impl Launches {
         // Those that wait for one which is not settled wait for its end.
         let settled = functions.settled;
         self.run(launch, settled, |launch| {
-            let place = self.states.take(&self.device)?;
             let marks = Marks {
                 before: functions.waits,
                 behind: !settled,
             };
-            let position = self.give(launch, marks, |stream| {
+            let lane = self.lanes.choose(launch.behind())?;
+            let (position, place) = self.lanes.give(lane, marks, |stream, places| {
+                let place = self.place(lane, places)?;
                 // SAFETY: what the launch uses it keeps, and its turn has come.
-                unsafe { called(launch, functions).issue(&self.device, place, stream) }
-            });
-            match position {
-                Ok(position) => Ok((position, Work::Kernel { functions, place })),
-                Err(error) => {
+                let issued =
+                    unsafe { called(launch, functions).issue(&self.device, place, stream) };
+                if let Err(error) = issued {
+                    // Parts of it may run.
+                    self.lanes.wait(lane);
                     self.states.give_back(&self.device, place)?;
-                    Err(error)
+                    return Err(error);
                 }
-            }
+                Ok(place)
+            })?;
+            Ok((position, Work::Kernel { functions, place }))
         });
+    }
+
+    /// A state for a launch in a lane: of those that the lane has, or that launches in it have left. The context is
+    /// current.
+    fn place(&self, lane: Lane, places: &mut Vec<Place>) -> Result<Place> {
+        if places.is_empty() {
+            std::mem::swap(
+                places,
+                &mut lock(&self.in_flight[lane.0 as usize].flights).places,
+            );
+        }
+        match places.pop() {
+            Some(place) => Ok(place),
+            None => {
+                *places = self.states.take_several(&self.device, SEVERAL)?;
+                self.states.take(&self.device)
+            }
+        }
     }
 
     /// Runs a transfer.
     pub(super) fn start_transfer(self: &Arc<Self>, launch: Running) {
         self.run(launch, true, |launch| {
-            let position = self.give(launch, Marks::default(), |stream| {
+            let lane = self.lanes.choose(launch.behind())?;
+            let (position, ()) = self.lanes.give(lane, Marks::default(), |stream, _| {
                 // SAFETY: a transfer whose turn has come, which keeps its memory.
                 unsafe { transfers::issue(&self.device, stream, launch.block()) }
-            });
-            Ok((position?, Work::Transfer))
+            })?;
+            Ok((position, Work::Transfer))
         });
     }
 
@@ -257,8 +284,11 @@ impl Launches {
             before: true,
             behind: false,
         };
-        match self.give(&launch, marks, |stream| graph.launch(&instance, stream)) {
-            Ok(position) => {
+        let given = self.lanes.choose(launch.behind()).and_then(|lane| {
+            (self.lanes).give(lane, marks, |stream, _| graph.launch(&instance, stream))
+        });
+        match given {
+            Ok((position, ())) => {
                 let graph = Arc::clone(graph);
                 self.depart(launch, true, position, Work::Graph { graph, instance });
                 None
@@ -286,17 +316,6 @@ impl Launches {
             Ok((position, work)) => self.depart(launch, settled, position, work),
             Err(error) => launch.finish(Err(error)),
         }
-    }
-
-    /// Gives something to the stream that a launch is to be in. The context is current.
-    fn give(
-        &self,
-        launch: &Running,
-        marks: Marks,
-        give: impl FnOnce(Stream) -> Result<()>,
-    ) -> Result<Position> {
-        let lane = self.lanes.choose(launch.behind())?;
-        self.lanes.give(lane, marks, give)
     }
 
     /// The device has a launch: it is looked at until it has ended. The context is current.
@@ -478,8 +497,10 @@ impl Launches {
         if in_lane.settled.load(Ordering::Relaxed) == word {
             return;
         }
+        let mut left = None;
         loop {
             let mut flights = lock(&in_lane.flights);
+            flights.places.extend(left);
             flights.reached = self.lanes.reached(lane, flights.reached);
             let reached = flights.reached;
             let ended = |first: &mut Flight| first.position.number <= reached;
@@ -488,7 +509,7 @@ impl Launches {
                 return;
             };
             drop(flights);
-            self.land(flight, Ok(()));
+            left = self.land(flight, Ok(()));
         }
     }
 
@@ -533,19 +554,22 @@ impl Launches {
                 next
             };
             while let Some(flight) = next() {
+                // Its state has gone with the device.
                 self.land(flight, Err(error.clone()));
             }
         }
     }
 
-    /// Finishes a launch that has ended. The context is current, if it isn't lost.
-    fn land(&self, flight: Flight, outcome: Result<()>) {
+    /// Finishes a launch that has ended, and gives its state, which is as new. The context is current, if it isn't lost.
+    fn land(&self, flight: Flight, outcome: Result<()>) -> Option<Place> {
         let launch = flight.launch;
+        let mut place_left = None;
         match flight.work {
             Work::Kernel { functions, place } => {
                 let called = called(&launch, functions);
                 let outcome = outcome.and_then(|()| {
-                    let left = self.states.give_back(&self.device, place)?;
+                    let left = self.states.left(&self.device, place)?;
+                    place_left = Some(place);
                     self.told(left, &called)
                 });
                 launch.finish(outcome);
@@ -561,6 +585,7 @@ impl Launches {
                 }
             }
         }
+        place_left
     }
 
     /// What a launch of a kernel left, as its outcome.

@@ -243,8 +243,8 @@ fn launches_that_the_device_does_faster_than_they_come_have_few_marks() {
             .opened()
             .unwrap()
             .device
-            .with_context(|_| lanes.give(lane, Marks::default(), |_| Ok(())));
-        given.unwrap()
+            .with_context(|_| lanes.give(lane, Marks::default(), |_, _| Ok(())));
+        given.unwrap().0
     };
     let first = give();
     eventually("the first is done", || {
