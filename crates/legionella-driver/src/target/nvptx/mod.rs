@@ -7,6 +7,7 @@
 //! LLVM's code generator gets wrong or has not; [`panics`] makes
 //! the text of what panics; [`stack`] and [`barriers`] see to the rest.
 
+mod addresses;
 mod architectures;
 mod atomics;
 mod bands;
@@ -133,6 +134,9 @@ fn optimise(
     }
     .run(module, machine)?;
     simplify_further(module, machine, &built)?;
+    addresses::compute_by_distance(module);
+    let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";
+    run(module, machine, simplify)?;
     runtime::link(module, &built)?;
     memory::expand(module);
     set_machine(module, machine);

@@ -334,9 +334,12 @@ impl Launches {
         let in_lane = &self.in_flight[lane.0 as usize];
         let mut flights = lock(&in_lane.flights);
         flights.insert(flight);
-        // The stream may have come that far already.
-        let before = position.number.wrapping_sub(1) as u32;
-        in_lane.settled.store(before, Ordering::Relaxed);
+        flights.reached = self.lanes.reached(lane, flights.reached);
+        // The stream may have come that far already, or to the end of what is before it.
+        let reached = flights.reached;
+        let has_ended = (flights.flights.front()).is_some_and(|f| f.position.number <= reached);
+        let settled_at = reached.wrapping_sub(u64::from(has_ended)) as u32;
+        in_lane.settled.store(settled_at, Ordering::Relaxed);
         // The watching thread looks at this lane after it has said so, and then sees the flight, or before.
         let asleep = self.asleep.load(Ordering::Relaxed);
         drop(flights);

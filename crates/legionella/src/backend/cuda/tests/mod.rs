@@ -230,6 +230,25 @@ fn what_comes_before_a_launch_that_waits_for_the_host_is_seen_to_end() {
 }
 
 #[test]
+fn a_launch_that_has_ended_is_over_though_a_long_one_follows() {
+    let bench = Bench::new();
+    let buffer = bench.buffer();
+    let add = bench.changing(|x| x + 1);
+    // Often, as the first may have ended just before the second is given to the stream.
+    for _ in 0..300 {
+        let gate = Gate::default();
+        let held = gate.clone();
+        let long = bench.kernel(true, move |_| held.wait());
+        let first = bench.launch(add, Some(buffer.lent()));
+        let second = bench.launch(long, Some(buffer.lent()));
+        eventually("the first ends", || first.is_done());
+        assert!(!second.is_done());
+        gate.open();
+        second.wait().unwrap();
+    }
+}
+
+#[test]
 fn launches_that_the_device_does_faster_than_they_come_have_few_marks() {
     let bench = Bench::new();
     let lanes = &bench.cuda.opened().unwrap().launches.lanes;
