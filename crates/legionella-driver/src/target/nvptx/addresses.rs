@@ -23,8 +23,10 @@ const DEPTH: u32 = 8;
 /// Most products in a number that is looked at.
 const MOST: usize = 6;
 
-/// Computes addresses of others, and products of 32 bits as such.
-pub(super) fn compute_by_distance(module: &Module<'_>) {
+/// Computes addresses of others, and in functions that have such, products of 32 bits as what they are. Gives whether
+/// there are any: code with operands of addresses that are no longer needed is left to be simplified.
+pub(super) fn compute_by_distance(module: &Module<'_>) -> bool {
+    let mut changed = false;
     for function in ir::functions(module) {
         if function.is_declaration() {
             continue;
@@ -44,15 +46,20 @@ pub(super) fn compute_by_distance(module: &Module<'_>) {
                 dominators: &dominators,
                 there: Vec::new(),
                 indices: indices(function),
+                changed: false,
             };
             for &block in &straight {
                 near.block(block);
             }
-            for &block in &straight {
-                near.multiply(block);
+            if near.changed {
+                changed = true;
+                for &block in &straight {
+                    near.multiply(block);
+                }
             }
         }
     }
+    changed
 }
 
 /// Numbers that elements are counted by, and the bytes of those, in the function's order.
@@ -216,6 +223,7 @@ struct Near<'m, 'f> {
     /// In the order in which they are computed.
     there: Vec<There<'m>>,
     indices: Vec<(Value<'m>, i64)>,
+    changed: bool,
 }
 
 impl<'m> Near<'m, '_> {
@@ -229,6 +237,7 @@ impl<'m> Near<'m, '_> {
             let address = access.operand(place);
             if let Some(nearer) = self.nearer(number, access, address) {
                 access.set_operand(place, nearer);
+                self.changed = true;
             }
         }
     }

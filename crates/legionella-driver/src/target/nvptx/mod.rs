@@ -134,9 +134,10 @@ fn optimise(
     }
     .run(module, machine)?;
     simplify_further(module, machine, &built)?;
-    addresses::compute_by_distance(module);
-    let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";
-    run(module, machine, simplify)?;
+    if addresses::compute_by_distance(module) {
+        let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";
+        run(module, machine, simplify)?;
+    }
     runtime::link(module, &built)?;
     memory::expand(module);
     set_machine(module, machine);
