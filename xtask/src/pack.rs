@@ -1,7 +1,7 @@
 //! `cargo xtask pack`: the conformance suite and the benchmarks for a machine without Rust.
 //!
-//! Takes a folder to make; puts in the programs, the driver and the LLVM that it opens, where they
-//! find each other, the programs once more with code that is generated here, and a script that runs them.
+//! Takes a folder to make; puts in the programs, the driver, the LLVM that it opens and the linker that it starts for
+//! the CPU's code, where they find each other, the programs once more with code that is generated here, and a script that runs them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,6 +14,9 @@ use crate::tools::{Tools, succeed};
 
 const SCRIPT: &str = include_str!("pack/run.sh");
 
+/// As the driver looks for it beside itself.
+const LINKER: &str = "rust-lld";
+
 /// The programs, and the packages that they are in.
 const PROGRAMS: [&str; 3] = ["conformance", "cuda-benches", "benches"];
 const PACKAGES: [&str; 2] = ["conformance", "benches"];
@@ -23,10 +26,12 @@ pub fn run(tools: &Tools, folder: &Path, prebuild: Option<&str>) -> anyhow::Resu
     ensure!(!folder.exists(), "{} is there already", folder.display());
     programs(tools, &folder.join("bin"), None)?;
     copy(&tools.driver(), &folder.join("bin"))?;
+    let sysroot = sysroot()?;
+    copy(&linker(&sysroot)?, &folder.join("bin"))?;
     if let Some(targets) = prebuild {
         programs(tools, &folder.join("prebuilt"), Some(targets))?;
     }
-    copy(&llvm()?, &folder.join("lib"))?;
+    copy(&llvm(&sysroot)?, &folder.join("lib"))?;
     for peer in fs::read_dir(tools.root().join("benches/src/cuda"))? {
         let peer = peer?.path();
         if matches!(
@@ -65,13 +70,27 @@ fn copy(file: &Path, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The toolchain's `libLLVM`: the largest of the files of that name.
-fn llvm() -> anyhow::Result<PathBuf> {
+/// Where the toolchain is.
+fn sysroot() -> anyhow::Result<PathBuf> {
     let output = Command::new("rustc")
         .args(["--print", "sysroot"])
         .output()?;
     let sysroot = String::from_utf8(output.stdout)?;
-    let files = fs::read_dir(Path::new(sysroot.trim_end()).join("lib"))?;
+    Ok(PathBuf::from(sysroot.trim_end()))
+}
+
+/// The toolchain's `rust-lld`.
+fn linker(sysroot: &Path) -> anyhow::Result<PathBuf> {
+    let triples = fs::read_dir(sysroot.join("lib/rustlib"))?;
+    let mut linkers =
+        triples.filter_map(|triple| Some(triple.ok()?.path().join("bin").join(LINKER)));
+    let linker = linkers.find(|path| path.is_file());
+    linker.with_context(|| format!("no {LINKER} in the toolchain"))
+}
+
+/// The toolchain's `libLLVM`: the largest of the files of that name.
+fn llvm(sysroot: &Path) -> anyhow::Result<PathBuf> {
+    let files = fs::read_dir(sysroot.join("lib"))?;
     let libraries = files.filter_map(|file| {
         let file = file.ok()?;
         let name = file.file_name().to_string_lossy().into_owned();

@@ -364,6 +364,18 @@ fn of_rows_in_order_the_last_is_checked() {
 }
 
 #[test]
+fn addresses_of_rows_are_a_row_apart() {
+    let text = text("stencil");
+    let lines = body(&text, nvptx::PLANE);
+    let products: Vec<_> = (lines.iter())
+        .filter(|line| line.starts_with("mul.") || line.starts_with("mad."))
+        .filter(|line| line.contains("64") || line.contains("wide"))
+        .collect();
+    assert_eq!(products.len(), 1, "{text}");
+    assert!(products[0].starts_with("mul.wide.u32"), "{text}");
+}
+
+#[test]
 fn labels_that_are_known_when_the_kernel_runs_are_compared() {
     let text = text("swapped");
     let lines = body(&text, nvptx::LINE);

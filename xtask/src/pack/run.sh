@@ -117,9 +117,9 @@ if [ -n "$sanitize" ] && command -v compute-sanitizer > /dev/null; then
   # The cases of a tool: of names that match, unless all are wanted.
   under() { { [ "$sanitize" = all ] && cat "$work/all" || grep -E "$2" "$work/all"; } | sed "s/^/$1 /"; }
   {
-    under memcheck '^(slices|outputs|graphs|heap|channels)/'
-    under racecheck '^groups/'
-    under synccheck '^groups/'
+    under memcheck '^(slices|outputs|graphs|heap|channels|enqueue|par)/'
+    under racecheck '^(groups|par|panels|matrices)/'
+    under synccheck '^(groups|par|panels|matrices)/'
   } | xargs -P "$jobs" -L 1 bash -c 'run_checked "$0" "$1" "$2"' "$here/bin" > "$out/sanitizer.txt"
   echo "sanitizer: $(grep -c '^clean' "$out/sanitizer.txt") clean, $(grep -c '^FAILED' "$out/sanitizer.txt") failed, after $SECONDS s"
   grep '^FAILED' "$out/sanitizer.txt" && wrong=1

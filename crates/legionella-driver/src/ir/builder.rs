@@ -368,6 +368,33 @@ impl<'m> Builder<'m> {
         result: Type<'m>,
         operands: &[Value<'m>],
     ) -> Value<'m> {
+        self.inline(text, constraints, result, operands, true)
+    }
+
+    /// The same of instructions that only give their result, which depends on the operands alone.
+    pub(crate) fn computation(
+        &self,
+        text: &str,
+        constraints: &str,
+        result: Type<'m>,
+        operands: &[Value<'m>],
+    ) -> Value<'m> {
+        let computed = self.inline(text, constraints, result, operands, false);
+        // `memory(none)`.
+        for attribute in ["memory", "nounwind", "willreturn"] {
+            computed.add_call_attribute(attribute);
+        }
+        computed
+    }
+
+    fn inline(
+        &self,
+        text: &str,
+        constraints: &str,
+        result: Type<'m>,
+        operands: &[Value<'m>],
+        does_more: bool,
+    ) -> Value<'m> {
         let types: Vec<_> = operands.iter().map(|operand| operand.ty()).collect();
         let signature = result.function(&types);
         let assembly = Self::value(llvm!(c::LLVMGetInlineAsm(
@@ -376,7 +403,7 @@ impl<'m> Builder<'m> {
             text.len(),
             constraints.as_ptr().cast(),
             constraints.len(),
-            1,
+            i32::from(does_more),
             0,
             llvm_sys::LLVMInlineAsmDialect::LLVMInlineAsmDialectATT,
             0

@@ -242,8 +242,11 @@ pub(crate) trait Code: Any + Send + Sync {
         None
     }
 
-    /// Somebody waits for what is in a lane of that order.
+    /// Somebody waits for what is in a lane of that order, and looks.
     fn hasten(&self, _lane: Lane) {}
+
+    /// Somebody waits for what is in a lane of that order, and does not look.
+    fn watch_over(&self, _lane: Lane) {}
 
     /// Finishes what has ended in a lane of that order, if that is known already.
     fn look(&self, _lane: Lane) {}
@@ -303,6 +306,11 @@ impl Program {
     /// As [`Code::hasten`].
     pub(crate) fn hasten(&self, lane: Lane) {
         self.code.hasten(lane);
+    }
+
+    /// As [`Code::watch_over`].
+    pub(crate) fn watch_over(&self, lane: Lane) {
+        self.code.watch_over(lane);
     }
 
     /// As [`Code::look`].

@@ -6,6 +6,7 @@
 //!
 //! * [`block`]: where a launch keeps its arguments;
 //! * [`slot`]: the recycled state of one launch, and tickets that name a launch for ever;
+//! * [`free`]: slots that no launch has;
 //! * [`hazards`]: what is in flight on one allocation;
 //! * [`completion`]: the caller's view of a launch;
 //! * [`parts`]: launches that others are parts of;
@@ -20,6 +21,7 @@
 pub(crate) mod block;
 pub(crate) mod completion;
 pub(crate) mod followup;
+mod free;
 pub(crate) mod gate;
 pub(crate) mod hazards;
 pub(crate) mod parts;

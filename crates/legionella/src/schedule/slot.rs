@@ -11,7 +11,7 @@
 //! [`Completion`]: super::completion::Completion
 
 use std::alloc::Layout;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::hint::spin_loop;
@@ -26,6 +26,7 @@ use legionella_abi::cpu::Launch;
 
 use super::block::Block;
 use super::followup::{self, Followup};
+use super::free;
 use super::hazards::{self, Failure, FailureLog, Use};
 use crate::backend::Program;
 use crate::error::Result;
@@ -65,11 +66,17 @@ pub(crate) struct Slot {
     order: AtomicUsize,
     /// The lanes of its order behind which the launch comes, a bit each.
     behind: AtomicU64,
+    content: UnsafeCell<Content>,
     state: Mutex<State>,
     ended: Condvar,
 }
 
-struct State {
+// SAFETY: `content` is used by one at a time: by who binds the launch, then by who runs it. The first has come from a list of
+// free slots by then, and the second to the launch by its turn, `pending`: each after all that was done before.
+unsafe impl Sync for Slot {}
+
+/// What the launch is, for who binds it and, from its turn to its end, for who runs it.
+struct Content {
     /// What to run, while the launch is in flight.
     program: Option<Runs>,
     space: Launch,
@@ -78,23 +85,25 @@ struct State {
     uses: Vec<Use>,
     /// The queue that is to hear of a failure.
     queue: Option<Arc<FailureLog>>,
+    /// What its kernel may launch.
+    followups: Vec<Arc<Followup>>,
+}
+
+/// What others know of the launch.
+struct State {
     /// Launches that wait for this one.
     dependents: Vec<&'static Slot>,
     /// Launches that this one consists of.
     parts: Vec<Ticket>,
-    /// What its kernel may launch.
-    followups: Vec<Arc<Followup>>,
     /// The lane of its order that the launch was given to, if others may follow there.
     lane: Option<Lane>,
-    /// The lane that it was given to at all.
-    at: Option<Lane>,
+    /// The lane that it was given to at all, and what runs there.
+    at: Option<(Runs, Lane)>,
     /// Threads asleep in [`Ticket::wait`].
     asleep: usize,
     waker: Option<Waker>,
     failure: Option<Arc<Failure>>,
 }
-
-static FREE: Mutex<Vec<&'static Slot>> = Mutex::new(Vec::new());
 
 /// Locks what panics can't leave half-changed: every critical section here is free of them.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -103,8 +112,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Slot {
     fn acquire() -> &'static Slot {
-        let free = lock(&FREE).pop();
-        free.unwrap_or_else(|| {
+        free::take().unwrap_or_else(|| {
             Box::leak(Box::new(Slot {
                 done: Done(AtomicU64::new(0)),
                 owners: AtomicU32::new(0),
@@ -114,7 +122,7 @@ impl Slot {
                 failed: AtomicBool::new(false),
                 order: AtomicUsize::new(0),
                 behind: AtomicU64::new(0),
-                state: Mutex::new(State {
+                content: UnsafeCell::new(Content {
                     program: None,
                     space: Launch {
                         grid: [0; 3],
@@ -126,9 +134,11 @@ impl Slot {
                     block: Block::new(),
                     uses: Vec::new(),
                     queue: None,
+                    followups: Vec::new(),
+                }),
+                state: Mutex::new(State {
                     dependents: Vec::new(),
                     parts: Vec::new(),
-                    followups: Vec::new(),
                     lane: None,
                     at: None,
                     asleep: 0,
@@ -141,12 +151,28 @@ impl Slot {
     }
 
     fn disown(&'static self) {
-        if self.owners.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // Nobody else changes it for the last one.
+        let is_last = self.owners.load(Ordering::Acquire) == 1;
+        if is_last || self.owners.fetch_sub(1, Ordering::AcqRel) == 1 {
             // Who ended the launch has taken its waker.
-            if self.failed.swap(false, Ordering::Relaxed) {
+            if self.failed.load(Ordering::Relaxed) {
+                self.failed.store(false, Ordering::Relaxed);
                 let _failure = lock(&self.state).failure.take();
             }
-            lock(&FREE).push(self);
+            free::give(self);
+        }
+    }
+
+    /// The launch, which is being bound, comes behind what is in a lane of its order.
+    fn comes_behind(&self, lane: Lane) {
+        let behind = &self.behind;
+        match self.pending.load(Ordering::Acquire) {
+            // Nothing that it waits for changes this meanwhile; what did can be seen.
+            1 => behind.store(
+                behind.load(Ordering::Relaxed) | lane.bit(),
+                Ordering::Relaxed,
+            ),
+            _ => _ = behind.fetch_or(lane.bit(), Ordering::Relaxed),
         }
     }
 
@@ -156,17 +182,21 @@ impl Slot {
         order != 0 && order == other.order.load(Ordering::Relaxed)
     }
 
-    /// Tells everyone of the end of what the slot serves, and keeps the room for what was used.
-    fn end(&'static self, failure: Option<Arc<Failure>>, uses: Vec<Use>) {
+    /// Tells everyone of the end of what the slot serves.
+    ///
+    /// # Safety
+    /// The caller binds or runs it, and nobody does any more.
+    unsafe fn end(&'static self, failure: Option<Arc<Failure>>) {
+        // SAFETY: the caller's promise.
+        let program = unsafe { (*self.content.get()).program.take() };
         let mut state = lock(&self.state);
-        (state.lane, state.at) = (None, None);
+        state.lane = None;
+        let at = state.at.take();
         if failure.is_some() {
             self.failed.store(true, Ordering::Relaxed);
+            state.failure = failure;
         }
-        state.failure = failure;
-        state.uses = uses;
         state.parts.clear();
-        let program = state.program.take();
         let mut dependents = match state.dependents.is_empty() {
             true => Vec::new(),
             false => std::mem::take(&mut state.dependents),
@@ -190,28 +220,30 @@ impl Slot {
         if dependents.capacity() > 0 {
             lock(&self.state).dependents = dependents;
         }
-        drop(program);
+        drop((program, at));
         self.disown();
     }
 
     /// One thing less that the launch waits for; the last one starts it.
     fn release(&'static self) {
         if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let running = self.running(&lock(&self.state));
-            start(running);
+            // SAFETY: it is the launch's turn.
+            start(unsafe { self.running() });
         }
     }
 
     /// The launch, whose turn has come.
-    fn running(&'static self, state: &State) -> Running {
-        let Some(program) = state.program.clone() else {
+    ///
+    /// # Safety
+    /// Once a launch, when it is bound.
+    unsafe fn running(&'static self) -> Running {
+        // SAFETY: nobody binds it any more, nor runs it yet.
+        let Some(program) = (unsafe { (*self.content.get()).program.clone() }) else {
             unreachable!("a launch is submitted before it is released")
         };
         Running {
             slot: self,
             program,
-            block: state.block.address(),
-            space: state.space,
         }
     }
 }
@@ -237,37 +269,34 @@ impl Deref for Runs {
 }
 
 thread_local! {
-    /// What the thread has still to start, while it starts something.
-    static AHEAD: RefCell<Option<VecDeque<Running>>> = const { RefCell::new(None) };
+    /// Whether the thread is starting something, and for how many that wait meanwhile.
+    static STARTING: Cell<Option<usize>> = const { Cell::new(None) };
+    /// Those.
+    static AHEAD: RefCell<VecDeque<Running>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// Starts a launch. Starting one may release others; they are started after it, not within.
 pub(crate) fn start(launch: Running) {
-    let launch = AHEAD.with_borrow_mut(|ahead| match ahead {
-        Some(ahead) => {
-            ahead.push_back(launch);
-            None
-        }
-        None => {
-            *ahead = Some(VecDeque::new());
-            Some(launch)
-        }
-    });
-    let mut next = launch;
+    if let Some(waiting) = STARTING.get() {
+        AHEAD.with_borrow_mut(|ahead| ahead.push_back(launch));
+        STARTING.set(Some(waiting + 1));
+        return;
+    }
+    let mut next = Some(launch);
     while let Some(launch) = next {
+        let waiting = STARTING.get().map_or(0, |waiting| waiting - 1);
+        STARTING.set(Some(waiting));
         let program = launch.program.clone();
         for followup in launch.followups() {
             followup.begin();
         }
         program.start(launch);
-        next = AHEAD.with_borrow_mut(|ahead| {
-            let following = ahead.as_mut().and_then(VecDeque::pop_front);
-            if following.is_none() {
-                *ahead = None;
-            }
-            following
-        });
+        next = match STARTING.get() {
+            Some(1..) => AHEAD.with_borrow_mut(VecDeque::pop_front),
+            _ => None,
+        };
     }
+    STARTING.set(None);
 }
 
 /// One of the up to 64 sequences in which a device runs launches of one order.
@@ -316,27 +345,32 @@ impl Ticket {
             return;
         }
         match state.lane {
-            Some(lane) if self.slot.is_ordered_with(later.slot) => {
-                later.slot.behind.fetch_or(lane.bit(), Ordering::Relaxed);
-            }
+            Some(lane) if self.slot.is_ordered_with(later.slot) => later.slot.comes_behind(lane),
             _ => {
                 later.slot.pending.fetch_add(1, Ordering::Relaxed);
                 state.dependents.push(later.slot);
+                let at = state.at.clone();
+                drop(state);
+                if let Some((program, lane)) = at {
+                    program.watch_over(lane);
+                }
             }
         }
     }
 
-    /// Where the launch is, if a device has it that keeps an order of its own, which is then asked to say soon
-    /// that it has ended.
-    fn hasten(&self) -> Option<(Runs, Lane)> {
+    /// Where the launch is, if a device has it that keeps an order of its own.
+    fn at(&self) -> Option<(Runs, Lane)> {
         if self.slot.order.load(Ordering::Relaxed) == 0 {
             return None;
         }
         let state = lock(&self.slot.state);
-        let at = state.program.clone().zip(state.at);
-        let ended = self.is_done();
-        drop(state);
-        let (program, lane) = at.filter(|_| !ended)?;
+        let at = state.at.clone();
+        at.filter(|_| !self.is_done())
+    }
+
+    /// The same, which is then asked to say soon that the launch has ended.
+    fn hasten(&self) -> Option<(Runs, Lane)> {
+        let (program, lane) = self.at()?;
         program.hasten(lane);
         Some((program, lane))
     }
@@ -414,7 +448,9 @@ impl Owned {
         }
         let _old = state.waker.replace(waker);
         drop(state);
-        let _device = self.0.hasten();
+        if let Some((program, lane)) = self.0.at() {
+            program.watch_over(lane);
+        }
         true
     }
 }
@@ -448,7 +484,8 @@ impl Binding {
                 slot,
                 generation: slot.done.generation() + 1,
             },
-            uses: std::mem::take(&mut lock(&slot.state).uses),
+            // SAFETY: this binds the launch.
+            uses: std::mem::take(unsafe { &mut (*slot.content.get()).uses }),
             followups: Vec::new(),
         }
     }
@@ -482,22 +519,22 @@ impl Binding {
         std::mem::forget(self);
         let borrows = matches!(program, Runs::Kernel(_)) && followups.is_empty();
         hazards::register(&uses, borrows, ticket);
-        let mut state = lock(&ticket.slot.state);
-        state.program = Some(program);
-        state.space = space;
+        // SAFETY: this binds the launch, whose turn comes no sooner than when it is released.
+        let content = unsafe { &mut *ticket.slot.content.get() };
+        content.program = Some(program);
+        content.space = space;
         // SAFETY: the caller's promise.
-        unsafe { state.block.store(block, layout) };
-        state.uses = uses;
-        state.queue = queue;
+        unsafe { content.block.store(block, layout) };
+        content.uses = uses;
+        content.queue = queue;
         let is_followed = !followups.is_empty();
-        state.followups = followups;
+        content.followups = followups;
         (ticket.slot.is_followed).store(is_followed, Ordering::Relaxed);
-        // As `release` does.
-        let is_last = ticket.slot.pending.fetch_sub(1, Ordering::AcqRel) == 1;
-        let running = is_last.then(|| ticket.slot.running(&state));
-        drop(state);
-        if let Some(running) = running {
-            start(running);
+        // If there is nothing that it waits for, nothing else changes this.
+        match ticket.slot.pending.load(Ordering::Acquire) {
+            // SAFETY: it is the launch's turn.
+            1 => start(unsafe { ticket.slot.running() }),
+            _ => ticket.slot.release(),
         }
         Owned(ticket)
     }
@@ -522,7 +559,8 @@ impl Occupied {
     pub(crate) fn new() -> Self {
         let mut binding = Binding::new();
         let ticket = binding.ticket;
-        lock(&ticket.slot.state).uses = std::mem::take(&mut binding.uses);
+        // SAFETY: this binds what the host does.
+        unsafe { (*ticket.slot.content.get()).uses = std::mem::take(&mut binding.uses) };
         std::mem::forget(binding);
         // There is no completion.
         ticket.slot.owners.store(1, Ordering::Relaxed);
@@ -536,8 +574,8 @@ impl Occupied {
 
 impl Drop for Occupied {
     fn drop(&mut self) {
-        let uses = std::mem::take(&mut lock(&self.0.slot.state).uses);
-        self.0.slot.end(None, uses);
+        // SAFETY: nobody else knows of it as a launch.
+        unsafe { self.0.slot.end(None) };
     }
 }
 
@@ -545,14 +583,14 @@ impl Drop for Occupied {
 pub(crate) struct Running {
     slot: &'static Slot,
     program: Runs,
-    block: *const u8,
-    space: Launch,
 }
 
-// SAFETY: the block is plain memory of the slot, which is not changed while the launch runs.
-unsafe impl Send for Running {}
-
 impl Running {
+    fn content(&self) -> &Content {
+        // SAFETY: this runs the launch, and changes it when it is consumed.
+        unsafe { &*self.slot.content.get() }
+    }
+
     /// What is to run.
     pub(crate) fn program(&self) -> &Program {
         &self.program
@@ -570,12 +608,12 @@ impl Running {
 
     /// The argument block, valid until the launch is finished.
     pub(crate) fn block(&self) -> *const u8 {
-        self.block
+        self.content().block.address()
     }
 
     /// The index space.
     pub(crate) fn space(&self) -> &Launch {
-        &self.space
+        &self.content().space
     }
 
     /// Set once no further work-group is to be started; belongs to this launch until it is
@@ -587,7 +625,7 @@ impl Running {
     /// What its kernel may launch.
     pub(crate) fn followups(&self) -> Vec<Arc<Followup>> {
         match self.slot.is_followed.load(Ordering::Relaxed) {
-            true => lock(&self.slot.state).followups.clone(),
+            true => self.content().followups.clone(),
             false => Vec::new(),
         }
     }
@@ -599,22 +637,27 @@ impl Running {
 
     /// The lanes of its order behind which the launch comes.
     pub(crate) fn behind(&self) -> impl Iterator<Item = Lane> + use<> {
-        let lanes = self.slot.behind.load(Ordering::Relaxed);
-        (0..u64::BITS)
-            .map(Lane)
-            .filter(move |lane| lanes & lane.bit() != 0)
+        let mut lanes = self.slot.behind.load(Ordering::Relaxed);
+        std::iter::from_fn(move || {
+            let lane = Lane(lanes.trailing_zeros());
+            (lanes != 0).then(|| {
+                lanes &= lanes - 1;
+                lane
+            })
+        })
     }
 
     /// The device has the launch in a lane of its order: others of that order may follow, and need not
-    /// wait for its end.
-    pub(crate) fn is_in(&self, lane: Lane) {
+    /// wait for its end. Gives whether somebody waits for that without looking.
+    pub(crate) fn is_in(&self, lane: Lane) -> bool {
         let slot = self.slot;
         if slot.is_followed.load(Ordering::Relaxed) {
             // Others wait for what its kernel launches, too.
-            return self.is_at(lane);
+            self.is_at(lane);
+            return true;
         }
         let mut state = lock(&slot.state);
-        (state.lane, state.at) = (Some(lane), Some(lane));
+        (state.lane, state.at) = (Some(lane), Some((self.program.clone(), lane)));
         let mut index = 0;
         while index < state.dependents.len() {
             if !slot.is_ordered_with(state.dependents[index]) {
@@ -627,35 +670,37 @@ impl Running {
             dependent.release();
             state = lock(&slot.state);
         }
+        state.waker.is_some() || !state.dependents.is_empty()
     }
 
     /// The device has the launch in a lane of its order, and others have to wait for its end.
     pub(crate) fn is_at(&self, lane: Lane) {
-        lock(&self.slot.state).at = Some(lane);
+        lock(&self.slot.state).at = Some((self.program.clone(), lane));
     }
 
     /// The launch has ended: nothing of it runs any more, but what it may have left to the host to launch.
     pub(crate) fn finish(self, outcome: Result<()>) {
         let slot = self.slot;
-        if slot.is_followed.swap(false, Ordering::Relaxed) {
-            let followups = std::mem::take(&mut lock(&slot.state).followups);
+        // SAFETY: this ran the launch.
+        let content = unsafe { &mut *slot.content.get() };
+        if slot.is_followed.load(Ordering::Relaxed) {
+            slot.is_followed.store(false, Ordering::Relaxed);
+            let followups = std::mem::take(&mut content.followups);
             return followup::finish(self, &followups, outcome);
         }
-        self.program.ended(self.block.addr() as u64);
-        let mut state = lock(&slot.state);
-        let mut uses = std::mem::take(&mut state.uses);
-        let queue = state.queue.take();
-        drop(state);
+        self.program.ended(self.block().addr() as u64);
+        let queue = content.queue.take();
         let failure = outcome.err().map(|error| {
             let failure = Arc::new(Failure::new(error));
-            let logs = uses.iter().filter_map(Use::failure_log);
+            let logs = content.uses.iter().filter_map(Use::failure_log);
             for log in logs.chain(queue.as_deref()) {
                 log.add(&failure);
             }
             failure
         });
         // Before anyone hears of the end, so that memory is free again when a wait returns.
-        uses.clear();
-        slot.end(failure, uses);
+        content.uses.clear();
+        // SAFETY: as above.
+        unsafe { slot.end(failure) };
     }
 }

@@ -4,9 +4,10 @@
 //! [`registers`] says what its kernels ([`super::kernels`]) are made of, [`groups`] binds what the items of a
 //! group do together, [`matrices`] and [`bands`] what its matrix units do, [`copies`] what is copied meanwhile, and
 //! [`peers`] what those do that happen to be at the same place, [`atomics`], [`memory`] and [`runtime`] replace what
-//! LLVM's code generator gets wrong or has not; [`stack`] and [`barriers`] see
-//! to the rest.
+//! LLVM's code generator gets wrong or has not; [`panics`] makes
+//! the text of what panics; [`stack`] and [`barriers`] see to the rest.
 
+mod addresses;
 mod architectures;
 mod atomics;
 mod bands;
@@ -15,6 +16,7 @@ mod groups;
 mod libdevice;
 mod matrices;
 mod memory;
+mod panics;
 mod peers;
 mod registers;
 mod runtime;
@@ -122,6 +124,7 @@ fn optimise(
     atomics::mend(module)?;
     set_machine(module, machine);
     optimise_cold_code_too(module);
+    panics::set_aside(module, machine)?;
     unroll::mark(module, MOST_NESTED);
     Pipeline {
         text: "default<O3>",
@@ -131,6 +134,10 @@ fn optimise(
     }
     .run(module, machine)?;
     simplify_further(module, machine, &built)?;
+    if addresses::compute_by_distance(module) {
+        let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";
+        run(module, machine, simplify)?;
+    }
     runtime::link(module, &built)?;
     memory::expand(module);
     set_machine(module, machine);
@@ -141,17 +148,13 @@ fn optimise(
 
 fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, _: &Toolbox) -> Result<Code, Error> {
     let module = &kernel.module;
-    let mut bytes;
-    if ir::function(module, nvptx::PANIC).is_some() {
+    let (mut bytes, panic) = panics::beside(module, machine, || {
         let work = kernels::without(module, machine, &[nvptx::PANIC])?;
-        let panic = kernels::without(module, machine, &kernels::WORK)?;
-        // No profiler looks at what panics, which is much code.
-        panic.strip_debug_info();
-        bytes = text(&work, machine)?;
+        text(&work, machine)
+    })?;
+    if let Some(panic) = panic {
         bytes.push(0);
-        bytes.extend(text(&panic, machine)?);
-    } else {
-        bytes = text(module, machine)?;
+        bytes.extend(panic);
     }
     Ok(Code {
         bytes,

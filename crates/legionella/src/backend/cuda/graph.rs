@@ -257,10 +257,10 @@ impl Instance {
 }
 
 /// The functions of a node that is a kernel.
-fn kernel(node: &Node) -> Option<&Arc<Functions>> {
+fn kernel(node: &Node) -> Option<&'static Functions> {
     let code: &dyn Any = node.program.code();
     code.downcast_ref::<Program>()
-        .map(|program| &program.functions)
+        .map(|program| program.functions)
 }
 
 fn is_transfer(node: &Node) -> bool {
@@ -473,6 +473,10 @@ impl Code for Replays {
 
     fn hasten(&self, lane: Lane) {
         self.0.opened.launches.hasten(lane);
+    }
+
+    fn watch_over(&self, lane: Lane) {
+        self.0.opened.launches.watch_over(lane);
     }
 
     fn look(&self, lane: Lane) {

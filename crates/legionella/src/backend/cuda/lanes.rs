@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::api::{self, Address, Event, Stream};
 use super::device::Device;
+use super::states::Place;
 use crate::error::{Error, Result};
 use crate::schedule::slot::Lane;
 
@@ -65,13 +66,15 @@ pub(super) struct Marks {
 
 /// What a stream was given.
 #[derive(Default)]
-pub(super) struct Given {
+struct Given {
     /// The last position.
     last: u64,
     /// The position that was marked last.
     marked: u64,
     /// Whether nobody has waited since, nor was it given nothing for a while.
     in_row: bool,
+    /// States for launches that it is given.
+    places: Vec<Place>,
 }
 
 // SAFETY: streams and events may be used by any thread; words are atomic and stay as long as the process.
@@ -184,16 +187,16 @@ impl Lanes {
     }
 
     /// Gives something to a stream, and tells its position. It is marked at once if the stream had
-    /// nothing to do, and this is no launch of many in a row, or if that is asked for; so is what comes before it. The
-    /// context is current.
+    /// nothing to do, and this is no launch of many in a row, or if that is asked for; so is what comes before it. Gives what `give` does as well, which
+    /// is lent the states that launches there may have. The context is current.
     ///
     /// If it fails, parts of it may be in the stream, which have then ended.
-    pub(super) fn give(
+    pub(super) fn give<T>(
         &self,
         lane: Lane,
         marks: Marks,
-        give: impl FnOnce(Stream) -> Result<()>,
-    ) -> Result<Position> {
+        give: impl FnOnce(Stream, &mut Vec<Place>) -> Result<T>,
+    ) -> Result<(Position, T)> {
         let line = self.line(lane);
         let mut given = lock(&line.given);
         let alone = line.is_idle() && !given.in_row;
@@ -201,24 +204,35 @@ impl Lanes {
             true => self.mark(line, &mut given),
             false => Ok(()),
         };
-        let issued = before.and_then(|()| give(line.stream)).and_then(|()| {
+        let issued = before.and_then(|()| {
+            let gives = give(line.stream, &mut given.places)?;
             given.last += 1;
             line.last.store(given.last as u32, Ordering::Relaxed);
             if marks.behind || alone || given.last - given.marked >= u64::from(BATCH) {
                 self.mark(line, &mut given)?;
                 given.in_row = true;
             }
-            Ok(())
+            Ok(gives)
         });
-        if let Err(error) = issued {
-            // SAFETY: the stream is the device's.
-            unsafe { (self.device.api().wait_stream)(line.stream) };
-            return Err(error);
+        match issued {
+            Ok(gives) => Ok((
+                Position {
+                    lane,
+                    number: given.last,
+                },
+                gives,
+            )),
+            Err(error) => {
+                self.wait(lane);
+                Err(error)
+            }
         }
-        Ok(Position {
-            lane,
-            number: given.last,
-        })
+    }
+
+    /// Waits for all that a lane was given, whether or not it fails.
+    pub(super) fn wait(&self, lane: Lane) {
+        // SAFETY: the stream is the device's.
+        unsafe { (self.device.api().wait_stream)(self.stream(lane)) };
     }
 
     /// Marks what a stream was given last, unless that is marked, or the stream is being given something,

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::hint::spin_loop;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,18 +29,19 @@ use crate::error::{Error, Result};
 use crate::schedule::slot::{self, Lane, Running};
 
 /// How long the watching thread looks for new launches before it goes to sleep.
-const PATIENCE: Duration = Duration::from_micros(100);
+const PATIENCE: Duration = Duration::from_micros(200);
 
 /// How long launches are looked at without a pause; then for a share of the time they have taken.
 const EAGER: Duration = Duration::from_millis(4);
 const SHARE: u32 = 128;
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// How long a stream was given nothing before the watching thread looks after it.
-const QUIET: Duration = Duration::from_micros(10);
+/// How long a stream was given nothing before the watching thread looks after it unasked: this often it reads what who
+/// launches writes.
+const QUIET: Duration = Duration::from_micros(100);
 
-/// How often the watching thread looks whether there is something to look after.
-const GLANCE: Duration = Duration::from_micros(4);
+/// How many states a lane without any takes.
+const SEVERAL: usize = 16;
 
 /// How often it is looked at whether launches were cancelled, and whether streams have failed.
 const CANCELLED: Duration = Duration::from_micros(100);
@@ -50,18 +51,24 @@ const FAILED: Duration = Duration::from_millis(1);
 pub(super) struct Launches {
     device: Arc<Device>,
     states: States,
-    lanes: Lanes,
+    pub(super) lanes: Lanes,
     /// For panics, which are told while other launches run.
     aside: Stream,
     watched: AtomicBool,
+    /// Whether somebody relies on the watching thread to see the end of something soon.
+    wanted: Wanted,
     in_flight: Vec<InLane>,
-    /// How many launches are in flight in all.
-    count: AtomicUsize,
-    /// Whether the watching thread waits for some, under the lock by which it is woken.
+    /// Whether the watching thread waits for something to be in flight: told under the lock by which it is woken, before
+    /// it looks whether something is, and asked when something is.
     asleep: AtomicBool,
     waking: Mutex<()>,
     woken: Condvar,
 }
+
+/// What the watching thread looks at all the time, apart from what others write.
+#[derive(Default)]
+#[repr(align(128))]
+struct Wanted(AtomicBool);
 
 // SAFETY: streams may be used by any thread.
 unsafe impl Send for Launches {}
@@ -71,7 +78,7 @@ unsafe impl Sync for Launches {}
 /// What the device has of a launch.
 enum Work {
     Kernel {
-        functions: Arc<Functions>,
+        functions: &'static Functions,
         place: Place,
     },
     Transfer,
@@ -103,6 +110,8 @@ struct InLane {
 struct Flights {
     /// In the order of their positions.
     flights: VecDeque<Flight>,
+    /// States that launches in it have left.
+    places: Vec<Place>,
     /// How far the lane had come when it was last looked at.
     reached: u64,
 }
@@ -141,13 +150,8 @@ enum Next {
     Look(Instant),
     /// To leave all lanes alone until then.
     Leave(Instant),
-}
-
-/// Lets time pass without looking at anything that others write.
-fn rest(until: Instant) {
-    while Instant::now() < until {
-        spin_loop();
-    }
+    /// Nothing: nothing seems to be in flight.
+    Nothing,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -166,10 +170,10 @@ impl Launches {
                 aside: device.new_stream()?,
                 states: States::new(device)?,
                 watched: AtomicBool::new(false),
+                wanted: Wanted::default(),
                 in_flight: std::iter::repeat_with(InLane::default)
                     .take(lanes::STREAMS)
                     .collect(),
-                count: AtomicUsize::new(0),
                 asleep: AtomicBool::new(false),
                 waking: Mutex::new(()),
                 woken: Condvar::new(),
@@ -192,40 +196,59 @@ impl Launches {
     }
 
     /// Runs a launch of a kernel.
-    pub(super) fn start(self: &Arc<Self>, functions: &Arc<Functions>, launch: Running) {
+    pub(super) fn start(self: &Arc<Self>, functions: &'static Functions, launch: Running) {
         // Those that wait for one which is not settled wait for its end.
         let settled = functions.settled;
         self.run(launch, settled, |launch| {
-            let place = self.states.take(&self.device)?;
             let marks = Marks {
                 before: functions.waits,
                 behind: !settled,
             };
-            let position = self.give(launch, marks, |stream| {
+            let lane = self.lanes.choose(launch.behind())?;
+            let (position, place) = self.lanes.give(lane, marks, |stream, places| {
+                let place = self.place(lane, places)?;
                 // SAFETY: what the launch uses it keeps, and its turn has come.
-                unsafe { called(launch, functions).issue(&self.device, place, stream) }
-            });
-            match position {
-                Ok(position) => {
-                    let functions = Arc::clone(functions);
-                    Ok((position, Work::Kernel { functions, place }))
-                }
-                Err(error) => {
+                let issued =
+                    unsafe { called(launch, functions).issue(&self.device, place, stream) };
+                if let Err(error) = issued {
+                    // Parts of it may run.
+                    self.lanes.wait(lane);
                     self.states.give_back(&self.device, place)?;
-                    Err(error)
+                    return Err(error);
                 }
-            }
+                Ok(place)
+            })?;
+            Ok((position, Work::Kernel { functions, place }))
         });
+    }
+
+    /// A state for a launch in a lane: of those that the lane has, or that launches in it have left. The context is
+    /// current.
+    fn place(&self, lane: Lane, places: &mut Vec<Place>) -> Result<Place> {
+        if places.is_empty() {
+            std::mem::swap(
+                places,
+                &mut lock(&self.in_flight[lane.0 as usize].flights).places,
+            );
+        }
+        match places.pop() {
+            Some(place) => Ok(place),
+            None => {
+                *places = self.states.take_several(&self.device, SEVERAL)?;
+                self.states.take(&self.device)
+            }
+        }
     }
 
     /// Runs a transfer.
     pub(super) fn start_transfer(self: &Arc<Self>, launch: Running) {
         self.run(launch, true, |launch| {
-            let position = self.give(launch, Marks::default(), |stream| {
+            let lane = self.lanes.choose(launch.behind())?;
+            let (position, ()) = self.lanes.give(lane, Marks::default(), |stream, _| {
                 // SAFETY: a transfer whose turn has come, which keeps its memory.
                 unsafe { transfers::issue(&self.device, stream, launch.block()) }
-            });
-            Ok((position?, Work::Transfer))
+            })?;
+            Ok((position, Work::Transfer))
         });
     }
 
@@ -261,8 +284,11 @@ impl Launches {
             before: true,
             behind: false,
         };
-        match self.give(&launch, marks, |stream| graph.launch(&instance, stream)) {
-            Ok(position) => {
+        let given = self.lanes.choose(launch.behind()).and_then(|lane| {
+            (self.lanes).give(lane, marks, |stream, _| graph.launch(&instance, stream))
+        });
+        match given {
+            Ok((position, ())) => {
                 let graph = Arc::clone(graph);
                 self.depart(launch, true, position, Work::Graph { graph, instance });
                 None
@@ -292,23 +318,12 @@ impl Launches {
         }
     }
 
-    /// Gives something to the stream that a launch is to be in. The context is current.
-    fn give(
-        &self,
-        launch: &Running,
-        marks: Marks,
-        give: impl FnOnce(Stream) -> Result<()>,
-    ) -> Result<Position> {
-        let lane = self.lanes.choose(launch.behind())?;
-        self.lanes.give(lane, marks, give)
-    }
-
     /// The device has a launch: it is looked at until it has ended. The context is current.
     fn depart(self: &Arc<Self>, launch: Running, settled: bool, position: Position, work: Work) {
         let lane = position.lane;
-        match settled {
-            true => launch.is_in(lane),
-            false => launch.is_at(lane),
+        let awaited = settled && launch.is_in(lane);
+        if !settled {
+            launch.is_at(lane);
         }
         let flight = Flight {
             work,
@@ -319,22 +334,51 @@ impl Launches {
         let in_lane = &self.in_flight[lane.0 as usize];
         let mut flights = lock(&in_lane.flights);
         flights.insert(flight);
-        // The stream may have come that far already.
-        let before = position.number.wrapping_sub(1) as u32;
-        in_lane.settled.store(before, Ordering::Relaxed);
+        flights.reached = self.lanes.reached(lane, flights.reached);
+        // The stream may have come that far already, or to the end of what is before it.
+        let reached = flights.reached;
+        let has_ended = (flights.flights.front()).is_some_and(|f| f.position.number <= reached);
+        let settled_at = reached.wrapping_sub(u64::from(has_ended)) as u32;
+        in_lane.settled.store(settled_at, Ordering::Relaxed);
+        // The watching thread looks at this lane after it has said so, and then sees the flight, or before.
+        let asleep = self.asleep.load(Ordering::Relaxed);
         drop(flights);
-        self.count.fetch_add(1, Ordering::SeqCst);
-        if self.asleep.load(Ordering::SeqCst) {
+        if asleep {
             let _waking = lock(&self.waking);
             self.woken.notify_one();
         }
         self.land_reached(lane);
+        match settled {
+            // It is marked.
+            false => self.want(),
+            true if awaited => self.watch_over(lane),
+            true => {}
+        }
     }
 
     /// Somebody waits for what is in a lane.
     pub(super) fn hasten(&self, lane: Lane) {
         if let Err(error) = self.lanes.mark_last(lane) {
             tracing::debug!(%error, "a stream could not be marked");
+        }
+    }
+
+    /// Somebody relies on the watching thread to see the end of what is in a lane.
+    pub(super) fn watch_over(&self, lane: Lane) {
+        self.hasten(lane);
+        self.want();
+    }
+
+    fn want(&self) {
+        if !self.wanted.0.load(Ordering::Relaxed) {
+            self.wanted.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets time pass, unless it is wanted, without looking at anything that who launches writes.
+    fn rest(&self, until: Instant) {
+        while !self.wanted.0.load(Ordering::Relaxed) && Instant::now() < until {
+            spin_loop();
         }
     }
 
@@ -370,15 +414,7 @@ impl Launches {
         let (mut looked, mut asked) = (seen.since, seen.since);
         loop {
             let now = Instant::now();
-            if self.count.load(Ordering::SeqCst) == 0 {
-                if now - self.glance(&mut seen, now) < PATIENCE {
-                    rest(now + GLANCE);
-                } else {
-                    self.sleep();
-                    seen.since = Instant::now();
-                }
-                continue;
-            }
+            self.wanted.0.store(false, Ordering::Relaxed);
             let next = self.look_after(&mut seen, now);
             if now - looked >= CANCELLED {
                 looked = now;
@@ -395,13 +431,18 @@ impl Launches {
                     }
                     _ => spin_loop(),
                 },
-                Next::Leave(until) => rest(until),
+                Next::Leave(until) => self.rest(until),
+                Next::Nothing if now - seen.since < PATIENCE => self.rest(now + QUIET),
+                Next::Nothing => {
+                    self.sleep();
+                    seen.since = Instant::now();
+                }
             }
         }
     }
 
-    /// Takes note of lanes that were given something since they were last looked at; gives when the last was.
-    fn glance(&self, seen: &mut Watched, now: Instant) -> Instant {
+    /// Takes note of lanes that were given something since they were last looked at.
+    fn glance(&self, seen: &mut Watched, now: Instant) {
         for (lane, seen_lane) in (0..).map(Lane).zip(&mut seen.lanes) {
             let last = self.lanes.last(lane);
             if seen_lane.0 != last {
@@ -409,17 +450,16 @@ impl Launches {
                 seen.since = now;
             }
         }
-        seen.since
     }
 
     /// Waits until something is in flight.
     fn sleep(&self) {
         let mut waking = lock(&self.waking);
-        self.asleep.store(true, Ordering::SeqCst);
-        while self.count.load(Ordering::SeqCst) == 0 {
+        self.asleep.store(true, Ordering::Relaxed);
+        while (self.in_flight.iter()).all(|in_lane| lock(&in_lane.flights).flights.is_empty()) {
             waking = (self.woken.wait(waking)).unwrap_or_else(PoisonError::into_inner);
         }
-        self.asleep.store(false, Ordering::SeqCst);
+        self.asleep.store(false, Ordering::Relaxed);
     }
 
     fn lanes(&self) -> impl Iterator<Item = (Lane, &InLane)> {
@@ -431,10 +471,12 @@ impl Launches {
     fn look_after(self: &Arc<Self>, seen: &mut Watched, now: Instant) -> Next {
         self.glance(seen, now);
         let (mut youngest, mut until) = (None, now + QUIET);
+        let mut unsettled = false;
         for ((lane, in_lane), (last, since)) in self.lanes().zip(seen.lanes) {
             if in_lane.settled.load(Ordering::Relaxed) == last {
                 continue;
             }
+            unsettled = true;
             let quiet = since + QUIET;
             if now < quiet && !self.lanes.is_marked(lane) {
                 until = until.min(quiet);
@@ -444,7 +486,11 @@ impl Launches {
             self.hasten(lane);
             self.land_reached(lane);
         }
-        youngest.map_or(Next::Leave(until), Next::Look)
+        match (youngest, unsettled) {
+            (Some(since), _) => Next::Look(since),
+            (None, true) => Next::Leave(until),
+            (None, false) => Next::Nothing,
+        }
     }
 
     /// Finishes the launches of a lane that have ended.
@@ -454,8 +500,10 @@ impl Launches {
         if in_lane.settled.load(Ordering::Relaxed) == word {
             return;
         }
+        let mut left = None;
         loop {
             let mut flights = lock(&in_lane.flights);
+            flights.places.extend(left);
             flights.reached = self.lanes.reached(lane, flights.reached);
             let reached = flights.reached;
             let ended = |first: &mut Flight| first.position.number <= reached;
@@ -464,7 +512,7 @@ impl Launches {
                 return;
             };
             drop(flights);
-            self.land(flight, Ok(()));
+            left = self.land(flight, Ok(()));
         }
     }
 
@@ -492,29 +540,39 @@ impl Launches {
     /// Finishes the launches of lanes that can't go on. The context is current.
     fn land_failed(self: &Arc<Self>) {
         for (lane, in_lane) in self.lanes() {
-            if lock(&in_lane.flights).flights.is_empty() {
+            let last = self.lanes.last(lane);
+            if in_lane.settled.load(Ordering::Relaxed) == last {
                 continue;
             }
             let Some(error) = self.lanes.failure(lane) else {
                 continue;
             };
             // One at a time: finishing it may launch others.
-            let next = || lock(&in_lane.flights).flights.pop_front();
+            let next = || {
+                let mut flights = lock(&in_lane.flights);
+                let next = flights.flights.pop_front();
+                if next.is_none() {
+                    in_lane.settled.store(last, Ordering::Relaxed);
+                }
+                next
+            };
             while let Some(flight) = next() {
+                // Its state has gone with the device.
                 self.land(flight, Err(error.clone()));
             }
         }
     }
 
-    /// Finishes a launch that has ended. The context is current, if it isn't lost.
-    fn land(&self, flight: Flight, outcome: Result<()>) {
+    /// Finishes a launch that has ended, and gives its state, which is as new. The context is current, if it isn't lost.
+    fn land(&self, flight: Flight, outcome: Result<()>) -> Option<Place> {
         let launch = flight.launch;
-        self.count.fetch_sub(1, Ordering::SeqCst);
+        let mut place_left = None;
         match flight.work {
             Work::Kernel { functions, place } => {
-                let called = called(&launch, &functions);
+                let called = called(&launch, functions);
                 let outcome = outcome.and_then(|()| {
-                    let left = self.states.give_back(&self.device, place)?;
+                    let left = self.states.left(&self.device, place)?;
+                    place_left = Some(place);
                     self.told(left, &called)
                 });
                 launch.finish(outcome);
@@ -530,6 +588,7 @@ impl Launches {
                 }
             }
         }
+        place_left
     }
 
     /// What a launch of a kernel left, as its outcome.

@@ -443,7 +443,7 @@ fn rows(grid: Index, items: usize) -> Index {
 
 /// Code of one kernel on a device.
 struct Program {
-    functions: Arc<Functions>,
+    functions: &'static Functions,
     most_items: u64,
     /// Most bytes that a launch can give to each group.
     most_shared: u64,
@@ -485,12 +485,16 @@ impl Code for Program {
         self.launches.hasten(lane);
     }
 
+    fn watch_over(&self, lane: Lane) {
+        self.launches.watch_over(lane);
+    }
+
     fn look(&self, lane: Lane) {
         self.launches.land_reached(lane);
     }
 
     fn start(&self, launch: Running) {
-        self.launches.start(&self.functions, launch);
+        self.launches.start(self.functions, launch);
     }
 }
 

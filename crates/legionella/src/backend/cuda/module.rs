@@ -22,9 +22,9 @@ const GROUPS: [usize; 6] = [256, 128, 512, 1024, 64, 32];
 /// The size of groups that none of these serves.
 const LEAST_GROUP: usize = 32;
 
-/// Code that is loaded. It stays for as long as the context.
+/// Code that is loaded. It stays for as long as the context, and what is known of it for as long as the process.
 pub(super) struct Loaded {
-    pub(super) functions: Arc<Functions>,
+    pub(super) functions: &'static Functions,
     /// Most work-items that a group of it may have: large groups leave each few registers.
     pub(super) most_items: u64,
     /// Most bytes of shared memory that a launch can give to each group.
@@ -117,7 +117,7 @@ pub(super) unsafe fn load(
         wide: size(wide.unwrap_or(any))?,
     };
     Ok(Loaded {
-        functions: Arc::new(Functions {
+        functions: Box::leak(Box::new(Functions {
             sizes,
             any,
             line,
@@ -129,7 +129,7 @@ pub(super) unsafe fn load(
             shared: (needs.dynamic != 0).then_some(needs.front),
             block: (needs.block > 0).then_some(needs.block as usize),
             panics: Panics::new(panic, given),
-        }),
+        })),
         most_items,
         most_shared,
     })

@@ -70,6 +70,16 @@ impl States {
         })
     }
 
+    /// So many states that no launch has. The context is current.
+    pub(super) fn take_several(&self, device: &Device, count: usize) -> Result<Vec<Place>> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while free.len() < count {
+            free.extend(self.more(device)?);
+        }
+        let rest = free.len() - count;
+        Ok(free.split_off(rest))
+    }
+
     fn more(&self, device: &Device) -> Result<Vec<Place>> {
         let api = device.api();
         let (mut states, mut records, mut seen): (Address, _, Address) = (0, null_mut(), 0);

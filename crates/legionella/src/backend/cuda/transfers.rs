@@ -35,6 +35,10 @@ impl Code for Transfers {
         self.launches.hasten(lane);
     }
 
+    fn watch_over(&self, lane: Lane) {
+        self.launches.watch_over(lane);
+    }
+
     fn look(&self, lane: Lane) {
         self.launches.land_reached(lane);
     }

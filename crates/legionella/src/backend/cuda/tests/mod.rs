@@ -1,13 +1,17 @@
 //! Launches, transfers and graphs on a driver without a device.
 
 use std::ffi::c_int;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use legionella_device::Disjoint;
 
 use super::calls::{Functions, Sizes};
+use super::lanes::Marks;
 use super::module::Given;
 use super::panics::Panics;
 use super::{Cuda, Program, machine};
@@ -20,6 +24,7 @@ use crate::grid::Grid;
 use crate::launch::form::Span;
 use crate::launch::{After, Binder, Pass, launch_program};
 use crate::schedule::completion::Completion;
+use crate::schedule::slot::Lane;
 
 mod fake;
 
@@ -98,7 +103,7 @@ impl Bench {
             panics: Panics::new(None, none),
         };
         let code = Program {
-            functions: Arc::new(functions),
+            functions: Box::leak(Box::new(functions)),
             most_items: 1024,
             most_shared: 0,
             launches: Arc::clone(&self.cuda.opened().unwrap().launches),
@@ -221,6 +226,95 @@ fn what_comes_before_a_launch_that_waits_for_the_host_is_seen_to_end() {
         assert!(!behind.is_done());
         end.open();
         behind.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_launch_that_has_ended_is_over_though_a_long_one_follows() {
+    let bench = Bench::new();
+    let buffer = bench.buffer();
+    let add = bench.changing(|x| x + 1);
+    // Often, as the first may have ended just before the second is given to the stream.
+    for _ in 0..300 {
+        let gate = Gate::default();
+        let held = gate.clone();
+        let long = bench.kernel(true, move |_| held.wait());
+        let first = bench.launch(add, Some(buffer.lent()));
+        let second = bench.launch(long, Some(buffer.lent()));
+        eventually("the first ends", || first.is_done());
+        assert!(!second.is_done());
+        gate.open();
+        second.wait().unwrap();
+    }
+}
+
+#[test]
+fn launches_that_the_device_does_faster_than_they_come_have_few_marks() {
+    let bench = Bench::new();
+    let lanes = &bench.cuda.opened().unwrap().launches.lanes;
+    // Nothing else is given to this one, which nobody watches.
+    let lane = Lane(5);
+    let marks = || bench.fake.marks.load(Ordering::SeqCst);
+    let start = marks();
+    let give = || {
+        let given = bench
+            .cuda
+            .opened()
+            .unwrap()
+            .device
+            .with_context(|_| lanes.give(lane, Marks::default(), |_, _| Ok(())));
+        given.unwrap().0
+    };
+    let first = give();
+    eventually("the first is done", || {
+        lanes.reached(lane, 0) == first.number
+    });
+    assert_eq!(marks() - start, 1);
+    for _ in 0..20 {
+        give();
+    }
+    assert_eq!(marks() - start, 1);
+    lanes.mark_last(lane).unwrap();
+    eventually("all are done", || lanes.reached(lane, 0) == 21);
+    // Somebody waited: the next is for itself again.
+    give();
+    assert_eq!(marks() - start, 3);
+}
+
+#[test]
+fn who_awaits_a_launch_hears_of_its_end() {
+    let bench = Bench::new();
+    let (buffer, other) = (bench.buffer(), bench.buffer());
+    let kernels = [true, false].map(|settled| bench.kernel(settled, |_| {}));
+    for turn in 0..200 {
+        // In the middle of a row, alone, and behind what is not settled.
+        let last = bench.launch(kernels[turn % 2], Some(buffer.lent()));
+        let next = bench.launch(kernels[0], Some(buffer.lent()));
+        let alone = bench.launch(kernels[0], Some(other.lent()));
+        for launch in [next, last, alone] {
+            awaited(launch).unwrap();
+        }
+    }
+}
+
+/// Runs a future on this thread.
+fn awaited<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    let since = Instant::now();
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::park_timeout(Duration::from_secs(20));
+        assert!(since.elapsed() < Duration::from_secs(20), "nobody woke it");
     }
 }
 
