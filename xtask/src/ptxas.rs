@@ -9,14 +9,27 @@ use crate::kernels::{Check, Generated};
 use crate::limits::{LIMITS, Limits};
 use crate::tools::Tools;
 
-/// Architectures that this `ptxas` and the driver both know; of the first, what panics is checked as
+/// Architectures that `ptxas` and the driver both know; of the first, what panics is checked as
 /// well.
 pub const ARCHITECTURES: [&str; 4] = ["sm_90a", "sm_75", "sm_80", "sm_120"];
 
+/// The oldest that the driver knows, which takes an assembler of its own.
+pub const OLDEST: &str = "sm_70";
+
 /// Checks every kernel whose name contains `filter`.
 pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Result<()> {
-    let Some(assembler) = ptxas::find() else {
+    let any_old = architectures.iter().any(|name| ptxas::is_old(name));
+    let any_new = architectures.iter().any(|name| !ptxas::is_old(name));
+    let (new, old) = (ptxas::find(), ptxas::find_for_old());
+    if any_new && new.is_none() {
         bail!(ptxas::ADVICE);
+    }
+    if any_old && old.is_none() {
+        bail!(ptxas::ADVICE_FOR_OLD);
+    }
+    let assembler = |architecture: &str| match ptxas::is_old(architecture) {
+        true => old.as_deref(),
+        false => new.as_deref(),
     };
     let limits = Limits::read(&tools.root().join(LIMITS))?;
     // What panics is much code, and the same for all.
@@ -31,7 +44,10 @@ pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Res
         let mut spilled = None;
         let all = generated.code.split(|&byte| byte == 0);
         for (number, text) in all.take(texts).enumerate() {
-            let usages = match ptxas::assemble(&assembler, architecture, text) {
+            let Some(assembler) = assembler(architecture) else {
+                bail!(ptxas::ADVICE);
+            };
+            let usages = match ptxas::assemble(assembler, architecture, text) {
                 Ok(usages) => usages,
                 Err(ptxas::Error::Refused(said)) => return Ok(Some(said)),
                 Err(error) => return Err(error.into()),

@@ -92,8 +92,17 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
             ptxas::run(tools, "", first)
         })?;
         // All kernels for all of them take a quarter of an hour: `cargo xtask ptxas`.
+        let mut others = others.to_vec();
+        match legionella_driver::ptxas::find_for_old() {
+            Some(_) => others.push(ptxas::OLDEST.to_owned()),
+            None => summary.skipped.push(format!(
+                "code of the benchmarks for {}: {}",
+                ptxas::OLDEST,
+                legionella_driver::ptxas::ADVICE_FOR_OLD
+            )),
+        }
         summary.step("code of the benchmarks for others of them", || {
-            ptxas::run(tools, "benches::", others)
+            ptxas::run(tools, "benches::", &others)
         })?;
     } else {
         summary.skipped.push(format!(

@@ -18,6 +18,27 @@ pub const VARIABLE: &str = "PTXAS";
 pub const ADVICE: &str =
     "no ptxas found: `pip install nvidia-cuda-nvcc`, and put its ptxas on PATH or name it in PTXAS";
 
+/// Variable with the path of an assembler that knows devices which that of CUDA 13 doesn't.
+pub const VARIABLE_FOR_OLD: &str = "PTXAS_12";
+
+/// How to get it.
+pub const ADVICE_FOR_OLD: &str = "no ptxas of CUDA 12 found: `pip install nvidia-cuda-nvcc-cu12`, and name its ptxas in PTXAS_12";
+
+/// The oldest architecture that the assembler of CUDA 13 knows.
+const OLDEST_OF_13: u32 = 75;
+
+/// Whether an architecture, such as `sm_70`, is one that the assembler of CUDA 13 doesn't know.
+pub fn is_old(architecture: &str) -> bool {
+    let number = architecture.trim_start_matches("sm_").parse::<u32>();
+    number.is_ok_and(|number| number < OLDEST_OF_13)
+}
+
+/// The assembler for such architectures, if it is installed: where [`VARIABLE_FOR_OLD`] says.
+pub fn find_for_old() -> Option<PathBuf> {
+    let path = env::var_os(VARIABLE_FOR_OLD).filter(|path| !path.is_empty());
+    path.map(PathBuf::from)
+}
+
 /// The assembler, if it is installed: where [`VARIABLE`] says, or on `PATH`.
 pub fn find() -> Option<PathBuf> {
     if let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {

@@ -475,6 +475,7 @@ fn bands_of_matrices_are_multiplied_by_four_warps_on_hopper() {
 #[test]
 fn code_is_for_the_machine_that_was_asked_for() {
     for (cpu, target) in [
+        ("sm_70", ".target sm_70"),
         ("sm_75", ".target sm_75"),
         ("sm_90a", ".target sm_90a"),
         ("sm_120", ".target sm_120"),

@@ -7,8 +7,8 @@
 use legionella_abi::intrinsic;
 
 /// For messages about other names.
-pub(super) const ADVICE: &str = "use sm_75, sm_80, sm_86, sm_87, sm_89, sm_90, sm_90a, sm_100, \
-     sm_103, sm_120 or sm_121; a later one takes the code of the last";
+pub(super) const ADVICE: &str = "use sm_70, sm_72, sm_75, sm_80, sm_86, sm_87, sm_89, sm_90, \
+     sm_90a, sm_100, sm_103, sm_120 or sm_121; a later one takes the code of the last";
 
 /// An architecture that LLVM knows.
 struct Architecture {
@@ -19,7 +19,15 @@ struct Architecture {
 }
 
 /// In ascending order.
-const ALL: [Architecture; 10] = [
+const ALL: [Architecture; 12] = [
+    Architecture {
+        number: 70,
+        ptx: 78,
+    },
+    Architecture {
+        number: 72,
+        ptx: 78,
+    },
     Architecture {
         number: 75,
         ptx: 78,
@@ -80,6 +88,12 @@ pub(super) fn lacking(cpu: &str) -> Vec<&'static str> {
 /// Whether a machine combines values within warps by one instruction (PTX ISA, "redux.sync").
 pub(super) fn combines_in_warps(cpu: &str) -> bool {
     number(cpu) >= 80
+}
+
+/// Whether a machine multiplies matrices of 16 rows, and brings them from shared memory into the lanes that
+/// multiply them (PTX ISA, "mma" and "ldmatrix").
+pub(super) fn has_matrices(cpu: &str) -> bool {
+    number(cpu) >= 75
 }
 
 /// Whether a machine multiplies matrices of all types, and deep ones at once (PTX ISA, "mma").
@@ -153,14 +167,14 @@ mod tests {
         assert_eq!(cpu("sm_90").as_deref(), Some("sm_90"));
         assert_eq!(cpu("sm_88").as_deref(), Some("sm_87"));
         assert_eq!(cpu("sm_130").as_deref(), Some("sm_121"));
-        for unknown in ["sm_70", "sm_", "sm_9x", "native", ""] {
+        for unknown in ["sm_62", "sm_", "sm_9x", "native", ""] {
             assert_eq!(cpu(unknown), None, "{unknown}");
         }
     }
 
     #[test]
     fn later_code_asks_for_more() {
-        assert_eq!(required("sm_80"), ["sm_75", "sm_80"]);
+        assert_eq!(required("sm_75"), ["sm_70", "sm_72", "sm_75"]);
         assert!(required("sm_90a").len() > required("sm_90").len());
     }
 }

@@ -24,6 +24,9 @@ const PREFIX: &str = "legionella.unit.";
 /// The operations that a machine's matrix units have (PTX ISA, "Matrix multiply-accumulate operation using `mma`
 /// instruction").
 pub(super) fn bound(cpu: &str) -> Vec<&'static str> {
+    if !architectures::has_matrices(cpu) {
+        return Vec::new();
+    }
     let mut bound = vec![
         intrinsic::MATRIX_F16,
         intrinsic::MATRIX_I8,

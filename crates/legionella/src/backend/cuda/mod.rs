@@ -62,7 +62,7 @@ use module::Given;
 use transfers::Transfers;
 
 /// The oldest compute capability that code is generated for.
-const OLDEST: c_int = 75;
+const OLDEST: c_int = 70;
 
 /// Most work-items of a group, in all and in each dimension.
 const LARGEST_GROUP: u64 = 1024;
