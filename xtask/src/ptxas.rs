@@ -2,7 +2,8 @@
 //! architectures. Needs no GPU: `ptxas` is in the package `nvidia-cuda-nvcc` of PyPI.
 //! Kernels of the benchmarks may spill registers only as far as [`Limits`] say.
 
-use anyhow::bail;
+use std::path::PathBuf;
+
 use legionella_driver::ptxas;
 
 use crate::kernels::{Check, Generated};
@@ -18,19 +19,9 @@ pub const OLDEST: &str = "sm_70";
 
 /// Checks every kernel whose name contains `filter`.
 pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Result<()> {
-    let any_old = architectures.iter().any(|name| ptxas::is_old(name));
-    let any_new = architectures.iter().any(|name| !ptxas::is_old(name));
-    let (new, old) = (ptxas::find(), ptxas::find_for_old());
-    if any_new && new.is_none() {
-        bail!(ptxas::ADVICE);
+    for architecture in architectures {
+        assembler(architecture)?;
     }
-    if any_old && old.is_none() {
-        bail!(ptxas::ADVICE_FOR_OLD);
-    }
-    let assembler = |architecture: &str| match ptxas::is_old(architecture) {
-        true => old.as_deref(),
-        false => new.as_deref(),
-    };
     let limits = Limits::read(&tools.root().join(LIMITS))?;
     // What panics is much code, and the same for all.
     let first = architectures.first();
@@ -41,13 +32,11 @@ pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Res
         } else {
             1
         };
+        let assembler = assembler(architecture)?;
         let mut spilled = None;
         let all = generated.code.split(|&byte| byte == 0);
         for (number, text) in all.take(texts).enumerate() {
-            let Some(assembler) = assembler(architecture) else {
-                bail!(ptxas::ADVICE);
-            };
-            let usages = match ptxas::assemble(assembler, architecture, text) {
+            let usages = match ptxas::assemble(&assembler, architecture, text) {
                 Ok(usages) => usages,
                 Err(ptxas::Error::Refused(said)) => return Ok(Some(said)),
                 Err(error) => return Err(error.into()),
@@ -69,4 +58,8 @@ pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Res
         look: &look,
     }
     .run(tools)
+}
+
+fn assembler(architecture: &str) -> anyhow::Result<PathBuf> {
+    ptxas::find_for(architecture).map_err(anyhow::Error::msg)
 }

@@ -85,30 +85,29 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
         )
     })?;
 
-    if legionella_driver::ptxas::find().is_some() {
-        let architectures = ptxas::ARCHITECTURES.map(str::to_owned);
-        let (first, others) = architectures.split_at(1);
-        summary.step("code of all kernels for one of NVIDIA's devices", || {
-            ptxas::run(tools, "", first)
-        })?;
-        // All kernels for all of them take a quarter of an hour: `cargo xtask ptxas`.
-        let mut others = others.to_vec();
-        match legionella_driver::ptxas::find_for_old() {
-            Some(_) => others.push(ptxas::OLDEST.to_owned()),
-            None => summary.skipped.push(format!(
-                "code of the benchmarks for {}: {}",
-                ptxas::OLDEST,
-                legionella_driver::ptxas::ADVICE_FOR_OLD
-            )),
+    let architectures = ptxas::ARCHITECTURES.map(str::to_owned);
+    let (first, others) = architectures.split_at(1);
+    match legionella_driver::ptxas::find_for(&first[0]) {
+        Ok(_) => {
+            summary.step("code of all kernels for one of NVIDIA's devices", || {
+                ptxas::run(tools, "", first)
+            })?;
+            // All kernels for all of them take a quarter of an hour: `cargo xtask ptxas`.
+            let mut others = others.to_vec();
+            match legionella_driver::ptxas::find_for(ptxas::OLDEST) {
+                Ok(_) => others.push(ptxas::OLDEST.to_owned()),
+                Err(advice) => summary.skipped.push(format!(
+                    "code of the benchmarks for {}: {advice}",
+                    ptxas::OLDEST
+                )),
+            }
+            summary.step("code of the benchmarks for others of them", || {
+                ptxas::run(tools, "benches::", &others)
+            })?;
         }
-        summary.step("code of the benchmarks for others of them", || {
-            ptxas::run(tools, "benches::", &others)
-        })?;
-    } else {
-        summary.skipped.push(format!(
-            "code of all kernels for NVIDIA's devices: {}",
-            legionella_driver::ptxas::ADVICE
-        ));
+        Err(advice) => summary.skipped.push(format!(
+            "code of all kernels for NVIDIA's devices: {advice}"
+        )),
     }
     match compare::is_possible() {
         Ok(()) => summary.step(

@@ -15,38 +15,39 @@ use tempfile::NamedTempFile;
 pub const VARIABLE: &str = "PTXAS";
 
 /// How to get the assembler.
-pub const ADVICE: &str =
+const ADVICE: &str =
     "no ptxas found: `pip install nvidia-cuda-nvcc`, and put its ptxas on PATH or name it in PTXAS";
 
 /// Variable with the path of an assembler that knows devices which that of CUDA 13 doesn't.
-pub const VARIABLE_FOR_OLD: &str = "PTXAS_12";
+const VARIABLE_FOR_OLD: &str = "PTXAS_12";
 
 /// How to get it.
-pub const ADVICE_FOR_OLD: &str = "no ptxas of CUDA 12 found: `pip install nvidia-cuda-nvcc-cu12`, and name its ptxas in PTXAS_12";
+const ADVICE_FOR_OLD: &str = "no ptxas of CUDA 12 found: `pip install nvidia-cuda-nvcc-cu12`, and name its ptxas in PTXAS_12";
 
 /// The oldest architecture that the assembler of CUDA 13 knows.
 const OLDEST_OF_13: u32 = 75;
 
-/// Whether an architecture, such as `sm_70`, is one that the assembler of CUDA 13 doesn't know.
-pub fn is_old(architecture: &str) -> bool {
+/// The assembler for an architecture, such as `sm_90`, if it is installed: where [`VARIABLE`] says, or on `PATH`; for those
+/// older than `sm_75`, which that of CUDA 13 doesn't know, where `PTXAS_12` says.
+///
+/// # Errors
+/// How to get it, if it isn't installed.
+pub fn find_for(architecture: &str) -> Result<PathBuf, &'static str> {
     let number = architecture.trim_start_matches("sm_").parse::<u32>();
-    number.is_ok_and(|number| number < OLDEST_OF_13)
-}
-
-/// The assembler for such architectures, if it is installed: where [`VARIABLE_FOR_OLD`] says.
-pub fn find_for_old() -> Option<PathBuf> {
-    let path = env::var_os(VARIABLE_FOR_OLD).filter(|path| !path.is_empty());
-    path.map(PathBuf::from)
-}
-
-/// The assembler, if it is installed: where [`VARIABLE`] says, or on `PATH`.
-pub fn find() -> Option<PathBuf> {
-    if let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-        return Some(PathBuf::from(path));
+    if number.is_ok_and(|number| number < OLDEST_OF_13) {
+        return named(VARIABLE_FOR_OLD).ok_or(ADVICE_FOR_OLD);
     }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut on_path = env::split_paths(&path).map(|folder| folder.join("ptxas"));
-    on_path.find(|file| file.is_file())
+    let on_path = || {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let mut on_path = env::split_paths(&path).map(|folder| folder.join("ptxas"));
+        on_path.find(|file| file.is_file())
+    };
+    named(VARIABLE).or_else(on_path).ok_or(ADVICE)
+}
+
+fn named(variable: &str) -> Option<PathBuf> {
+    let path = env::var_os(variable).filter(|path| !path.is_empty());
+    path.map(PathBuf::from)
 }
 
 /// What one kernel needs.

@@ -167,13 +167,8 @@ impl<'m> Builder<'m> {
     /// The smaller of two unsigned integers.
     pub(crate) fn minimum(&self, a: Value<'m>, b: Value<'m>) -> Value<'m> {
         // As LLVM's peephole optimiser writes it, so that both are found to be the same.
-        const NAME: &str = "llvm.umin";
-        let mut of = [a.ty().raw()];
-        let smaller = Function::from_raw(llvm!({
-            let module = c::LLVMGetGlobalParent(self.block().function().raw());
-            let id = c::LLVMLookupIntrinsicID(NAME.as_ptr().cast(), NAME.len());
-            c::LLVMGetIntrinsicDeclaration(module, id, of.as_mut_ptr(), of.len())
-        }));
+        let module = llvm!(c::LLVMGetGlobalParent(self.block().function().raw()));
+        let smaller = super::intrinsic_in(module, "llvm.umin", &[a.ty()]);
         self.call(smaller, &[a, b])
     }
 

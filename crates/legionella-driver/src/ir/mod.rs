@@ -20,6 +20,8 @@ pub(crate) use value::{Block, Function, Type, Value};
 
 use std::ffi::CString;
 
+use llvm_sys::prelude::LLVMModuleRef;
+
 use crate::error::Error;
 use std::ptr::NonNull;
 
@@ -234,11 +236,15 @@ pub(crate) fn intrinsic<'m>(
     name: &str,
     variant: &[Type<'m>],
 ) -> Function<'m> {
+    intrinsic_in(module.as_mut_ptr(), name, variant)
+}
+
+fn intrinsic_in<'m>(module: LLVMModuleRef, name: &str, variant: &[Type<'m>]) -> Function<'m> {
     use llvm_sys::core as c;
     let mut raw: Vec<_> = variant.iter().map(|ty| ty.raw()).collect();
     let id = llvm!(c::LLVMLookupIntrinsicID(name.as_ptr().cast(), name.len()));
     Function::from_raw(llvm!(c::LLVMGetIntrinsicDeclaration(
-        module.as_mut_ptr(),
+        module,
         id,
         raw.as_mut_ptr(),
         raw.len()

@@ -34,7 +34,7 @@ impl Resources {
         if target.kind != "nvptx" {
             bail!("`--resources` is for NVIDIA's devices: give `--target nvptx:sm_90`, say");
         }
-        let assembler = ptxas::find().context(ptxas::ADVICE)?;
+        let assembler = ptxas::find_for(&target.cpu).map_err(anyhow::Error::msg)?;
         let sysroot = PathBuf::from(&bundle.manifest.toolchain.sysroot);
         llvm::load(&llvm::find(Some(&sysroot))?)?;
         let toolbox = Toolbox {

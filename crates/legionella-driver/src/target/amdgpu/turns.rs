@@ -12,6 +12,7 @@ use inkwell::targets::TargetMachine;
 use legionella_abi::gpu;
 use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
+use super::super::kernels;
 use super::super::machine::run;
 use super::super::uniform::{Known, Uniform};
 use crate::error::Error;
@@ -43,10 +44,8 @@ fn in_function<'m>(module: &'m Module<'_>, function: Function<'m>) {
     let Ok(loops) = Loops::of(flow, &Dominators::of(flow)) else {
         return;
     };
-    let is_kernel = matches!(
-        function.name().as_str(),
-        gpu::KERNEL | gpu::LINE | gpu::PLANE | gpu::WIDE | gpu::PANIC
-    );
+    let name = function.name();
+    let is_kernel = name == gpu::PANIC || kernels::WORK.contains(&name.as_str());
     let uniform = Uniform::with_known(&blocks, &loops, |value| known(value, is_kernel));
     // Whether lanes take a value along out of a loop in different turns.
     let apart = |value: Value<'m>, to: usize| {

@@ -157,10 +157,13 @@ pub(super) fn finish(module: &Module<'_>, machine: &TargetMachine) -> Result<(),
         return Ok(());
     };
     private::make_plain(run);
-    UNIFY.run(module, machine)?;
-    let branches = run.blocks().into_iter().map(|block| block.terminator());
-    for branch in branches.filter(|branch| branch.has_metadata(items::KNOWN)) {
-        ir::known::tell(branch);
+    let telling = || {
+        let branches = run.blocks().into_iter().map(|block| block.terminator());
+        branches.filter(|branch| branch.has_metadata(items::KNOWN))
+    };
+    if telling().next().is_some() {
+        UNIFY.run(module, machine)?;
+        telling().for_each(ir::known::tell);
     }
     Ok(())
 }
