@@ -5,7 +5,8 @@
 //! [`items`] builds the loops, [`guards`](super::guards) frees one of them of checks, [`regions`] does
 //! kernels with loops of their own, for which [`overflow`] makes vectors of checked arithmetic;
 //! [`phases`] cuts kernels whose items wait for each other, and those that can't be cut run as
-//! [`coroutines`]; [`streaming`] has large arrays written past the caches, [`fetches`] what is read fetched ahead; [`host`] binds the
+//! [`coroutines`]; [`streaming`] has large arrays written past the caches, [`fetches`] what is read fetched ahead, [`sums`] has an item's sums
+//! computed by vectors; [`host`] binds the
 //! allocator, [`linker`](super::linker) links.
 
 mod coroutines;
@@ -19,6 +20,7 @@ mod overflow;
 mod phases;
 mod regions;
 mod streaming;
+mod sums;
 #[cfg(test)]
 mod trial;
 
@@ -282,7 +284,7 @@ fn finish(
     machine: &TargetMachine,
 ) -> Result<(), Error> {
     fetches::rows::build(module, run, machine);
-    Ok(())
+    sums::build(module, run, machine)
 }
 
 fn set_machine(kernel: &Lowered<'_>, machine: &TargetMachine) {
