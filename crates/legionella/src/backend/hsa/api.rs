@@ -195,6 +195,7 @@ functions! {
     create_signal = b"hsa_signal_create\0" (i64, u32, *const Agent, *mut Signal) -> Code;
     load_signal = b"hsa_signal_load_scacquire\0" (Signal) -> i64;
     set_signal = b"hsa_signal_store_screlease\0" (Signal, i64);
+    set_signal_silently = b"hsa_signal_silent_store_relaxed\0" (Signal, i64);
     wait_signal = b"hsa_signal_wait_scacquire\0" (Signal, u32, i64, u64, u32) -> i64;
     create_queue = b"hsa_queue_create\0"
         (Agent, u32, u32, Report, *mut c_void, u32, u32, *mut *mut Queue) -> Code;

@@ -14,12 +14,14 @@
 //! * [`parts`]: the parts that the device takes a grid in;
 //! * [`launches`]: from a launch's turn to its packets;
 //! * [`flights`]: from there to its end;
+//! * [`recycled`]: what launches use one after the other;
 //! * [`children`]: launches that kernels make by themselves;
 //! * [`gates`]: launches that wait for a signal;
 //! * [`states`]: where launches leave their panics;
 //! * [`panics`]: how kernels tell of them.
 
 use std::alloc::Layout;
+use std::any::Any;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
@@ -51,6 +53,7 @@ mod module;
 mod packets;
 mod panics;
 mod parts;
+mod recycled;
 mod states;
 
 use api::Api;
@@ -383,6 +386,15 @@ struct Program {
     most_shared: u64,
     launches: Arc<Launches>,
     printer: Option<&'static Printer>,
+}
+
+/// The functions of a program of a device of this kind.
+fn functions_of(program: &super::Program) -> &Functions {
+    let code: &dyn Any = program.code();
+    match code.downcast_ref::<Program>() {
+        Some(program) => &program.functions,
+        None => unreachable!("launches of kernels are of programs that were loaded here"),
+    }
 }
 
 impl Code for Program {
