@@ -5,13 +5,17 @@ use std::ptr::{self, null, null_mut};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use legionella_abi::amdgpu;
+use legionella_abi::hsa::Queue;
 
-use super::api::{self, Agent, Api, Code, Isa, Pool, Queue, Signal};
+use super::api::{self, Agent, Api, Code, Isa, Pool, Signal};
 use super::recycled::Recycled;
 use crate::error::{Error, Result};
 
 /// Packets that a queue holds, if the device allows for as many.
 const QUEUE_SIZE: u32 = 1024;
+
+/// How long a signal is waited for before the device is asked whether it is lost, in nanoseconds.
+const PATIENCE: u64 = 100_000_000;
 
 /// How many signals are made at a time.
 const SIGNALS: usize = 16;
@@ -381,6 +385,14 @@ impl Device {
         let value =
             unsafe { (self.api.wait_signal)(signal, api::CONDITION_LESS, 1, nanoseconds, state) };
         value < 1
+    }
+
+    /// Waits until a signal is set.
+    pub(super) fn outwait(&self, signal: Signal) -> Result<()> {
+        while !self.wait(signal, PATIENCE, false) {
+            self.alive()?;
+        }
+        Ok(())
     }
 
     /// Destroys the queues of a lost device: nothing that they were given runs any more.

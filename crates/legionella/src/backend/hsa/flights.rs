@@ -20,6 +20,7 @@ use super::gates::Gate;
 use super::launches::{KernelWork, Launches, lock, write_arguments};
 use super::packets::{self, Dispatch, Packet};
 use super::states::{Left, Place};
+use super::transfers::UnderWay;
 use crate::error::{Error, Result};
 use crate::schedule::slot::{Lane, Running};
 
@@ -67,6 +68,7 @@ pub(super) struct Flight {
 pub(super) enum Work {
     Kernel(KernelWork),
     Gate(Gate),
+    Transfer(UnderWay),
 }
 
 impl Flight {
@@ -202,6 +204,8 @@ impl Launches {
                     }
                 }
                 Work::Gate(gate) => gate.open(&self.device),
+                // What was begun is done.
+                Work::Transfer(_) => {}
             }
         }
         if flight.cancelled.is_none() || is_behind {
@@ -214,14 +218,15 @@ impl Launches {
         if self.device.is_set(flight.signal) {
             let runs = match &flight.work {
                 Work::Kernel(work) => work.children.iter().any(|children| children.run()),
-                Work::Gate(_) => false,
+                Work::Gate(_) | Work::Transfer(_) => false,
             };
             if !runs {
                 return Some(Ok(()));
             }
         }
         let overdue = |since: Instant| since.elapsed() > GRACE;
-        if flight.cancelled.is_some_and(overdue) {
+        let is_transfer = matches!(flight.work, Work::Transfer(_));
+        if flight.cancelled.is_some_and(overdue) && !is_transfer {
             // A kernel that doesn't wait for the host can't be asked. What ends it is the end of its queue.
             let kernel = &flight.launch.program().kernel;
             let reason = format!("kernel `{kernel}` was cancelled and did not end");
@@ -233,19 +238,23 @@ impl Launches {
 
     fn land(&self, flight: Flight, outcome: Result<()>) {
         let outcome = outcome.and_then(|()| {
-            self.device.give_back_signal(flight.signal);
             if let Some(behind) = flight.behind {
                 self.device.give_back_signal(behind);
             }
             match &flight.work {
-                Work::Kernel(work) => self.left(&flight, work),
+                Work::Kernel(work) => {
+                    self.device.give_back_signal(flight.signal);
+                    self.left(&flight, work)
+                }
                 Work::Gate(gate) => {
+                    self.device.give_back_signal(flight.signal);
                     self.gates.give_back(&self.device, gate);
                     match flight.cancelled {
                         Some(_) => Err(flight.was_cancelled()),
                         None => Ok(()),
                     }
                 }
+                Work::Transfer(under_way) => self.landed(flight.signal, under_way),
             }
         });
         if outcome.is_err() && self.device.is_lost() {
@@ -330,9 +339,7 @@ impl Launches {
             let packet = Packet::dispatch(packet, true);
             packets::push(device.api(), self.aside, &packet);
         }
-        while !device.wait(signal, LONGEST_SLEEP, false) {
-            device.alive()?;
-        }
+        device.outwait(signal)?;
         device.give_back_signal(signal);
         self.arguments.give_back(device, block);
         match self.states.give_back(device, &self.memory, place)? {

@@ -11,9 +11,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use legionella_abi::cpu::Launch as Space;
+use legionella_abi::hsa::Queue;
 use legionella_abi::{amdgpu, gpu};
 
-use super::api::{Queue, Signal};
+use super::api::Signal;
 use super::arguments::{ArgumentPool, Arguments};
 use super::device::Device;
 use super::flights::{Flight, Work};
@@ -23,6 +24,7 @@ use super::memory::Memory;
 use super::packets::{self, Dispatch, Packet, Reserved, Ring};
 use super::parts::Parts;
 use super::states::{Place, States};
+use super::transfers::Passing;
 use crate::error::{Error, Result};
 use crate::schedule::slot::{Lane, Running};
 
@@ -37,6 +39,7 @@ pub(super) struct Launches {
     pub(super) arguments: ArgumentPool,
     queues: Vec<Ring>,
     pub(super) gates: Gates,
+    pub(super) passing: Passing,
     /// For panics, which are told while other launches run.
     pub(super) aside: *mut Queue,
     turn: Turn,
@@ -76,6 +79,7 @@ impl Launches {
             memory: Arc::clone(memory),
             queues: queues.collect::<Result<_>>()?,
             gates: Gates::default(),
+            passing: Passing::default(),
             aside: device.new_queue()?,
             states: States::default(),
             arguments: ArgumentPool::default(),
@@ -193,28 +197,46 @@ impl Launches {
     fn choose(&self, launch: &Running) -> Result<(Lane, Option<Signal>)> {
         let mut behind = launch.behind();
         let Some(lane) = behind.next() else {
-            let turn = self.turn.0.fetch_add(1, Ordering::Relaxed);
-            return Ok((Lane((turn % self.queues.len()) as u32), None));
+            return Ok((self.next_lane(), None));
         };
         let others: Vec<Lane> = behind.collect();
         if others.is_empty() {
             return Ok((lane, None));
         }
-        // One after the other, each queue waits for those before: the last has waited for all.
-        let (api, signal) = (self.device.api(), self.device.take_signal()?);
-        self.device.prepare_signal(signal, others.len() as i64);
-        // SAFETY: queues of the device; the signal is this launch's until that has ended.
-        unsafe {
-            for other in &others {
-                let packet = Packet::barrier([Signal::default(); 5], signal);
-                packets::push(api, self.queue(*other), &packet);
-            }
-            let mut signals = [Signal::default(); 5];
-            signals[0] = signal;
-            let packet = Packet::barrier(signals, Signal::default());
-            packets::push(api, self.queue(lane), &packet);
-        }
+        let signal = self.gathered(&others)?;
+        let mut signals = [Signal::default(); 5];
+        signals[0] = signal;
+        let packet = Packet::barrier(signals, Signal::default());
+        // SAFETY: a queue of the device; the signal is this launch's until that has ended.
+        unsafe { packets::push(self.device.api(), self.queue(lane), &packet) };
         Ok((lane, Some(signal)))
+    }
+
+    /// The lane of a launch that comes after nothing: each in turn.
+    fn next_lane(&self) -> Lane {
+        let turn = self.turn.0.fetch_add(1, Ordering::Relaxed);
+        Lane((turn % self.queues.len()) as u32)
+    }
+
+    /// A signal that becomes 0 when all has ended that is in some lanes by now.
+    fn gathered(&self, lanes: &[Lane]) -> Result<Signal> {
+        let signal = self.device.take_signal()?;
+        self.device.prepare_signal(signal, lanes.len() as i64);
+        for lane in lanes {
+            let packet = Packet::barrier([Signal::default(); 5], signal);
+            // SAFETY: queues of the device; the signal is the launch's that asks, until that has ended.
+            unsafe { packets::push(self.device.api(), self.queue(*lane), &packet) };
+        }
+        Ok(signal)
+    }
+
+    /// The lane of a launch that is no packet, and a signal that becomes 0 when it may begin, if it comes after others.
+    pub(super) fn begin_behind(&self, launch: &Running) -> Result<(Lane, Option<Signal>)> {
+        let lanes: Vec<Lane> = launch.behind().collect();
+        match lanes.first() {
+            Some(first) => Ok((*first, Some(self.gathered(&lanes)?))),
+            None => Ok((self.next_lane(), None)),
+        }
     }
 }
 

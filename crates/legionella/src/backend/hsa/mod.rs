@@ -17,6 +17,7 @@
 //! * [`recycled`]: what launches use one after the other;
 //! * [`children`]: launches that kernels make by themselves;
 //! * [`gates`]: launches that wait for a signal;
+//! * [`transfers`]: copies and fills as launches;
 //! * [`states`]: where launches leave their panics;
 //! * [`panics`]: how kernels tell of them.
 
@@ -55,6 +56,7 @@ mod panics;
 mod parts;
 mod recycled;
 mod states;
+mod transfers;
 
 use api::Api;
 use device::{Device, Found};
@@ -64,6 +66,7 @@ use heap::Region;
 use launches::Launches;
 use memory::Memory;
 use module::Given;
+use transfers::Transfers;
 
 /// Most work-items of a group, in all and in each dimension.
 const LARGEST_GROUP: u64 = 1024;
@@ -269,6 +272,11 @@ impl Backend for Hsa {
 
     fn is_live(&self) -> bool {
         true
+    }
+
+    fn transfers(&self) -> Result<Option<Box<dyn Code>>> {
+        let opened = self.opened()?;
+        Ok(Some(Box::new(Transfers(Arc::clone(&opened.launches)))))
     }
 
     fn gate(&self) -> Result<Option<Box<dyn Code>>> {

@@ -7,7 +7,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
-use super::api::{Api, Queue, Signal};
+use legionella_abi::hsa::Queue;
+
+use super::api::{Api, Signal};
 
 /// Bytes of a packet.
 const SIZE: usize = 64;
@@ -86,20 +88,24 @@ impl Packet {
 
     /// One that waits for all before it in the queue and for signals, and then sets one.
     pub(super) fn barrier(signals: [Signal; 5], completion: Signal) -> Self {
-        Packet::Barrier(Barrier {
-            header: header(BARRIER_AND, true),
-            reserved: 0,
-            more_reserved: 0,
-            signals,
-            yet_more_reserved: 0,
-            completion,
-        })
+        Packet::waiting(BARRIER_AND, true, signals, completion)
+    }
+
+    /// One that waits for a signal, but for nothing in the queue, and then sets another.
+    pub(super) fn behind_signal(signal: Signal, completion: Signal) -> Self {
+        let mut signals = [Signal::default(); 5];
+        signals[0] = signal;
+        Packet::waiting(BARRIER_AND, false, signals, completion)
     }
 
     /// One that waits for one of several signals, but for nothing in the queue, and then sets one.
     pub(super) fn either(signals: [Signal; 5], completion: Signal) -> Self {
+        Packet::waiting(BARRIER_OR, false, signals, completion)
+    }
+
+    fn waiting(kind: u16, behind_all: bool, signals: [Signal; 5], completion: Signal) -> Self {
         Packet::Barrier(Barrier {
-            header: header(BARRIER_OR, false),
+            header: header(kind, behind_all),
             reserved: 0,
             more_reserved: 0,
             signals,
@@ -174,7 +180,7 @@ impl Ring {
                     thread::yield_now();
                 }
             }
-            let base = (*queue).base.cast::<u8>();
+            let base = ptr::with_exposed_provenance_mut::<u8>((*queue).base as usize);
             Reserved {
                 queue,
                 index,
@@ -203,7 +209,7 @@ impl Reserved {
         unsafe {
             let first = packet.write(self.place);
             AtomicU32::from_ptr(self.place.cast()).store(first, Ordering::Release);
-            (api.set_signal)((*self.queue).doorbell, self.index as i64);
+            (api.set_signal)(Signal((*self.queue).doorbell), self.index as i64);
         }
     }
 }
