@@ -142,6 +142,7 @@ impl<'m> Turns<'m> {
             lane,
             header: block,
             blocks: &blocks,
+            row: None,
         };
 
         // In the block's order, so that the same kernel always gives the same code.
@@ -201,6 +202,7 @@ impl<'m> Turns<'m> {
             lane: self.lane,
             header: self.block,
             blocks: &blocks,
+            row: None,
         };
         for array in &self.written {
             let first = affine.repeat(array.address, &at, self.first);
