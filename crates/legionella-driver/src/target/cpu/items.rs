@@ -448,6 +448,7 @@ impl<'m> Loops<'m> {
             lane: lanes.index,
             header: lanes.header,
             last: Builder::before(guard).sub(len, one),
+            row: None,
         };
         let (after, latch) = lanes.finish();
         claim.finish(latch);

@@ -144,6 +144,7 @@ impl<'m> Turns<'m> {
             lane,
             header: block,
             blocks: &blocks,
+            row: None,
         };
 
         // In the block's order, so that the same kernel always gives the same code.
@@ -206,6 +207,7 @@ impl<'m> Turns<'m> {
             lane: self.lane,
             header: self.block,
             blocks: &blocks,
+            row: None,
         };
         for array in &self.written {
             let first = affine.repeat(array.address, &at, self.first);
