@@ -66,12 +66,12 @@ impl Known {
             // Writing to a `String` doesn't fail.
             let _ = match part {
                 Part::Line(line) => writeln!(rest, "{line}"),
-                Part::Definition(function, _) if old.contains(function.name) => Ok(()),
                 // Also what nothing else in this text calls any more is to be assembled.
-                Part::Definition(function, body) => {
+                Part::Definition(function, body) if !old.contains(function.name) => {
                     writeln!(rest, ".visible {}{body}", function.head)
                 }
-                Part::Declaration(function) => {
+                // What is defined in front of all that calls it is declared nowhere else.
+                Part::Definition(function, _) | Part::Declaration(function) => {
                     let is_old = old.contains(function.name);
                     let linkage = if is_old { ".extern" } else { ".visible" };
                     writeln!(rest, "{linkage} {};", function.head)
@@ -215,6 +215,9 @@ $L__BB{label}_3:                     // in block {label}
             panic!("one is new")
         };
         assert!(rest.contains(".visible .func  (.param .b32 func_retval0) thrice(\n"));
-        assert!(!rest.contains(") twice(\n"));
+        assert!(
+            rest.contains(".extern .func  (.param .b32 func_retval0) twice(\n")
+                && !rest.contains("%r1, 7;\n\tbra.uni \t$L__BB1_3;\n}\n.func")
+        );
     }
 }

@@ -120,6 +120,8 @@ struct Meetings<'m> {
     /// For each place, what the lanes of a warp vote on there: a number, 0 for barriers; `None` if they are
     /// together.
     votes: Vec<Option<u64>>,
+    /// For each place, whether the lanes of a warp are certainly together there.
+    together: Vec<bool>,
 }
 
 /// How many bits numbers up to this have.
@@ -131,6 +133,7 @@ impl<'m> Meetings<'m> {
     fn of(module: &'m Module<'_>, entry: Function<'m>, in_warps: bool) -> Result<Self, Error> {
         let sites = meetings::sites(module, entry)?;
         let own: Vec<_> = (0..).zip(&sites).map(label).collect();
+        let together = together::at(entry, &sites);
         let labels: Option<BTreeSet<u64>> = (own.iter().zip(&sites))
             .filter(|(_, site)| site.kind == Kind::Barrier)
             .map(|(label, _)| *label)
@@ -142,9 +145,10 @@ impl<'m> Meetings<'m> {
                 .map(|labels| labels.into_iter().collect())
                 .filter(|labels: &Vec<u64>| labels.len() <= MOST_NUMBERED),
             votes: match in_warps {
-                true => votes(entry, &sites),
+                true => votes(&together, &sites),
                 false => vec![None; sites.len()],
             },
+            together,
             sites,
         })
     }
@@ -191,6 +195,9 @@ impl<'m> Meetings<'m> {
                 && let Some(apart) = &apart_in_group
             {
                 let at = Builder::before(site.call);
+                if self.alike && !self.together[index] {
+                    at.call(crowd.meet, &[types.i32.constant(EVERY_LANE)]);
+                }
                 let label = match self.own[index] {
                     Some(label) => types.i32.constant(label),
                     None => own_of_a_stream(&types, &at, site.call.operand(0), index as u64),
@@ -261,8 +268,7 @@ fn own_of_a_stream<'m>(
 }
 
 /// What lanes vote on at each place, where they aren't together.
-fn votes<'m>(entry: Function<'m>, sites: &[Site<'m>]) -> Vec<Option<u64>> {
-    let together = together::at(entry, sites);
+fn votes(together: &[bool], sites: &[Site<'_>]) -> Vec<Option<u64>> {
     let apart = |index: &usize| !together[*index];
     let exchanges: BTreeSet<Kind> = (0..sites.len())
         .filter(apart)
@@ -332,7 +338,14 @@ impl<'m> Crowd<'m> {
         let mut crowd = Crowd {
             items: types.i64.constant(1),
             lanes: types.i32.zero(),
-            count: ir::intrinsic(module, "llvm.nvvm.barrier.cta.red.popc.all", &[]),
+            count: ir::intrinsic(
+                module,
+                match meetings.alike {
+                    true => "llvm.nvvm.barrier.cta.red.popc.aligned.all",
+                    false => "llvm.nvvm.barrier.cta.red.popc.all",
+                },
+                &[],
+            ),
             vote: ir::intrinsic(module, "llvm.nvvm.vote.ballot.sync", &[]),
             meet: ir::intrinsic(module, "llvm.nvvm.bar.warp.sync", &[]),
             shuffle: ir::intrinsic(module, "llvm.nvvm.shfl.sync.idx.i32", &[]),
