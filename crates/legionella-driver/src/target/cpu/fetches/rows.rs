@@ -67,6 +67,7 @@ impl<'m> Turns<'m> {
             lane: counter,
             header: self.header,
             blocks: &self.blocks.iter().copied().collect(),
+            row: None,
         };
         let mut streams = Streams::new();
         for instruction in self.blocks.iter().flat_map(|block| block.instructions()) {

@@ -51,6 +51,7 @@ fn streams(loads: &str) -> usize {
             lane: block.phis()[0],
             header: block,
             blocks: &BTreeSet::from([block]),
+            row: None,
         };
         let mut streams = Streams::new();
         for instruction in block.instructions() {

@@ -269,6 +269,7 @@ impl<'m> Sum<'m> {
             lane: self.counter,
             header: self.way[0].block,
             blocks: &self.all,
+            row: None,
         }
     }
 
