@@ -170,11 +170,11 @@ impl Ring {
         unsafe {
             let index = (api.reserve)(queue, 1);
             let size = u64::from((*queue).size);
-            if index.wrapping_sub(self.read.load(Ordering::Relaxed)) >= size {
+            if index.wrapping_sub(self.read.load(Ordering::Acquire)) >= size {
                 loop {
                     let read = (api.read_index)(queue);
                     if index.wrapping_sub(read) < size {
-                        self.read.store(read, Ordering::Relaxed);
+                        self.read.store(read, Ordering::Release);
                         break;
                     }
                     thread::yield_now();
