@@ -102,13 +102,16 @@ pub(super) const POOL_COARSE: u32 = 4;
 
 /// `HSA_SIGNAL_CONDITION_LT`.
 pub(super) const CONDITION_LESS: u32 = 2;
-/// `HSA_WAIT_STATE_BLOCKED`.
+/// `HSA_WAIT_STATE_BLOCKED`: by an interrupt.
 pub(super) const WAIT_BLOCKED: u32 = 0;
-/// `HSA_WAIT_STATE_ACTIVE`.
-pub(super) const WAIT_ACTIVE: u32 = 1;
 
-/// `HSA_QUEUE_TYPE_MULTI`.
+/// `HSA_QUEUE_TYPE_MULTI`: for packets from several threads.
 pub(super) const QUEUE_MULTI: u32 = 0;
+/// `HSA_QUEUE_TYPE_SINGLE`: from one at a time.
+pub(super) const QUEUE_SINGLE: u32 = 1;
+
+/// `HSA_SYSTEM_INFO_TIMESTAMP_FREQUENCY`.
+const SYSTEM_FREQUENCY: u32 = 3;
 
 /// `HSA_PROFILE_FULL`, and the only rounding mode that executables are made with.
 pub(super) const PROFILE_FULL: u32 = 1;
@@ -339,6 +342,16 @@ impl Api {
             number
         };
         (number(0), number(1))
+    }
+
+    /// How many of the units in a second in which waits are limited.
+    pub(super) fn frequency(&self) -> Result<u64, Code> {
+        let mut frequency = 0u64;
+        // SAFETY: valid for writes of what is asked for.
+        match unsafe { (self.system_info)(SYSTEM_FREQUENCY, (&raw mut frequency).cast()) } {
+            0 => Ok(frequency),
+            code => Err(code),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_void};
 use std::ptr::{self, null, null_mut};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use legionella_abi::amdgpu;
 use legionella_abi::hsa::Queue;
@@ -14,8 +15,8 @@ use crate::error::{Error, Result};
 /// Packets that a queue holds, if the device allows for as many.
 const QUEUE_SIZE: u32 = 1024;
 
-/// How long a signal is waited for before the device is asked whether it is lost, in nanoseconds.
-const PATIENCE: u64 = 100_000_000;
+/// How long a signal is waited for before the device is asked whether it is lost.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How many signals are made at a time.
 const SIGNALS: usize = 16;
@@ -35,6 +36,8 @@ pub(super) struct Found {
     pub(super) pools: Pools,
     /// All devices of the runtime.
     pub(super) all: Arc<[Agent]>,
+    /// Units in a second in which waits are limited.
+    pub(super) frequency: u64,
 }
 
 /// Where memory comes from.
@@ -102,6 +105,7 @@ pub(super) fn find(api: &Api) -> std::result::Result<Vec<Found>, Code> {
         }
     }
     let all: Arc<[Agent]> = all.into();
+    let frequency = api.frequency()?;
     let mut found = Vec::new();
     for &agent in &*all {
         let pools = pools(api, agent)?;
@@ -125,6 +129,7 @@ pub(super) fn find(api: &Api) -> std::result::Result<Vec<Found>, Code> {
                 arguments,
             },
             all: Arc::clone(&all),
+            frequency,
         });
     }
     Ok(found)
@@ -313,8 +318,8 @@ impl Device {
         })
     }
 
-    /// A queue of its own, which stays until the device is lost.
-    pub(super) fn new_queue(&self) -> Result<*mut Queue> {
+    /// A queue of its own, which stays until the device is lost, for packets of several threads or of one.
+    pub(super) fn new_queue(&self, kind: u32) -> Result<*mut Queue> {
         let mut most = 0u32;
         let mut queue = null_mut();
         // SAFETY: valid for writes; what is told of faults stays for as long as the process. How much
@@ -326,7 +331,7 @@ impl Device {
             self.check((self.api.create_queue)(
                 agent,
                 QUEUE_SIZE.min(most),
-                api::QUEUE_MULTI,
+                kind,
                 report,
                 ptr::from_ref(self.faults).cast_mut().cast(),
                 u32::MAX,
@@ -374,22 +379,19 @@ impl Device {
         unsafe { (self.api.load_signal)(signal) < 1 }
     }
 
-    /// Waits at most so many nanoseconds for a signal to be set; whether it is.
-    pub(super) fn wait(&self, signal: Signal, nanoseconds: u64, active: bool) -> bool {
-        let state = if active {
-            api::WAIT_ACTIVE
-        } else {
-            api::WAIT_BLOCKED
-        };
-        // SAFETY: a signal of this device. Times are counted in nanoseconds wherever the runtime runs.
-        let value =
-            unsafe { (self.api.wait_signal)(signal, api::CONDITION_LESS, 1, nanoseconds, state) };
+    /// Waits at most so long for a signal to be set, without looking all the time; whether it is.
+    pub(super) fn wait(&self, signal: Signal, longest: Duration) -> bool {
+        let ticks = u128::from(self.found.frequency) * longest.as_nanos() / 1_000_000_000;
+        let ticks = u64::try_from(ticks).unwrap_or(u64::MAX);
+        let (condition, state) = (api::CONDITION_LESS, api::WAIT_BLOCKED);
+        // SAFETY: a signal of this device.
+        let value = unsafe { (self.api.wait_signal)(signal, condition, 1, ticks, state) };
         value < 1
     }
 
     /// Waits until a signal is set.
     pub(super) fn outwait(&self, signal: Signal) -> Result<()> {
-        while !self.wait(signal, PATIENCE, false) {
+        while !self.wait(signal, PATIENCE) {
             self.alive()?;
         }
         Ok(())

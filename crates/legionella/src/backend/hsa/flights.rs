@@ -33,8 +33,8 @@ const ALONE: Duration = Duration::from_micros(20);
 /// How long launches are looked at all the time; after that the thread sleeps until the oldest ends.
 const EAGER: Duration = Duration::from_millis(1);
 
-/// How long it sleeps at most, in nanoseconds: others may end before.
-const LONGEST_SLEEP: u64 = 1_000_000;
+/// How long it sleeps at most: others may end before.
+const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 
 /// How long it sleeps while there is no signal to sleep on.
 const SHORT_SLEEP: Duration = Duration::from_micros(50);
@@ -183,7 +183,7 @@ impl Launches {
         let sleeps_on = |flight: &&Flight| !self.device.is_set(flight.signal);
         match flights.iter().find(sleeps_on) {
             Some(oldest) => {
-                self.device.wait(oldest.signal, LONGEST_SLEEP, false);
+                self.device.wait(oldest.signal, LONGEST_SLEEP);
             }
             None => thread::sleep(SHORT_SLEEP),
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use legionella_abi::hsa::Queue;
 
-use super::api::Signal;
+use super::api::{self, Signal};
 use super::device::Device;
 use super::flights::{Flight, Work};
 use super::launches::{Launches, QUEUES, lock};
@@ -56,7 +56,7 @@ impl Gates {
         let index = match free {
             Some(index) => index,
             None if all.len() < MOST => {
-                let queue = device.new_queue().ok()?;
+                let queue = device.new_queue(api::QUEUE_MULTI).ok()?;
                 all.push(GateQueue {
                     queue,
                     is_free: true,

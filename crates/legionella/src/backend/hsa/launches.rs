@@ -14,7 +14,7 @@ use legionella_abi::cpu::Launch as Space;
 use legionella_abi::hsa::Queue;
 use legionella_abi::{amdgpu, gpu};
 
-use super::api::Signal;
+use super::api::{self, Signal};
 use super::arguments::{ArgumentPool, Arguments};
 use super::device::Device;
 use super::flights::{Flight, Work};
@@ -40,7 +40,7 @@ pub(super) struct Launches {
     queues: Vec<Ring>,
     pub(super) gates: Gates,
     pub(super) passing: Passing,
-    /// For panics, which are told while other launches run.
+    /// For panics, which are told while other launches run: of the watching thread alone.
     pub(super) aside: *mut Queue,
     turn: Turn,
     pub(super) watched: AtomicBool,
@@ -73,14 +73,14 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Launches {
     pub(super) fn new(device: &Arc<Device>, memory: &Arc<Memory>) -> Result<Self> {
-        let queues = (0..QUEUES).map(|_| device.new_queue().map(Ring::new));
+        let queues = (0..QUEUES).map(|_| device.new_queue(api::QUEUE_MULTI).map(Ring::new));
         Ok(Launches {
             device: Arc::clone(device),
             memory: Arc::clone(memory),
             queues: queues.collect::<Result<_>>()?,
             gates: Gates::default(),
             passing: Passing::default(),
-            aside: device.new_queue()?,
+            aside: device.new_queue(api::QUEUE_SINGLE)?,
             states: States::default(),
             arguments: ArgumentPool::default(),
             turn: Turn::default(),

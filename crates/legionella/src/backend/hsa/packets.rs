@@ -163,7 +163,7 @@ impl Ring {
     /// The next place for a packet. The device goes on to what comes behind when it has been given one.
     ///
     /// # Safety
-    /// The queue exists and is one for several producers, which may be told of more by others meanwhile.
+    /// The queue exists, and is one for several producers, or this thread's.
     pub(super) unsafe fn reserve(&self, api: &Api) -> Reserved {
         let queue = self.queue;
         // SAFETY: the caller's promise.
