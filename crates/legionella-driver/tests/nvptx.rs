@@ -162,6 +162,29 @@ fn threads_that_run_several_items_access_memory_at_once() {
 }
 
 #[test]
+fn threads_that_run_several_items_of_a_row_share_what_those_read() {
+    let lines = body(&text("stencil"), nvptx::WIDE_PLANE);
+    // Of three rows, and what is written; of each item one by one besides.
+    assert_eq!(count(&lines, "ld.global.v4.b32"), 3, "{lines:#?}");
+    assert_eq!(count(&lines, "st.global.v4.b32"), 1, "{lines:#?}");
+    assert_eq!(count(&lines, "ld.global.b32"), 3, "{lines:#?}");
+    // An item that doesn't ask for its row has none.
+    assert_eq!(needs(&text("bounds")).wide_plane, 0);
+}
+
+#[test]
+fn loops_that_take_steps_begin_two_turns_at_once() {
+    let lines = body(&text("steps"), nvptx::LINE);
+    let is_load = |line: &&String| line.starts_with("ld.global.nc.b32");
+    let first = lines.iter().position(|line| is_load(&line));
+    let turns = lines[first.unwrap()..].iter();
+    let together = turns.take_while(|line| !line.starts_with('@'));
+    assert_eq!(together.filter(is_load).count(), 2, "{lines:#?}");
+    // Of two turns, and of one.
+    assert_eq!(lines.iter().filter(is_load).count(), 2 + 1, "{lines:#?}");
+}
+
+#[test]
 fn panics_are_out_of_the_kernels_way() {
     let [work, panic] = texts("bounds", "sm_90").try_into().unwrap();
     for kernel in [nvptx::KERNEL, nvptx::LINE] {
