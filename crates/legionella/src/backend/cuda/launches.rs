@@ -115,7 +115,7 @@ struct Flights {
     /// How far the lane had come when it was last looked at.
     reached: u64,
     /// Room for those that have ended.
-    ended: Vec<Flight>,
+    ended: VecDeque<Flight>,
 }
 
 impl Flights {
@@ -520,13 +520,17 @@ impl Launches {
             }
             // Finishing them may launch others.
             let mut ended = std::mem::take(&mut flights.ended);
-            ended.extend(flights.flights.drain(..count));
+            match count == flights.flights.len() {
+                true => std::mem::swap(&mut ended, &mut flights.flights),
+                false => ended.extend(flights.flights.drain(..count)),
+            }
             let mut places = std::mem::take(&mut flights.places);
             drop(flights);
-            let left = ended
-                .drain(..)
-                .filter_map(|flight| self.land(flight, Ok(())));
-            places.extend(left);
+            while let Some(flight) = ended.pop_front() {
+                if let Some(place) = self.land(flight, Ok(())) {
+                    places.push(place);
+                }
+            }
             flights = lock(&in_lane.flights);
             places.append(&mut flights.places);
             (flights.places, flights.ended) = (places, ended);
