@@ -6,6 +6,7 @@
 mod amdgpu;
 mod compare;
 mod documented;
+mod functions;
 mod kernels;
 mod limits;
 mod pack;

@@ -1,11 +1,14 @@
 //! `cargo xtask ptxas`: whether NVIDIA's assembler takes the code of every kernel, for several
 //! architectures. Needs no GPU: `ptxas` is in the package `nvidia-cuda-nvcc` of PyPI.
-//! Kernels of the benchmarks may spill registers only as far as [`Limits`] say.
+//! Kernels of the benchmarks may spill registers only as far as [`Limits`] say. Their texts are assembled as devices
+//! do, as a whole; of all others functions are, each once. That takes a third of the time: what formats is in most of them,
+//! and of large texts the assembler takes several times as long as of all their functions.
 
 use std::path::PathBuf;
 
 use legionella_driver::ptxas;
 
+use crate::functions::{Known, Rest};
 use crate::kernels::{Check, Generated};
 use crate::limits::{LIMITS, Limits};
 use crate::tools::Tools;
@@ -25,6 +28,7 @@ pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Res
     let limits = Limits::read(&tools.root().join(LIMITS))?;
     // What panics is much code, and the same for all.
     let first = architectures.first();
+    let known = Known::default();
     let look = |generated: &Generated<'_>| {
         let architecture = generated.machine;
         let texts = if first.is_some_and(|first| first == architecture) {
@@ -36,14 +40,24 @@ pub fn run(tools: &Tools, filter: &str, architectures: &[String]) -> anyhow::Res
         let mut spilled = None;
         let all = generated.code.split(|&byte| byte == 0);
         for (number, text) in all.take(texts).enumerate() {
-            let usages = match ptxas::assemble(&assembler, architecture, text) {
-                Ok(usages) => usages,
+            // Behind the first text is what panics.
+            let is_measured = number == 0 && generated.is_measured;
+            let rest = match is_measured {
+                true => Rest::Whole,
+                false => known.rest(architecture, &String::from_utf8_lossy(text)),
+            };
+            let result = match rest {
+                Rest::Nothing => continue,
+                Rest::Whole => ptxas::assemble(&assembler, architecture, text),
+                Rest::New(text) => ptxas::assemble_part(&assembler, architecture, text.as_bytes()),
+            };
+            match result {
+                Ok(usages) if is_measured => {
+                    spilled = limits.excess(generated.kernel, architecture, &usages);
+                }
+                Ok(_) => {}
                 Err(ptxas::Error::Refused(said)) => return Ok(Some(said)),
                 Err(error) => return Err(error.into()),
-            };
-            // Behind the first text is what panics.
-            if number == 0 && generated.is_measured {
-                spilled = limits.excess(generated.kernel, architecture, &usages);
             }
         }
         Ok(spilled)

@@ -57,7 +57,8 @@ impl<T: DeviceData> Copy for Enqueue<'_, T> {}
 pub struct Table {
     /// The packet of such a launch, but for the address of its arguments, which is the first's.
     packet: [u32; 16],
-    /// How many places have been claimed.
+    /// How many places have been claimed, by the items of one launch at a time: for these, the device's scope is enough,
+    /// and all that some devices have for memory of the host. The host looks when the launch has ended.
     claimed: AtomicU64,
     /// How many there are.
     capacity: u64,
@@ -117,7 +118,7 @@ impl Table {
 
     /// How many launches kernels have made.
     pub fn enqueued(&self) -> u64 {
-        InSystem::of(&self.claimed).load(Ordering::Acquire)
+        self.claimed.load(Ordering::Acquire)
     }
 
     /// How many of those that were given to the device have not ended.
@@ -127,7 +128,7 @@ impl Table {
 
     /// Claims a place for a launch.
     fn claim(&self) -> Option<u64> {
-        let claimed = InSystem::of(&self.claimed);
+        let claimed = &self.claimed;
         let mut place = claimed.load(Ordering::Relaxed);
         while place < self.capacity {
             let more = place + 1;

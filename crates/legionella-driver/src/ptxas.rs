@@ -96,6 +96,27 @@ pub enum Error {
 /// # Errors
 /// If the assembler can't be run or refuses the text.
 pub fn assemble(assembler: &Path, architecture: &str, text: &[u8]) -> Result<Vec<Usage>, Error> {
+    assemble_with(assembler, architecture, text, &[])
+}
+
+/// The same of a text that is to be linked with others.
+///
+/// # Errors
+/// See [`assemble`].
+pub fn assemble_part(
+    assembler: &Path,
+    architecture: &str,
+    text: &[u8],
+) -> Result<Vec<Usage>, Error> {
+    assemble_with(assembler, architecture, text, &["--compile-only"])
+}
+
+fn assemble_with(
+    assembler: &Path,
+    architecture: &str,
+    text: &[u8],
+    options: &[&str],
+) -> Result<Vec<Usage>, Error> {
     let failed = |path: &Path| {
         let path = path.display().to_string();
         |reason| Error::Run { path, reason }
@@ -105,6 +126,7 @@ pub fn assemble(assembler: &Path, architecture: &str, text: &[u8]) -> Result<Vec
     let output = Command::new(assembler)
         .args(["--verbose", "--gpu-name", architecture])
         .args(["--output-file", "/dev/null"])
+        .args(options)
         .arg(file.path())
         .output()
         .map_err(failed(assembler))?;
@@ -176,7 +198,9 @@ const fn multiprocessor(number: u32, warps: u32, groups: u32, shared: u32) -> Mu
     }
 }
 
-const MULTIPROCESSORS: [Multiprocessor; 10] = [
+const MULTIPROCESSORS: [Multiprocessor; 12] = [
+    multiprocessor(70, 64, 32, 96),
+    multiprocessor(72, 64, 32, 96),
     multiprocessor(75, 32, 16, 64),
     multiprocessor(80, 64, 32, 164),
     multiprocessor(86, 48, 16, 100),
@@ -270,6 +294,9 @@ ptxas info    : Used 14 registers, used 0 barriers
         // 3 groups of 65 KiB fit into 228 KiB.
         assert_eq!(of(16, 64 * 1024, 256, "sm_90"), Some(24.0 / 64.0));
         assert_eq!(of(16, 0, 32, "sm_86"), Some(16.0 / 48.0));
+        // Two groups of 48 KiB fit into 96 KiB, as the system has none of them there.
+        assert_eq!(of(16, 48 * 1024, 256, "sm_70"), Some(16.0 / 64.0));
+        assert_eq!(of(64, 0, 256, "sm_70"), Some(0.5));
         assert_eq!(of(16, 0, 256, "sm_1"), None);
     }
 }

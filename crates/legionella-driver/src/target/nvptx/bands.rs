@@ -35,6 +35,9 @@ pub(super) const ALIGNMENT: u64 = 1024;
 /// LLVM's number of the address space of shared memory.
 const SHARED: u32 = 3;
 
+/// Waits for all products.
+const END: &str = "wgmma.wait_group.sync.aligned 0;";
+
 /// An instruction: its operation, its depth and types, and what follows its operands.
 struct Form {
     name: &'static str,
@@ -116,10 +119,15 @@ pub(super) fn bind(module: &Module<'_>) -> Result<(), Error> {
         };
         let floats = constant(floats)? != 0;
         let sums = Sums::load(&at, &types, sum, constant(columns)? / 2, floats);
-        sums.pass_through(&at, "wgmma.wait_group.sync.aligned 0;", &[]);
+        sums.pass_through(&at, END, &[]);
         call.erase();
     }
     Ok(())
+}
+
+/// Waits for all products that are under way, whose sums nobody looks at.
+pub(super) fn end<'m>(at: &Builder<'m>, types: &Types<'m>) {
+    together(at.assembly(END, "~{memory}", types.void, &[]));
 }
 
 fn constant(value: Value<'_>) -> Result<u64, Error> {

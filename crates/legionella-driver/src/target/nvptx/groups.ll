@@ -5,7 +5,8 @@ declare i32 @llvm.nvvm.vote.ballot.sync(i32, i1)
 declare i32 @llvm.nvvm.match.any.sync.i32(i32, i32)
 declare i32 @llvm.nvvm.shfl.sync.idx.i32(i32, i32, i32, i32)
 declare i32 @llvm.nvvm.barrier.cta.red.popc.all(i32, i1)
-declare void @llvm.nvvm.barrier.cta.sync.all(i32)
+declare void @llvm.nvvm.barrier.cta.sync.aligned.all(i32)
+declare void @llvm.nvvm.bar.warp.sync(i32)
 declare i32 @llvm.nvvm.read.ptx.sreg.tid.x()
 declare i32 @llvm.nvvm.read.ptx.sreg.tid.y()
 declare i32 @llvm.nvvm.read.ptx.sreg.tid.z()
@@ -64,7 +65,8 @@ entry:
   %second = getelementptr [2 x i32], ptr addrspace(3) @legionella.places, i64 0, i64 1
   store atomic i32 %place, ptr addrspace(3) @legionella.places syncscope("block") monotonic, align 4
   store atomic i32 0, ptr addrspace(3) %second syncscope("block") monotonic, align 4
-  call void @llvm.nvvm.barrier.cta.sync.all(i32 0)
+  call void @llvm.nvvm.bar.warp.sync(i32 -1)
+  call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)
   %one = load atomic i32, ptr addrspace(3) @legionella.places syncscope("block") monotonic, align 4
   %differs = icmp ne i32 %one, %place
   br i1 %differs, label %tell, label %ask
@@ -72,7 +74,8 @@ tell:
   store atomic i32 %place, ptr addrspace(3) %second syncscope("block") monotonic, align 4
   br label %ask
 ask:
-  call void @llvm.nvvm.barrier.cta.sync.all(i32 0)
+  call void @llvm.nvvm.bar.warp.sync(i32 -1)
+  call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)
   %other = load atomic i32, ptr addrspace(3) %second syncscope("block") monotonic, align 4
   %result = select i1 %differs, i32 %one, i32 %other
   ret i32 %result

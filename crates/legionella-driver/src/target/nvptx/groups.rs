@@ -120,6 +120,8 @@ struct Meetings<'m> {
     /// For each place, what the lanes of a warp vote on there: a number, 0 for barriers; `None` if they are
     /// together.
     votes: Vec<Option<u64>>,
+    /// For each place, whether the lanes of a warp are certainly together there.
+    together: Vec<bool>,
 }
 
 /// How many bits numbers up to this have.
@@ -131,6 +133,7 @@ impl<'m> Meetings<'m> {
     fn of(module: &'m Module<'_>, entry: Function<'m>, in_warps: bool) -> Result<Self, Error> {
         let sites = meetings::sites(module, entry)?;
         let own: Vec<_> = (0..).zip(&sites).map(label).collect();
+        let together = together::at(entry, &sites);
         let labels: Option<BTreeSet<u64>> = (own.iter().zip(&sites))
             .filter(|(_, site)| site.kind == Kind::Barrier)
             .map(|(label, _)| *label)
@@ -142,9 +145,10 @@ impl<'m> Meetings<'m> {
                 .map(|labels| labels.into_iter().collect())
                 .filter(|labels: &Vec<u64>| labels.len() <= MOST_NUMBERED),
             votes: match in_warps {
-                true => votes(entry, &sites),
+                true => votes(&together, &sites),
                 false => vec![None; sites.len()],
             },
+            together,
             sites,
         })
     }
@@ -161,10 +165,19 @@ impl<'m> Meetings<'m> {
         let apart_in_warp = apart(self.votes.iter().any(Option::is_some), OTHER_IN_WARP)?;
         let barriers = self.sites.iter().any(|site| site.kind == Kind::Barrier);
         let apart_in_group = apart(barriers, OTHER_IN_GROUP)?;
+        let bands = bands::are_used(module);
         let differ = ir::function(module, LABELS_DIFFER)
             .ok_or_else(|| internal(format!("the function {LABELS_DIFFER} is gone")))?;
         for (index, site) in self.sites.iter().enumerate() {
             let number = types.i32.constant(index as u64 + 1);
+            // Where a stream's barrier or an operation on matrices is, products may be under way.
+            let streams = match (site.kind, self.own[index]) {
+                (Kind::Matrix, _) | (Kind::Barrier, None) => true,
+                (_, label) => label == Some(STREAM | index as u64),
+            };
+            let leave = |apart: &Apart<'m>, failed| {
+                apart.leave_if(failed, number, site.call, bands && streams);
+            };
             if let (Some(apart), Some(vote)) = (&apart_in_warp, self.votes[index]) {
                 let at = Builder::before(site.call);
                 let none = types.i32.zero();
@@ -176,12 +189,15 @@ impl<'m> Meetings<'m> {
                     |bit| crowd.ballot(&at, bit),
                     |set| if set { crowd.lanes } else { none },
                 );
-                apart.leave_if(failed, number, site.call);
+                leave(apart, failed);
             }
             if site.kind == Kind::Barrier
                 && let Some(apart) = &apart_in_group
             {
                 let at = Builder::before(site.call);
+                if self.alike && !self.together[index] {
+                    at.call(crowd.meet, &[types.i32.constant(EVERY_LANE)]);
+                }
                 let label = match self.own[index] {
                     Some(label) => types.i32.constant(label),
                     None => own_of_a_stream(&types, &at, site.call.operand(0), index as u64),
@@ -191,7 +207,7 @@ impl<'m> Meetings<'m> {
                     Some(labels) => crowd.count_numbers(&at, labels, label),
                     None => at.call(differ, &[label, crowd.items]),
                 };
-                apart.leave_if(failed, number, site.call);
+                leave(apart, failed);
             }
             let at = Builder::before(site.call);
             let operand = |index| site.call.operand(index);
@@ -252,8 +268,7 @@ fn own_of_a_stream<'m>(
 }
 
 /// What lanes vote on at each place, where they aren't together.
-fn votes<'m>(entry: Function<'m>, sites: &[Site<'m>]) -> Vec<Option<u64>> {
-    let together = together::at(entry, sites);
+fn votes(together: &[bool], sites: &[Site<'_>]) -> Vec<Option<u64>> {
     let apart = |index: &usize| !together[*index];
     let exchanges: BTreeSet<Kind> = (0..sites.len())
         .filter(apart)
@@ -323,7 +338,14 @@ impl<'m> Crowd<'m> {
         let mut crowd = Crowd {
             items: types.i64.constant(1),
             lanes: types.i32.zero(),
-            count: ir::intrinsic(module, "llvm.nvvm.barrier.cta.red.popc.all", &[]),
+            count: ir::intrinsic(
+                module,
+                match meetings.alike {
+                    true => "llvm.nvvm.barrier.cta.red.popc.aligned.all",
+                    false => "llvm.nvvm.barrier.cta.red.popc.all",
+                },
+                &[],
+            ),
             vote: ir::intrinsic(module, "llvm.nvvm.vote.ballot.sync", &[]),
             meet: ir::intrinsic(module, "llvm.nvvm.bar.warp.sync", &[]),
             shuffle: ir::intrinsic(module, "llvm.nvvm.shfl.sync.idx.i32", &[]),
@@ -380,6 +402,7 @@ impl<'m> Crowd<'m> {
 
 /// Where items go that can't meet: they find out where others are, and panic.
 struct Apart<'m> {
+    types: Types<'m>,
     block: Block<'m>,
     /// The number of the place where an item waits.
     site: Value<'m>,
@@ -411,16 +434,25 @@ impl<'m> Apart<'m> {
         let place = |number| at.load(types.ptr, at.element(types.ptr, places, number));
         at.call(failed, &[place(site), place(other)]);
         at.unreachable();
-        Ok(Apart { block, site })
+        Ok(Apart { types, block, site })
     }
 
-    /// Sends items here, from before an instruction, if `failed` is true.
-    fn leave_if(&self, failed: Value<'m>, site: Value<'m>, before: Value<'m>) {
+    /// Sends items here, from before an instruction, if `failed` is true. On the way, products of bands end of which
+    /// nobody will look at the sums: elsewhere the assembler has all that panic wait for these, also before there are any.
+    fn leave_if(&self, failed: Value<'m>, site: Value<'m>, before: Value<'m>, products: bool) {
         let from = before.block();
         let behind = from.split_before(before);
         let branch = from.terminator();
-        Builder::before(branch).branch_if(failed, self.block, behind);
+        let (mut last, mut to) = (from, self.block);
+        if products {
+            let way = from.function().append_block("products");
+            let at = Builder::at_end(way);
+            bands::end(&at, &self.types);
+            at.branch(self.block);
+            (last, to) = (way, way);
+        }
+        Builder::before(branch).branch_if(failed, to, behind);
         branch.erase();
-        self.site.add_incoming(site, from);
+        self.site.add_incoming(site, last);
     }
 }

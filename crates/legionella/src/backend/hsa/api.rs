@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::null;
 use std::sync::OnceLock;
 
+use legionella_abi::hsa::Queue;
 use libloading::Library;
 
 use crate::backend::absent::Absent;
@@ -61,23 +62,6 @@ handles! {
     /// `hsa_executable_symbol_t`.
     Symbol;
 }
-
-/// `hsa_queue_t`.
-#[repr(C)]
-#[derive(Debug)]
-pub(super) struct Queue {
-    pub(super) kind: u32,
-    pub(super) features: u32,
-    /// Of packets.
-    pub(super) base: *mut c_void,
-    pub(super) doorbell: Signal,
-    /// In packets, a power of two.
-    pub(super) size: u32,
-    pub(super) reserved: u32,
-    pub(super) id: u64,
-}
-
-const _: () = assert!(size_of::<Queue>() == 40 && std::mem::offset_of!(Queue, size) == 24);
 
 /// What a queue calls when something goes wrong in it.
 pub(super) type Report = extern "C" fn(Code, *mut Queue, *mut c_void);
@@ -195,6 +179,7 @@ functions! {
     create_signal = b"hsa_signal_create\0" (i64, u32, *const Agent, *mut Signal) -> Code;
     load_signal = b"hsa_signal_load_scacquire\0" (Signal) -> i64;
     set_signal = b"hsa_signal_store_screlease\0" (Signal, i64);
+    set_signal_silently = b"hsa_signal_silent_store_relaxed\0" (Signal, i64);
     wait_signal = b"hsa_signal_wait_scacquire\0" (Signal, u32, i64, u64, u32) -> i64;
     create_queue = b"hsa_queue_create\0"
         (Agent, u32, u32, Report, *mut c_void, u32, u32, *mut *mut Queue) -> Code;

@@ -5,12 +5,20 @@ use std::ptr::{self, null, null_mut};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use legionella_abi::amdgpu;
+use legionella_abi::hsa::Queue;
 
-use super::api::{self, Agent, Api, Code, Isa, Pool, Queue, Signal};
+use super::api::{self, Agent, Api, Code, Isa, Pool, Signal};
+use super::recycled::Recycled;
 use crate::error::{Error, Result};
 
 /// Packets that a queue holds, if the device allows for as many.
 const QUEUE_SIZE: u32 = 1024;
+
+/// How long a signal is waited for before the device is asked whether it is lost, in nanoseconds.
+const PATIENCE: u64 = 100_000_000;
+
+/// How many signals are made at a time.
+const SIGNALS: usize = 16;
 
 /// What the runtime has of agents.
 #[derive(Clone, Debug)]
@@ -219,7 +227,8 @@ pub(super) struct Device {
     found: Found,
     faults: &'static Faults,
     queues: Mutex<Vec<*mut Queue>>,
-    signals: Mutex<Vec<Signal>>,
+    /// Signals of value 1 that nothing uses.
+    signals: Recycled<Signal>,
 }
 
 // SAFETY: agents, queues and signals may be used by any thread.
@@ -236,7 +245,7 @@ impl Device {
             // Queues may tell of faults for as long as they exist, and some do to the end.
             faults: Box::leak(Box::default()),
             queues: Mutex::default(),
-            signals: Mutex::default(),
+            signals: Recycled::default(),
         }
     }
 
@@ -332,24 +341,31 @@ impl Device {
 
     /// A signal of value 1.
     pub(super) fn take_signal(&self) -> Result<Signal> {
-        let mut free = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(signal) = free.pop() {
-            drop(free);
-            // SAFETY: a signal of this device, which nothing else uses.
-            unsafe { (self.api.set_signal)(signal, 1) };
-            return Ok(signal);
-        }
-        drop(free);
-        let mut signal = Signal::default();
-        // SAFETY: valid for writes; anyone may wait for it.
-        self.check(unsafe { (self.api.create_signal)(1, 0, null(), &mut signal) })?;
-        Ok(signal)
+        self.signals.take(|| {
+            let new = || {
+                let mut signal = Signal::default();
+                // SAFETY: valid for writes; anyone may wait for it.
+                let made = unsafe { (self.api.create_signal)(1, 0, null(), &mut signal) };
+                self.check(made).map(|()| signal)
+            };
+            let mut all = vec![new()?];
+            // The runtime may have no more than that.
+            all.extend((1..SIGNALS).map_while(|_| new().ok()));
+            Ok(all)
+        })
     }
 
-    /// Takes a signal back that nothing uses any more.
+    /// Sets a signal that nobody waits for yet.
+    pub(super) fn prepare_signal(&self, signal: Signal, value: i64) {
+        // SAFETY: a signal of this device, as its owner says.
+        unsafe { (self.api.set_signal_silently)(signal, value) };
+    }
+
+    /// Takes a signal back that nothing uses any more. Here it is set for the next who asks, which is no matter of
+    /// who launches.
     pub(super) fn give_back_signal(&self, signal: Signal) {
-        let mut free = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
-        free.push(signal);
+        self.prepare_signal(signal, 1);
+        self.signals.give_back(signal);
     }
 
     /// Whether a signal has been set by what completes it.
@@ -369,6 +385,14 @@ impl Device {
         let value =
             unsafe { (self.api.wait_signal)(signal, api::CONDITION_LESS, 1, nanoseconds, state) };
         value < 1
+    }
+
+    /// Waits until a signal is set.
+    pub(super) fn outwait(&self, signal: Signal) -> Result<()> {
+        while !self.wait(signal, PATIENCE, false) {
+            self.alive()?;
+        }
+        Ok(())
     }
 
     /// Destroys the queues of a lost device: nothing that they were given runs any more.

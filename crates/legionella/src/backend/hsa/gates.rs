@@ -5,7 +5,9 @@ use std::ptr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::api::{Queue, Signal};
+use legionella_abi::hsa::Queue;
+
+use super::api::Signal;
 use super::device::Device;
 use super::flights::{Flight, Work};
 use super::launches::{Launches, QUEUES, lock};
