@@ -173,18 +173,6 @@ fn threads_that_run_several_items_of_a_row_share_what_those_read() {
 }
 
 #[test]
-fn loops_that_take_steps_begin_two_turns_at_once() {
-    let lines = body(&text("steps"), nvptx::LINE);
-    let is_load = |line: &&String| line.starts_with("ld.global.nc.b32");
-    let first = lines.iter().position(|line| is_load(&line));
-    let turns = lines[first.unwrap()..].iter();
-    let together = turns.take_while(|line| !line.starts_with('@'));
-    assert_eq!(together.filter(is_load).count(), 2, "{lines:#?}");
-    // Of two turns, and of one.
-    assert_eq!(lines.iter().filter(is_load).count(), 2 + 1, "{lines:#?}");
-}
-
-#[test]
 fn panics_are_out_of_the_kernels_way() {
     let [work, panic] = texts("bounds", "sm_90").try_into().unwrap();
     for kernel in [nvptx::KERNEL, nvptx::LINE] {

@@ -9,10 +9,6 @@
 //! Elements that would not have been read, since a turn before panics, are read then all the same. So the
 //! loop is entered only if all that it may read is part of a slice that the kernel was given, whose
 //! address and length lie side by side in the argument block.
-//!
-//! A loop that takes steps of a number that isn't known, as where all items of a grid take turns at elements, is one that LLVM
-//! doesn't unroll: how often it turns would take a division to tell. It gets such another as well, of two turns, if its checks
-//! read nothing. Then both turns are known to come to pass before anything is read.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -25,10 +21,6 @@ use crate::ir::{Block, Builder, Function, Type, Types, Value, llvm};
 
 /// Turns that are begun together.
 const TURNS: u64 = 4;
-
-/// The same of a loop that takes steps: neighbours read other arrays then, and as many groups as otherwise should have room
-/// for what four of them read.
-const STEPS: u64 = 2;
 
 /// Most instructions of such a loop.
 const LONGEST: usize = 64;
@@ -68,8 +60,6 @@ struct Turning<'m> {
     counter: Value<'m>,
     first: Value<'m>,
     end: Value<'m>,
-    /// What the counter grows by as long as it is less than `end`; nothing if by 1 until it is that.
-    step: Option<Value<'m>>,
     /// Where it goes when it is done.
     exit: Block<'m>,
 }
@@ -131,7 +121,7 @@ impl<'m> Turning<'m> {
             chain.push(next);
             last = next;
         }
-        if chain.len() != inside.len() {
+        if chain.len() != inside.len() || checks.is_empty() {
             return None;
         }
         let mut all = chain.iter().flat_map(|block| block.instructions());
@@ -139,31 +129,37 @@ impl<'m> Turning<'m> {
             .clone()
             .filter(|one| !one.is(LLVMOpcode::LLVMPHI))
             .count();
-        let reads = |one: Value<'m>| one.is(LLVMOpcode::LLVMLoad);
-        if length > LONGEST || !all.clone().any(reads) || !all.all(is_plain) {
+        if length > LONGEST || !all.all(is_plain) {
             return None;
         }
         let [back, exit] = latch.successors()[..] else {
             return None;
         };
-        if !latch.terminator().is(LLVMOpcode::LLVMBr) {
+        let test = latch.terminator().operand(0);
+        let (exit, ends_if) = if back == header {
+            (exit, LLVMIntPredicate::LLVMIntNE)
+        } else {
+            (back, LLVMIntPredicate::LLVMIntEQ)
+        };
+        if !latch.terminator().is(LLVMOpcode::LLVMBr)
+            || !outside(&exit)
+            || !test.is_instruction()
+            || !test.is(LLVMOpcode::LLVMICmp)
+            || llvm!(c::LLVMGetICmpPredicate(test.raw())) != ends_if
+        {
             return None;
         }
-        let goes_on = back == header;
-        let exit = if goes_on { exit } else { back };
         let is_inside =
             |value: Value<'m>| value.is_instruction() && inside.contains(&value.block());
-        let (next, end, until) = turned(latch.terminator().operand(0), goes_on, is_inside)?;
-        if !outside(&exit) || !next.is(LLVMOpcode::LLVMAdd) || is_inside(end) {
+        let (next, end) = (test.operand(0), test.operand(1));
+        if !is_inside(next)
+            || !next.is(LLVMOpcode::LLVMAdd)
+            || next.operand(1).constant_integer() != Some(1)
+            || is_inside(end)
+        {
             return None;
         }
-        let (counter, by) = (next.operand(0), next.operand(1));
-        let step = match until {
-            Until::Equal => {
-                (by.constant_integer() == Some(1) && !checks.is_empty()).then_some(None)?
-            }
-            Until::NotLess => (!is_inside(by) && !by.is_constant()).then_some(Some(by))?,
-        };
+        let counter = next.operand(0);
         let counts = header.phis().contains(&counter) && round(counter, latch) == Some(next);
         Some(Turning {
             before,
@@ -172,34 +168,8 @@ impl<'m> Turning<'m> {
             counter: counts.then_some(counter)?,
             first: round(counter, before)?,
             end,
-            step,
             exit,
         })
-    }
-
-    /// How many turns are begun together.
-    fn turns(&self) -> u64 {
-        match self.step {
-            None => TURNS,
-            Some(_) => STEPS,
-        }
-    }
-
-    /// Whether a check that passes in the last of these turns does so in all: the counter grows, and is to be less than what
-    /// is the same in all.
-    fn is_of_the_last(&self, check: Value<'m>, leaves_if: bool) -> bool {
-        use LLVMIntPredicate::*;
-        if self.step.is_none() || !check.is(LLVMOpcode::LLVMICmp) {
-            return false;
-        }
-        let (left, right) = (check.operand(0), check.operand(1));
-        match llvm!(c::LLVMGetICmpPredicate(check.raw())) {
-            LLVMIntULT => !leaves_if && left == self.counter && !self.contains(right),
-            LLVMIntUGE => leaves_if && left == self.counter && !self.contains(right),
-            LLVMIntUGT => !leaves_if && right == self.counter && !self.contains(left),
-            LLVMIntULE => leaves_if && right == self.counter && !self.contains(left),
-            _ => false,
-        }
     }
 
     fn header(&self) -> Block<'m> {
@@ -240,8 +210,7 @@ impl<'m> Turning<'m> {
                     .filter(|value| value.as_function().is_none()),
             );
         }
-        // Of counted loops without, LLVM unrolls those for which it is worth it.
-        (reads.is_empty() == self.step.is_some()).then_some(reads)
+        (!reads.is_empty()).then_some(reads)
     }
 
     /// What a load reads, if that is an element of a slice, the next one each turn.
@@ -316,12 +285,8 @@ impl<'m> Turning<'m> {
             copies.of.insert((*phi, 0), own);
         }
         let mut leaves: Option<Value<'m>> = None;
-        let last_turn = self.turns() - 1;
-        for turn in 0..=last_turn {
+        for turn in 0..TURNS {
             for (check, if_true) in &self.checks {
-                if turn < last_turn && self.is_of_the_last(*check, *if_true) {
-                    continue;
-                }
                 let check = copies.early(*check, turn, &at);
                 let truth = check.ty().constant(1);
                 let leaves_here = match if_true {
@@ -335,13 +300,12 @@ impl<'m> Turning<'m> {
                 });
             }
         }
-        match leaves {
-            Some(leaves) => at.branch_if(leaves, again, rest),
-            None => at.branch(rest),
-        };
+        if let Some(leaves) = leaves {
+            at.branch_if(leaves, again, rest);
+        }
 
         let at = Builder::at_end(rest);
-        for turn in 0..=last_turn {
+        for turn in 0..TURNS {
             for block in &self.blocks {
                 let all = block.instructions();
                 for instruction in &all[..all.len() - 1] {
@@ -349,15 +313,17 @@ impl<'m> Turning<'m> {
                 }
             }
         }
-        let last = |value: Value<'m>| copies.find(value, last_turn);
+        let last = |value: Value<'m>| copies.find(value, TURNS - 1);
         let carried = |phi: Value<'m>| last(round(phi, latch).unwrap_or(phi));
-        at.branch_if(self.may_go_on(&at, carried(self.counter)), together, done);
+        let left = at.sub(self.end, carried(self.counter));
+        let more = at.compare(
+            LLVMIntPredicate::LLVMIntUGE,
+            left,
+            left.ty().constant(TURNS),
+        );
+        at.branch_if(more, together, done);
         let at = Builder::at_end(done);
-        let ends = match self.step {
-            None => LLVMIntPredicate::LLVMIntEQ,
-            Some(_) => LLVMIntPredicate::LLVMIntUGE,
-        };
-        let none = at.compare(ends, carried(self.counter), self.end);
+        let none = at.compare(LLVMIntPredicate::LLVMIntEQ, left, left.ty().zero());
         at.branch_if(none, self.exit, header);
         Builder::at_end(again).branch(header);
 
@@ -374,32 +340,14 @@ impl<'m> Turning<'m> {
         }
     }
 
-    /// Whether there are turns enough from a value of the counter on, which is where the loop would turn if it is less than
-    /// the end.
-    fn may_go_on(&self, at: &Builder<'m>, counter: Value<'m>) -> Value<'m> {
-        use LLVMIntPredicate::*;
-        let left = at.sub(self.end, counter);
-        let Some(step) = self.step else {
-            return at.compare(LLVMIntUGE, left, left.ty().constant(self.turns()));
-        };
-        let ahead = at.mul(step, step.ty().constant(self.turns() - 1));
-        let enough = at.compare(LLVMIntUGT, left, ahead);
-        let turns = at.compare(LLVMIntULT, counter, self.end);
-        at.binary(LLVMOpcode::LLVMAnd, enough, turns)
-    }
-
     /// Whether there are turns enough, and all that they read is part of slices that the kernel was given.
     fn may_enter(&self, at: &Builder<'m>, reads: &[Read<'m>], block: Value<'m>) -> Value<'m> {
         use LLVMIntPredicate::*;
         let types = Types::of_type(self.counter.ty());
-        let mut may = self.may_go_on(at, self.first);
+        let turns = at.sub(self.end, self.first);
+        let mut may = at.compare(LLVMIntUGE, turns, turns.ty().constant(TURNS));
         let mut and = |condition: Value<'m>| may = at.binary(LLVMOpcode::LLVMAnd, may, condition);
         and(at.compare(LLVMIntULE, self.first, self.end));
-        if let Some(step) = self.step {
-            // What so many steps come to is a number.
-            let most = u64::MAX >> (u64::BITS - step.ty().integer_width()) >> self.turns().ilog2();
-            and(at.compare(LLVMIntULE, step, step.ty().constant(most)));
-        }
         let end = match self.end.ty() == types.i64 {
             true => self.end,
             false => at.zero_extend(self.end, types.i64),
@@ -490,40 +438,6 @@ impl<'m> Copies<'_, 'm> {
         }
         self.of.insert(of, copy);
         copy
-    }
-}
-
-/// Until when a counter counts.
-enum Until {
-    /// It is some number.
-    Equal,
-    /// It is no more less than that.
-    NotLess,
-}
-
-/// What a loop's last test compares with the end, that, and how; given whether it goes on if that is true, and what is inside.
-fn turned<'m>(
-    test: Value<'m>,
-    goes_on: bool,
-    is_inside: impl Fn(Value<'m>) -> bool,
-) -> Option<(Value<'m>, Value<'m>, Until)> {
-    use LLVMIntPredicate::*;
-    if !test.is_instruction() || !test.is(LLVMOpcode::LLVMICmp) {
-        return None;
-    }
-    let (left, right) = (test.operand(0), test.operand(1));
-    let predicate = llvm!(c::LLVMGetICmpPredicate(test.raw()));
-    match (predicate, goes_on) {
-        (LLVMIntNE, true) | (LLVMIntEQ, false) if is_inside(left) => {
-            Some((left, right, Until::Equal))
-        }
-        (LLVMIntULT, true) | (LLVMIntUGE, false) if is_inside(left) => {
-            Some((left, right, Until::NotLess))
-        }
-        (LLVMIntUGT, true) | (LLVMIntULE, false) if is_inside(right) => {
-            Some((right, left, Until::NotLess))
-        }
-        _ => None,
     }
 }
 

@@ -751,43 +751,7 @@ outside:
   unreachable
 }
 
-; The sum of an item's elements, which are as far apart as there are items; there are as many as in another slice.
-define void @steps(ptr noundef nonnull readonly align 8 dereferenceable(48) %block) {
-  %xp = load ptr, ptr %block, align 8
-  %x = call ptr @legionella.immutable(ptr %xp)
-  %np = getelementptr i8, ptr %block, i64 8
-  %n = load i64, ptr %np, align 8
-  %mp = getelementptr i8, ptr %block, i64 24
-  %m = load i64, ptr %mp, align 8
-  %op = getelementptr i8, ptr %block, i64 32
-  %out = load ptr, ptr %op, align 8
-  %first = call i64 @legionella.global_id(i32 0)
-  %all = call i64 @legionella.grid_size(i32 0)
-  %some = icmp ult i64 %first, %m
-  br i1 %some, label %loop, label %done
-loop:
-  %k = phi i64 [ %first, %0 ], [ %next, %fine ]
-  %sum = phi float [ 0.0, %0 ], [ %more, %fine ]
-  %in = icmp ult i64 %k, %n
-  br i1 %in, label %fine, label %outside
-fine:
-  %xk = getelementptr inbounds float, ptr %x, i64 %k
-  %a = load float, ptr %xk, align 4
-  %more = fadd float %sum, %a
-  %next = add i64 %k, %all
-  %again = icmp ult i64 %next, %m
-  br i1 %again, label %loop, label %done
-done:
-  %total = phi float [ 0.0, %0 ], [ %more, %fine ]
-  %place = getelementptr float, ptr %out, i64 %first
-  store float %total, ptr %place, align 4
-  ret void
-outside:
-  call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
-  unreachable
-}
-
-; The elements of `gathers`, as many as are told elsewhere: whether so many can be read is not known.
+; The same of as many as are told elsewhere: whether so many can be read is not known.
 define void @gathers_blindly(ptr noundef nonnull readonly align 8 dereferenceable(48) %block) {
   %cp = load ptr, ptr %block, align 8
   %columns = call ptr @legionella.immutable(ptr %cp)
