@@ -107,7 +107,7 @@ impl<'a, T: DeviceData> Slice<'a, T> {
     }
 
     /// Waits for launches that write these elements; later ones wait while the host reads.
-    fn access(&self) -> Result<HostAccess> {
+    pub(crate) fn access(&self) -> Result<HostAccess> {
         let access = HostAccess::begin(&[(self.allocation, self.bytes(), Access::Read)]);
         self.allocation.failures.report()?;
         Ok(access)
