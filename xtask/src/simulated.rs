@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::tools::Tools;
@@ -50,6 +50,18 @@ pub const PART: [&str; 23] = [
     "launches/",
     "printing/formats",
     "faults/",
+];
+
+/// The same on a gfx90a, whose code differs from a gfx942's in how stacks are addressed, in products of matrices and in
+/// caches: cases for which LLVM's code was wrong, and of each kind of operation some.
+pub const PART_OF_GFX90A: [&str; 7] = [
+    "printing/formats",
+    "control/ways",
+    "groups/barriers",
+    "integers/u32/wrapping",
+    "matrices/u8",
+    "panics/bounds",
+    "recursion/fibonacci",
 ];
 
 /// How long a case may take, code generation included, unless a limit is asked for.
@@ -102,6 +114,7 @@ pub fn device(tools: &Tools, processor: &str) -> anyhow::Result<String> {
 /// # Errors
 /// If one of them fails; the last line printed says how many did.
 pub fn run(tools: &Tools, plan: &Plan<'_>, processor: &str) -> anyhow::Result<()> {
+    let start = Instant::now();
     let suite = tools.executable("conformance")?;
     let device = device(tools, processor)?;
     let list = Command::new(&suite).arg("--list").output()?;
@@ -168,8 +181,9 @@ pub fn run(tools: &Tools, plan: &Plan<'_>, processor: &str) -> anyhow::Result<()
     let failed: Vec<_> = outcomes.iter().filter(|one| one.failed()).collect();
     let (passed, skipped) = (count("passed"), count("skipped"));
     println!(
-        "{passed} passed, {} failed, {skipped} skipped",
-        failed.len()
+        "{passed} passed, {} failed, {skipped} skipped on {processor} in {:.0} s",
+        failed.len(),
+        start.elapsed().as_secs_f32()
     );
     let names: Vec<&str> = failed.iter().map(|one| one.case.as_str()).collect();
     ensure!(
@@ -192,6 +206,46 @@ fn earlier(path: &PathBuf) -> anyhow::Result<HashMap<String, Outcome>> {
         .filter(|outcome| !outcome.failed())
         .map(|outcome| (outcome.case.clone(), outcome))
         .collect())
+}
+
+/// What an owner of such a device runs: `cargo legionella doctor` says what it finds, and `cargo xtask conformance` what
+/// works. With the simulator in the place of ROCm's library, by its path, as any other.
+///
+/// # Errors
+/// If either says something else than is expected.
+pub fn report(tools: &Tools) -> anyhow::Result<()> {
+    let simulator = tools.simulator()?;
+    let said_by = |mut command: Command, expected: &[&str]| -> anyhow::Result<()> {
+        let output = command.env("LEGIONELLA_HSA", &simulator).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        print!("{text}");
+        ensure!(output.status.success(), "{command:?}: {}", output.status);
+        let missing = expected.iter().find(|what| !text.contains(**what));
+        missing.map_or(Ok(()), |what| bail!("{command:?} doesn't say `{what}`"))
+    };
+    let advice = "please report what `cargo xtask conformance --accelerator hsa:0` says";
+    let doctor = tools.legionella("doctor");
+    said_by(
+        doctor,
+        &[
+            "gfx1100",
+            "gfx942",
+            "gfx90a",
+            "the runtime offers HSA",
+            advice,
+        ],
+    )?;
+    let mut suite = tools.program("conformance", None);
+    suite.args(["--accelerator", "hsa:0", "--filter", "arguments/"]);
+    said_by(
+        suite,
+        &[
+            "hsa:0: ",
+            "gfx1100, ",
+            "passed  arguments/",
+            " passed, 0 failed",
+        ],
+    )
 }
 
 /// Runs one case in a process of its own.

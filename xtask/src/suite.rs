@@ -147,13 +147,16 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
             },
         )?;
     }
-    summary.step("a case for which LLVM's code was wrong on a gfx90a", || {
+    summary.step("a smaller part on a simulated gfx90a", || {
         let plan = simulated::Plan {
-            filters: &["printing/formats"],
+            filters: &simulated::PART_OF_GFX90A,
             limit: simulated::LIMIT,
             resume: false,
         };
         simulated::run(tools, &plan, "gfx90a")
+    })?;
+    summary.step("what owners of AMD's devices report", || {
+        simulated::report(tools)
     })?;
     for name in &accelerators {
         summary.step(format!("examples on {name}"), || examples(tools, name))?;

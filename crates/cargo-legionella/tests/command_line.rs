@@ -231,6 +231,14 @@ fn doctor_works_when_nothing_else_does() {
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["ready"], true);
 
+    // ROCm's library without a device, as Debian's package `libhsa-runtime64-1` has it on machines like those of CI.
+    let library = Path::new("/usr/lib/x86_64-linux-gnu/libhsa-runtime64.so.1");
+    if library.exists() && !Path::new("/dev/kfd").exists() {
+        let report = report.to_string();
+        let expected = "libhsa-runtime64.so.1 finds no device: there is no /dev/kfd";
+        assert!(report.contains(expected), "{report}");
+    }
+
     let gone = folder.path().join("gone");
     fs::create_dir(&gone).unwrap();
     let script = "cd \"$1\" && rmdir \"$1\" && exec env -i PATH=/no/where RUSTC=/no/rustc \

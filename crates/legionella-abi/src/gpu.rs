@@ -2,7 +2,7 @@
 //! [NVIDIA's](crate::nvptx) and [AMD's](crate::amdgpu).
 //!
 //! The code of a kernel has the kernel functions [`KERNEL`] and, as [`Needs`] says, [`LINE`],
-//! [`PLANE`] and [`WIDE`], and apart from these, if there is any need of that, [`PANIC`]. Their
+//! [`PLANE`], [`WIDE`] and [`WIDE_PLANE`], and apart from these, if there is any need of that, [`PANIC`]. Their
 //! parameters, in order: a [`Launch`] by value, or what begins with one, for [`PANIC`] a
 //! [`Panicked`]; the address of a [`State`]; and the argument block. The block is passed by value, or
 //! by its address on the device, as [`Needs`] says. A block without bytes is no parameter.
@@ -33,7 +33,11 @@ pub const ALIGN: u64 = 16;
 /// work-groups have as many threads as otherwise, and there are the fewer of them.
 pub const WIDE: &str = "legionella_wide";
 
-/// Work-items of a thread of [`WIDE`].
+/// Symbol of the function that runs a usual launch of two dimensions with [`WIDTH`] work-items a thread, which are
+/// neighbours in the first dimension; otherwise as [`WIDE`].
+pub const WIDE_PLANE: &str = "legionella_wide_plane";
+
+/// Work-items of a thread of [`WIDE`] and [`WIDE_PLANE`].
 pub const WIDTH: u64 = 4;
 
 /// Symbol of the function that panics as a work-item left it.
@@ -83,6 +87,8 @@ pub struct Needs {
     pub align: u64,
     /// 1 if work-items may wait for what others do, who may be the host.
     pub waits: u64,
+    /// [`WIDTH`] if there is a [`WIDE_PLANE`], and else 0.
+    pub wide_plane: u64,
 }
 
 /// The index space of a launch, or of a part of one that takes the device's largest grid or less.

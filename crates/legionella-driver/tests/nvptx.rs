@@ -258,6 +258,7 @@ fn needs(text: &str) -> nvptx::Needs {
         arguments: next(),
         align: next(),
         waits: next(),
+        wide_plane: next(),
     }
 }
 

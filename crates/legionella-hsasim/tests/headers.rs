@@ -13,68 +13,68 @@ use legionella_hsasim::machine::packet;
 use legionella_hsasim::machine::queue::Shared;
 use legionella_hsasim::machine::signal::{self, Signal};
 
+/// Where C has a structure's fields, and where they are here: by either of the two structures that have it, what kernels
+/// use and what the simulator does.
+macro_rules! offsets {
+    ($structure:ty as $name:literal: $($field:ident = $of:literal . $called:ident),* $(,)?) => {
+        vec![
+            (concat!("_Alignof(", $name, ")"), align_of::<$structure>() as i64),
+            $((
+                concat!("offsetof(", $of, ", ", stringify!($called), ")"),
+                offset_of!($structure, $field) as i64,
+            ),)*
+        ]
+    };
+}
+
+macro_rules! signals {
+    ($structure:ty) => {
+        offsets! { $structure as "amd_signal_t":
+            kind = "amd_signal_t".kind,
+            value = "amd_signal_t".value,
+            value = "amd_signal_t".hardware_doorbell_ptr,
+            event_mailbox = "amd_signal_t".event_mailbox_ptr,
+            event = "amd_signal_t".event_id,
+            start = "amd_signal_t".start_ts,
+            end = "amd_signal_t".end_ts,
+            queue = "amd_signal_t".queue_ptr,
+        }
+    };
+}
+
+macro_rules! queues {
+    ($structure:ty, $ring:ident) => {
+        offsets! { $structure as "amd_queue_t":
+            kind = "hsa_queue_t".type,
+            features = "hsa_queue_t".features,
+            $ring = "hsa_queue_t".base_address,
+            doorbell = "hsa_queue_t".doorbell_signal,
+            size = "hsa_queue_t".size,
+            id = "hsa_queue_t".id,
+            write_index = "amd_queue_t".write_dispatch_id,
+            read_index = "amd_queue_t".read_dispatch_id,
+        }
+    };
+}
+
 /// What C calls it, and what it is here.
 fn expected() -> Vec<(&'static str, i64)> {
     let size = |bytes: usize| bytes as i64;
-    vec![
+    let mut all = [
+        signals!(Signal),
+        signals!(kernels::Signal),
+        queues!(Shared, ring),
+        queues!(kernels::Queue, base),
+    ]
+    .concat();
+    all.extend([
         ("sizeof(amd_signal_t)", size(size_of::<Signal>())),
-        ("_Alignof(amd_signal_t)", size(align_of::<Signal>())),
-        (
-            "offsetof(amd_signal_t, kind)",
-            size(offset_of!(Signal, kind)),
-        ),
-        (
-            "offsetof(amd_signal_t, value)",
-            size(offset_of!(Signal, value)),
-        ),
-        (
-            "offsetof(amd_signal_t, event_mailbox_ptr)",
-            size(offset_of!(Signal, event_mailbox)),
-        ),
-        (
-            "offsetof(amd_signal_t, event_id)",
-            size(offset_of!(Signal, event)),
-        ),
-        (
-            "offsetof(amd_signal_t, start_ts)",
-            size(offset_of!(Signal, start)),
-        ),
-        (
-            "offsetof(amd_signal_t, end_ts)",
-            size(offset_of!(Signal, end)),
-        ),
-        (
-            "offsetof(amd_signal_t, queue_ptr)",
-            size(offset_of!(Signal, queue)),
-        ),
+        ("sizeof(amd_signal_t)", size(size_of::<kernels::Signal>())),
         ("AMD_SIGNAL_KIND_USER", signal::USER),
+        ("AMD_SIGNAL_KIND_USER", kernels::Signal::USER),
         ("AMD_SIGNAL_KIND_DOORBELL", signal::DOORBELL),
+        ("AMD_SIGNAL_KIND_DOORBELL", kernels::Signal::DOORBELL),
         ("sizeof(amd_queue_t)", size(size_of::<Shared>())),
-        (
-            "offsetof(hsa_queue_t, type)",
-            size(offset_of!(Shared, kind)),
-        ),
-        (
-            "offsetof(hsa_queue_t, features)",
-            size(offset_of!(Shared, features)),
-        ),
-        (
-            "offsetof(hsa_queue_t, base_address)",
-            size(offset_of!(Shared, ring)),
-        ),
-        (
-            "offsetof(hsa_queue_t, doorbell_signal)",
-            size(offset_of!(Shared, doorbell)),
-        ),
-        (
-            "offsetof(hsa_queue_t, size)",
-            size(offset_of!(Shared, size)),
-        ),
-        ("offsetof(hsa_queue_t, id)", size(offset_of!(Shared, id))),
-        (
-            "offsetof(amd_queue_t, write_dispatch_id)",
-            size(offset_of!(Shared, write_index)),
-        ),
         (
             "offsetof(amd_queue_t, group_segment_aperture_base_hi)",
             size(offset_of!(Shared, group_aperture)),
@@ -82,10 +82,6 @@ fn expected() -> Vec<(&'static str, i64)> {
         (
             "offsetof(amd_queue_t, private_segment_aperture_base_hi)",
             size(offset_of!(Shared, private_aperture)),
-        ),
-        (
-            "offsetof(amd_queue_t, read_dispatch_id)",
-            size(offset_of!(Shared, read_index)),
         ),
         (
             "offsetof(amd_queue_t, read_dispatch_id_field_base_byte_offset)",
@@ -101,6 +97,14 @@ fn expected() -> Vec<(&'static str, i64)> {
         ),
         ("AMD_QUEUE_PROPERTIES_IS_PTR64", 1 << 1),
         ("sizeof(hsa_kernel_dispatch_packet_t)", size(packet::SIZE)),
+        (
+            "sizeof(hsa_kernel_dispatch_packet_t)",
+            size(size_of::<kernels::Packet>()),
+        ),
+        (
+            "offsetof(hsa_kernel_dispatch_packet_t, kernarg_address)",
+            size(offset_of!(kernels::Packet, words) + 4 * kernels::KERNEL_ARGUMENTS),
+        ),
         (
             "offsetof(hsa_kernel_dispatch_packet_t, workgroup_size_x)",
             4,
@@ -270,83 +274,16 @@ fn expected() -> Vec<(&'static str, i64)> {
         ("HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_PRIVATE_SEGMENT_SIZE", 14),
         ("HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_DYNAMIC_CALLSTACK", 15),
         ("HSA_SYMBOL_KIND_KERNEL", 1),
+        ("HSA_SYSTEM_INFO_TIMESTAMP_FREQUENCY", 3),
+        ("HSA_QUEUE_TYPE_MULTI", 0),
+        ("HSA_QUEUE_TYPE_SINGLE", 1),
+        ("HSA_WAIT_STATE_BLOCKED", 0),
         ("HSA_SIGNAL_CONDITION_EQ", 0),
         ("HSA_SIGNAL_CONDITION_NE", 1),
         ("HSA_SIGNAL_CONDITION_LT", 2),
         ("HSA_SIGNAL_CONDITION_GTE", 3),
-    ]
-}
-
-/// The same of what kernels use.
-fn expected_by_kernels() -> Vec<(&'static str, i64)> {
-    use kernels::{Packet, Queue, Signal};
-    let size = |bytes: usize| bytes as i64;
-    vec![
-        ("sizeof(amd_signal_t)", size(size_of::<Signal>())),
-        ("_Alignof(amd_signal_t)", size(align_of::<Signal>())),
-        (
-            "offsetof(amd_signal_t, kind)",
-            size(offset_of!(Signal, kind)),
-        ),
-        (
-            "offsetof(amd_signal_t, value)",
-            size(offset_of!(Signal, value)),
-        ),
-        (
-            "offsetof(amd_signal_t, hardware_doorbell_ptr)",
-            size(offset_of!(Signal, value)),
-        ),
-        (
-            "offsetof(amd_signal_t, event_mailbox_ptr)",
-            size(offset_of!(Signal, event_mailbox)),
-        ),
-        (
-            "offsetof(amd_signal_t, event_id)",
-            size(offset_of!(Signal, event)),
-        ),
-        (
-            "offsetof(amd_signal_t, start_ts)",
-            size(offset_of!(Signal, start)),
-        ),
-        (
-            "offsetof(amd_signal_t, end_ts)",
-            size(offset_of!(Signal, end)),
-        ),
-        (
-            "offsetof(amd_signal_t, queue_ptr)",
-            size(offset_of!(Signal, queue)),
-        ),
-        ("AMD_SIGNAL_KIND_USER", Signal::USER),
-        ("AMD_SIGNAL_KIND_DOORBELL", Signal::DOORBELL),
-        ("_Alignof(amd_queue_t)", size(align_of::<Queue>())),
-        ("offsetof(hsa_queue_t, type)", size(offset_of!(Queue, kind))),
-        (
-            "offsetof(hsa_queue_t, base_address)",
-            size(offset_of!(Queue, base)),
-        ),
-        (
-            "offsetof(hsa_queue_t, doorbell_signal)",
-            size(offset_of!(Queue, doorbell)),
-        ),
-        ("offsetof(hsa_queue_t, size)", size(offset_of!(Queue, size))),
-        ("offsetof(hsa_queue_t, id)", size(offset_of!(Queue, id))),
-        (
-            "offsetof(amd_queue_t, write_dispatch_id)",
-            size(offset_of!(Queue, write_index)),
-        ),
-        (
-            "offsetof(amd_queue_t, read_dispatch_id)",
-            size(offset_of!(Queue, read_index)),
-        ),
-        (
-            "sizeof(hsa_kernel_dispatch_packet_t)",
-            size(size_of::<Packet>()),
-        ),
-        (
-            "offsetof(hsa_kernel_dispatch_packet_t, kernarg_address)",
-            size(offset_of!(Packet, words) + 4 * kernels::KERNEL_ARGUMENTS),
-        ),
-    ]
+    ]);
+    all
 }
 
 #[test]
@@ -359,8 +296,7 @@ fn structures_and_values_are_those_of_the_headers() {
         );
         return;
     }
-    let mut expected = expected();
-    expected.extend(expected_by_kernels());
+    let expected = expected();
     let mut source = String::from(
         "#include <stddef.h>\n#include <stdio.h>\n#include <stdbool.h>\n#define LITTLEENDIAN_CPU\n\
          #include <hsa/hsa.h>\n#include <hsa/hsa_ext_amd.h>\n#include <hsa/amd_hsa_queue.h>\n\

@@ -2,7 +2,7 @@
 //! the same function called on the host.
 //!
 //! `conformance --accelerator NAME [--filter TEXT] [--exact] [--list] [--json]` runs all cases whose name
-//! contains the text, or is it, and closes with `N passed, N failed, N skipped`.
+//! contains the text, or is it, says first what the accelerator is, and closes with `N passed, N failed, N skipped`.
 
 // Kernels are written in every way that people write, also in those that clippy would not.
 #![allow(
@@ -98,9 +98,14 @@ fn main() -> ExitCode {
         eprintln!("which accelerator?\n{USAGE}");
         return ExitCode::from(2);
     };
-    if let Err(error) = Accelerator::by_name(name) {
-        eprintln!("{error}");
-        return ExitCode::from(2);
+    match Accelerator::by_name(name) {
+        // What was said where, for those who report it.
+        Ok(accelerator) if !options.json => println!("{name}: {}", accelerator.description()),
+        Ok(_) => {}
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
     }
     run(&suite, name, &options)
 }

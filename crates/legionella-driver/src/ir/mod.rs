@@ -4,19 +4,25 @@
 //! handle of an instruction, block or function that was erased must not be used again; the passes
 //! of this crate erase only what they have no further handle of.
 
+mod block;
 mod builder;
 pub(crate) mod debug;
 pub(crate) mod flow;
+mod function;
 pub(crate) mod known;
 pub(crate) mod metadata;
 mod outline;
 mod pipeline;
+mod ty;
 mod value;
 
+pub(crate) use block::Block;
 pub(crate) use builder::Builder;
+pub(crate) use function::Function;
 pub(crate) use outline::outline;
 pub(crate) use pipeline::Pipeline;
-pub(crate) use value::{Block, Function, Type, Value};
+pub(crate) use ty::Type;
+pub(crate) use value::Value;
 
 use std::ffi::CString;
 

@@ -33,6 +33,8 @@ pub(in crate::target) struct Quick<'m> {
     pub(in crate::target) header: Block<'m>,
     /// The counter's last value.
     pub(in crate::target) last: Value<'m>,
+    /// An id that is the same for all lanes, and others elsewhere: where equal to something, of few.
+    pub(in crate::target) row: Option<Value<'m>>,
 }
 
 /// A comparison that the guard decides.
@@ -122,6 +124,37 @@ impl<'m> Quick<'m> {
             .collect()
     }
 
+    /// Splits the index of a neighbour into what differs between lanes, built where the address is, and terms that
+    /// neither do nor depend on a value: without constants, of which it is known what they do to an address.
+    pub(in crate::target) fn apart_from(
+        &self,
+        address: Value<'m>,
+        first: Value<'m>,
+    ) -> (Value<'m>, Vec<Value<'m>>) {
+        let blocks = self.blocks();
+        let affine = self.affine(&blocks);
+        let at = Builder::before(address);
+        let (mut index, mut constants, mut terms) = (address.operand(1), Vec::new(), Vec::new());
+        while index.is(LLVMOpcode::LLVMAdd) {
+            let operands = [index.operand(0), index.operand(1)];
+            let (varying, fixed) = match operands.map(|operand| affine.step(operand, 0)) {
+                [Some(1), Some(0)] => (operands[0], operands[1]),
+                [Some(0), Some(1)] => (operands[1], operands[0]),
+                _ => break,
+            };
+            if fixed.is_constant() {
+                constants.push(fixed);
+            } else if depends_on(fixed, first) {
+                break;
+            } else {
+                terms.push(fixed);
+            }
+            index = varying;
+        }
+        let add = |all, constant| at.binary(LLVMOpcode::LLVMAdd, all, constant);
+        (constants.into_iter().fold(index, add), terms)
+    }
+
     /// Computes a value of the loop that is the same for all lanes again, before it.
     pub(in crate::target) fn before_loop(&self, value: Value<'m>, at: &Builder<'m>) -> Value<'m> {
         let first = self.last.ty().zero();
@@ -133,6 +166,7 @@ impl<'m> Quick<'m> {
             lane: self.lane,
             header: self.header,
             blocks,
+            row: self.row,
         }
     }
 
@@ -182,9 +216,7 @@ impl<'m> Quick<'m> {
         }
         self.place.erase();
         for name in [GUARD, GUARDED, PLACE] {
-            if let Some(function) = ir::function(module, name) {
-                function.delete();
-            }
+            delete_if_unused(module, name);
         }
         guard != boolean.zero()
     }
@@ -253,6 +285,30 @@ impl<'m> Quick<'m> {
             }
         }
         reached
+    }
+}
+
+/// Whether a value may be computed from another.
+pub(in crate::target) fn depends_on<'m>(value: Value<'m>, other: Value<'m>) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut ahead = vec![value];
+    while let Some(value) = ahead.pop() {
+        if value == other {
+            return true;
+        }
+        if value.is_instruction() && seen.insert(value) {
+            ahead.extend(value.operands());
+        }
+    }
+    false
+}
+
+/// Deletes what stood for something, unless something else of the module has it yet.
+pub(in crate::target) fn delete_if_unused(module: &Module<'_>, name: &str) {
+    if let Some(function) = ir::function(module, name)
+        && function.value().users().is_empty()
+    {
+        function.delete();
     }
 }
 
@@ -349,6 +405,8 @@ pub(in crate::target) struct Affine<'a, 'm> {
     pub(in crate::target) header: Block<'m>,
     /// The loop's blocks, with or without its header.
     pub(in crate::target) blocks: &'a BTreeSet<Block<'m>>,
+    /// As in [`Quick::row`].
+    pub(in crate::target) row: Option<Value<'m>>,
 }
 
 impl<'m> Affine<'_, 'm> {
@@ -450,6 +508,8 @@ impl<'m> Affine<'_, 'm> {
         let predicate = llvm!(c::LLVMGetICmpPredicate(comparison.raw()));
         let (left, right) = (comparison.operand(0), comparison.operand(1));
         let grows = |step: u64| (1..LARGEST_STEP).contains(&step);
+        let in_row = |value| self.row.is_some_and(|row| depends_on(value, row));
+        let equality = matches!(predicate, LLVMIntEQ | LLVMIntNE);
         let (varying, bound, predicate) = match (self.step(left, 0)?, self.step(right, 0)?) {
             (step, 0) if grows(step) => (left, right, predicate),
             (0, step) if grows(step) => (
@@ -463,6 +523,8 @@ impl<'m> Affine<'_, 'm> {
                     other => other,
                 },
             ),
+            (0, 0) if equality && in_row(left) => (left, right, predicate),
+            (0, 0) if equality && in_row(right) => (right, left, predicate),
             _ => return None,
         };
         let kind = match predicate {

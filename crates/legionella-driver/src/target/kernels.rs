@@ -6,6 +6,8 @@
 //! work-item only notes the place where it would have panicked, and the kernel for panics does so
 //! later, alone; the other two then call nothing and need few registers.
 
+use std::collections::BTreeMap;
+
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use legionella_abi::{gpu, intrinsic};
@@ -13,7 +15,7 @@ use llvm_sys::core as c;
 use llvm_sys::{LLVMAtomicOrdering, LLVMIntPredicate, LLVMLinkage, LLVMOpcode, LLVMTypeKind};
 
 use super::cold::{self, Deferred};
-use super::wide::{self, Wide};
+use super::wide::{self, Threads, Wide};
 use super::{ahead, checks};
 use crate::error::Error;
 use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
@@ -102,7 +104,8 @@ pub(super) struct SharedMemory {
 /// The kernels of a module.
 pub(super) struct Kernels<'m> {
     all: Vec<Kernel<'m>>,
-    wide: Option<Wide<'m>>,
+    /// The loops of those whose threads run several items.
+    wide: Vec<(Function<'m>, Wide<'m>)>,
     /// What the kernel for panics calls.
     cold: Option<Function<'m>>,
     /// As in [`gpu::Needs::addresses`].
@@ -126,8 +129,10 @@ struct Kernel<'m> {
     launch: Value<'m>,
     /// The parameter that is the address of a [`gpu::State`].
     state: Value<'m>,
-    /// The linear id of the item that runs, if a thread runs several.
+    /// The id in the first dimension of the item that runs, if a thread runs several.
     item: Option<Value<'m>>,
+    /// The id in the second dimension of a thread's items, likewise.
+    row: Option<Value<'m>>,
 }
 
 /// What a kernel is for.
@@ -141,6 +146,8 @@ enum Form {
     Plane,
     /// As for a line, by threads that run several items each.
     Wide,
+    /// As for a plane, by threads that run several items of a row each.
+    WidePlane,
     /// A panic that a work-item noted.
     Panic,
 }
@@ -148,7 +155,12 @@ enum Form {
 impl Form {
     /// Whether it is for usual launches alone: as wholes, of small extents, with aligned addresses.
     fn is_usual(self) -> bool {
-        matches!(self, Form::Line | Form::Plane | Form::Wide)
+        matches!(self, Form::Line | Form::Plane) || self.is_wide()
+    }
+
+    /// Whether a thread runs several items.
+    fn is_wide(self) -> bool {
+        matches!(self, Form::Wide | Form::WidePlane)
     }
 }
 
@@ -178,16 +190,11 @@ impl<'m> Kernels<'m> {
         self.addresses = usual.fold(0, |all, kernel| {
             all | tell_alignment(module, kernel.function)
         });
-        let Some(wide) = self.wide.take() else {
-            return;
-        };
-        if !wide.settle(module, machine) {
-            self.all.retain(|kernel| {
-                if kernel.form == Form::Wide {
-                    kernel.function.delete();
-                }
-                kernel.form != Form::Wide
-            });
+        for (function, wide) in std::mem::take(&mut self.wide) {
+            if !wide.settle(module, machine) {
+                self.all.retain(|kernel| kernel.function != function);
+                function.delete();
+            }
         }
     }
 
@@ -248,6 +255,7 @@ impl<'m> Kernels<'m> {
             self.block.size,
             self.block.align,
             u64::from(self.waits),
+            if has(Form::WidePlane) { gpu::WIDTH } else { 0 },
         ];
         let mut needs = needs.map(|number| types.i64.constant(number).raw());
         let name = ir::c_name(gpu::NEEDS);
@@ -291,7 +299,7 @@ impl<'m> Kernels<'m> {
                 for dimension in 0..3 {
                     let word = match kernel.form {
                         Form::Any => ids.word(at, first + dimension),
-                        Form::Line | Form::Plane | Form::Wide | Form::Panic => types.i64.zero(),
+                        _ => types.i64.zero(),
                     };
                     let index = types.i64.constant(1 + dimension as u64);
                     leave.word(word, at.element(types.i64, place, index));
@@ -416,11 +424,16 @@ pub(super) fn build<'m>(
         all.push(kernel(module, device, &shape, &block, Form::Line, ends));
         all.push(kernel(module, device, &shape, &block, Form::Plane, ends));
     }
-    let mut wide = None;
-    if !in_groups && wide::is_suitable(item) {
-        let (kernel, loops) = wide_kernel(module, device, &shape, &block);
+    let mut wide = Vec::new();
+    let forms = match (!in_groups && wide::is_suitable(item), wide::has_rows(item)) {
+        (false, _) => &[][..],
+        (true, false) => &[Form::Wide],
+        (true, true) => &[Form::Wide, Form::WidePlane],
+    };
+    for form in forms {
+        let (kernel, loops) = wide_kernel(module, device, &shape, &block, *form);
         all.push(kernel);
-        wide = Some(loops);
+        wide.push((kernel.function, loops));
     }
     let unsettled = matches!(&shape, Shape::Deferred(deferred) if reads_memory(deferred.cold));
     let cold = match &shape {
@@ -505,7 +518,13 @@ fn finish<'m>(_: &'m Module<'_>, block: Block<'m>) {
 }
 
 /// The kernels that do a launch's work.
-pub(super) const WORK: [&str; 4] = [gpu::KERNEL, gpu::LINE, gpu::PLANE, gpu::WIDE];
+pub(super) const WORK: [&str; 5] = [
+    gpu::KERNEL,
+    gpu::LINE,
+    gpu::PLANE,
+    gpu::WIDE,
+    gpu::WIDE_PLANE,
+];
 
 /// A copy of a module without some kernels and what only they need.
 pub(super) fn without<'ctx>(
@@ -581,6 +600,7 @@ fn declare<'m>(
         launch: all[LAUNCH as usize],
         state: all[STATE as usize],
         item: None,
+        row: None,
     }
 }
 
@@ -663,23 +683,42 @@ fn wide_kernel<'m>(
     device: &'static Device,
     shape: &Shape<'m>,
     block: &ArgumentBlock,
+    form: Form,
 ) -> (Kernel<'m>, Wide<'m>) {
     let types = Types::of(module);
-    let kernel = declare(module, device, gpu::WIDE, block, Form::Wide);
-    let at = Builder::at_end(kernel.function.append_block("entry"));
+    let name = match form {
+        Form::WidePlane => gpu::WIDE_PLANE,
+        _ => gpu::WIDE,
+    };
+    let kernel = declare(module, device, name, block, form);
+    let mut at = Builder::at_end(kernel.function.append_block("entry"));
     let outside = kernel.function.append_block("outside");
     let ids = Ids::of(&kernel, module, &types);
-    let thread = ids.linear_thread(&at, 0, gpu::SMALL / gpu::WIDTH);
+    let row = (form == Form::WidePlane).then(|| {
+        let row = ids.global(&at, 1);
+        let inside = kernel.function.append_block("row");
+        let is_inside = at.compare(LLVMIntPredicate::LLVMIntULT, row, ids.grid(&at, 1));
+        at.branch_if(is_inside, inside, outside);
+        at = Builder::at_end(inside);
+        row
+    });
+    let threads = Threads {
+        thread: ids.linear_thread(&at, 0, gpu::SMALL / gpu::WIDTH),
+        in_group: ids.register(&at, Register::Local, 0),
+        group: ids.group_size(&at, 0),
+        row,
+    };
     let call = |at: &Builder<'m>| at.call(shape.item(), &[block_of(at, &kernel, &types)]);
     let item = |at: Builder<'m>, id| {
         let kernel = Kernel {
             item: Some(id),
+            row,
             ..kernel
         };
         run_item(&kernel, &Ids::of(&kernel, module, &types), shape, at)
     };
     let items = ids.grid(&at, 0);
-    let loops = Wide::build(module, &at, thread, items, outside, &call, &item);
+    let loops = Wide::build(module, &at, &threads, items, outside, &call, &item);
     finish(module, outside);
     (kernel, loops)
 }
@@ -788,7 +827,10 @@ fn panic_kernel<'m>(
 /// it is told.
 pub(super) fn bind_ids(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(), Error> {
     let types = Types::of(module);
-    let quick = kernels.wide.as_ref().map(Wide::quick_blocks);
+    let wide = kernels.wide.iter();
+    let quick: BTreeMap<_, _> = wide
+        .map(|(function, wide)| (*function, wide.quick_blocks()))
+        .collect();
     for (kind, name) in crate::lower::IDS.into_iter().enumerate() {
         let Some(function) = ir::function(module, name) else {
             continue;
@@ -802,13 +844,16 @@ pub(super) fn bind_ids(module: &Module<'_>, kernels: &Kernels<'_>) -> Result<(),
                 let index = at.add(types.i32.constant(3 * kind as u64), dimension);
                 at.load(types.i64, at.element(types.i64, told, index))
             } else if let Some(kernel) = kernels.all.iter().find(|kernel| kernel.function == user) {
-                let item = (kernels.wide.as_ref())
-                    .filter(|_| kernel.form == Form::Wide)
-                    .map(|wide| {
-                        let in_quick = quick.as_ref().is_some_and(|q| q.contains(&call.block()));
-                        wide.item(&at, in_quick)
-                    });
-                let kernel = Kernel { item, ..*kernel };
+                let wide = (kernels.wide.iter()).find(|(function, _)| *function == user);
+                let item = wide.map(|(_, wide)| {
+                    let in_quick = quick.get(&user).is_some_and(|q| q.contains(&call.block()));
+                    wide.item(&at, in_quick)
+                });
+                let kernel = Kernel {
+                    item,
+                    row: wide.and_then(|(_, wide)| wide.row()),
+                    ..*kernel
+                };
                 let ids = Ids::of(&kernel, module, &types);
                 let value = |dimension| ids.value(&at, name, dimension);
                 match dimension.constant_integer() {
@@ -912,7 +957,7 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
     fn is_single(&self, dimension: usize) -> bool {
         match self.kernel.form {
             Form::Line | Form::Wide => dimension > 0,
-            Form::Plane => dimension > 1,
+            Form::Plane | Form::WidePlane => dimension > 1,
             Form::Any | Form::Panic => false,
         }
     }
@@ -956,12 +1001,20 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         at.load(self.types.i64, address)
     }
 
+    /// The id of the item that runs where a thread runs several.
+    fn of_several(&self, dimension: usize) -> Option<Value<'m>> {
+        match dimension {
+            0 => self.kernel.item,
+            _ => self.kernel.row,
+        }
+    }
+
     fn global(&self, at: &Builder<'m>, dimension: usize) -> Value<'m> {
         if self.is_single(dimension) {
             return self.constant(0);
         }
-        if let Some(item) = self.kernel.item {
-            return item;
+        if let Some(id) = self.of_several(dimension) {
+            return id;
         }
         if self.kernel.form.is_usual() {
             return self.linear_thread(at, dimension, gpu::SMALL);
@@ -992,7 +1045,7 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         if self.is_single(dimension) {
             return self.constant(0);
         }
-        if let Some(item) = self.kernel.item {
+        if let (0, Some(item)) = (dimension, self.kernel.item) {
             return at.binary(LLVMOpcode::LLVMURem, item, self.group_size(at, dimension));
         }
         self.register(at, Register::Local, dimension)
@@ -1002,7 +1055,7 @@ impl<'k, 'm, 'c> Ids<'k, 'm, 'c> {
         if self.is_single(dimension) {
             return self.constant(0);
         }
-        if let Some(item) = self.kernel.item {
+        if let (0, Some(item)) = (dimension, self.kernel.item) {
             return at.binary(LLVMOpcode::LLVMUDiv, item, self.group_size(at, dimension));
         }
         let here = self.register(at, Register::Group, dimension);

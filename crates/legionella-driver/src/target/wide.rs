@@ -3,7 +3,9 @@
 //! Takes the function of a work-item that is short and straight; gives a kernel with two loops over the
 //! items of a thread. The *quick* one runs where all of them pass their checks
 //! ([`super::guards`]) and where the memory that they access together is aligned for it: LLVM
-//! unrolls it and makes one access of four. Elsewhere the other one runs, which checks each item.
+//! unrolls it and makes one access of four. Elsewhere the other one runs, which checks each item. Where
+//! memory isn't aligned, a thread's items there are as far apart as its group has threads, so that neighbours
+//! still access neighbours.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +16,8 @@ use llvm_sys::core as c;
 use llvm_sys::target as t;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
 
-use super::guards::Quick;
-use crate::ir::{self, Block, Builder, Function, Types, Value, llvm};
+use super::guards::{Quick, delete_if_unused, depends_on};
+use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
 
 /// The longest function of a work-item of which there is such a kernel, in instructions.
 const LONGEST: usize = 150;
@@ -24,6 +26,7 @@ const LONGEST: usize = 150;
 const WIDEST: u64 = 16;
 
 const ALIGNED: &str = "legionella.aligned";
+const APART: &str = "legionella.apart";
 
 /// Whether a work-item's function is one of which a thread may run several: it has no loop, doesn't
 /// ask for its group, and does nothing that would have to come in an order.
@@ -76,11 +79,41 @@ fn is_acyclic(function: Function<'_>) -> bool {
     }
 }
 
+/// Whether a work-item's function is one of several dimensions: it uses the id in the second one by itself, and
+/// not only for the item's number among all.
+pub(super) fn has_rows(item: Function<'_>) -> bool {
+    let is_constant = |value: &Value<'_>| value.constant_integer().is_some();
+    let numbers =
+        |user: &Value<'_>| user.is(LLVMOpcode::LLVMAdd) && !user.operands().iter().any(is_constant);
+    let asks = |call: &Value<'_>| {
+        let called = call.called_function();
+        called.is_some_and(|called| called.name() == intrinsic::GLOBAL_ID)
+            && call.operand(0).constant_integer() == Some(1)
+    };
+    (item.instructions().into_iter())
+        .filter(asks)
+        .any(|call| !call.users().iter().all(numbers))
+}
+
+/// The threads that run the items of such a kernel.
+pub(super) struct Threads<'m> {
+    /// The thread's number in the first dimension.
+    pub(super) thread: Value<'m>,
+    /// The same within its group.
+    pub(super) in_group: Value<'m>,
+    /// Threads of a group in the first dimension.
+    pub(super) group: Value<'m>,
+    /// The id of its items in the second dimension, if there is one.
+    pub(super) row: Option<Value<'m>>,
+}
+
 /// The loops of such a kernel, under construction.
 pub(super) struct Wide<'m> {
     quick: Quick<'m>,
     /// A stand-in for whether memory is aligned.
     aligned: Value<'m>,
+    /// A stand-in for whether the items of the other loop are apart.
+    apart: Value<'m>,
     /// Where it leads into the quick loop.
     enter: Block<'m>,
     first: Value<'m>,
@@ -97,7 +130,7 @@ impl<'m> Wide<'m> {
     pub(super) fn build(
         module: &'m Module<'_>,
         at: &Builder<'m>,
-        thread: Value<'m>,
+        threads: &Threads<'m>,
         items: Value<'m>,
         outside: Block<'m>,
         call: &dyn Fn(&Builder<'m>) -> Value<'m>,
@@ -107,27 +140,23 @@ impl<'m> Wide<'m> {
         let function = at.block().function();
         let number = |value: u64| types.i64.constant(value);
         let width = number(gpu::WIDTH);
-        let [start, enter, header, body, other, other_body] = [
-            "start",
-            "enter",
-            "quick",
-            "quick_item",
-            "checked",
-            "checked_item",
-        ]
-        .map(|name| function.append_block(name));
-        let first = at.mul_no_wrap(thread, width);
-        let any = at.compare(LLVMIntPredicate::LLVMIntULT, first, items);
-        at.branch_if(any, start, outside);
-
-        let at = Builder::at_end(start);
+        let [enter, header, body, other, other_body] =
+            ["enter", "quick", "quick_item", "checked", "checked_item"]
+                .map(|name| function.append_block(name));
+        let first = at.mul_no_wrap(threads.thread, width);
+        let before_group = at.sub(threads.thread, threads.in_group);
+        let begins = at.add(at.mul_no_wrap(before_group, width), threads.in_group);
         let last = at.add(first, number(gpu::WIDTH - 1));
         let whole = at.compare(LLVMIntPredicate::LLVMIntULT, last, items);
         let guarded = Quick::guarded(module, &at);
         let guard = Quick::guard(module, &at);
         let aligned = at.call(ir::declare(module, ALIGNED, types.i1, &[]), &[]);
         let both = |a, b| at.binary(LLVMOpcode::LLVMAnd, a, b);
+        let apart = at.call(ir::declare(module, APART, types.i1, &[]), &[]);
+        let begin = at.select(apart, begins, first);
+        let step = at.select(apart, threads.group, number(1));
         let all = both(both(whole, guarded), both(guard, aligned));
+        let start = at.block();
         at.branch_if(all, enter, other);
         Builder::at_end(enter).branch(header);
 
@@ -143,7 +172,7 @@ impl<'m> Wide<'m> {
 
         let head = Builder::at_end(other);
         let index = head.phi(types.i64);
-        let checked = head.add(first, index);
+        let checked = head.add(begin, head.mul_no_wrap(index, step));
         let inside = head.compare(LLVMIntPredicate::LLVMIntULT, checked, items);
         let more = head.compare(LLVMIntPredicate::LLVMIntULT, index, width);
         let more = head.binary(LLVMOpcode::LLVMAnd, more, inside);
@@ -161,8 +190,10 @@ impl<'m> Wide<'m> {
                 lane,
                 header,
                 last: number(gpu::WIDTH - 1),
+                row: threads.row,
             },
             aligned,
+            apart,
             enter,
             first,
             checked,
@@ -183,6 +214,11 @@ impl<'m> Wide<'m> {
         }
     }
 
+    /// The id of a thread's items in the second dimension.
+    pub(super) fn row(&self) -> Option<Value<'m>> {
+        self.quick.row
+    }
+
     /// Settles what the quick loop assumes, once the item is inlined and knows its id; whether that
     /// loop is of use.
     pub(super) fn settle(self, module: &'m Module<'_>, machine: &TargetMachine) -> bool {
@@ -200,27 +236,49 @@ impl<'m> Wide<'m> {
         let at = Builder::before(self.aligned);
         let mut aligned = types.i1.constant(1);
         let (mut found, mut too_wide) = (false, false);
+        // Whether memory is aligned is then the same for all threads of a group that have the same row.
+        let mut alike = true;
         for address in self.quick.neighbours() {
             let element = llvm!(c::LLVMGetGEPSourceElementType(address.raw()));
             let stride = llvm!(t::LLVMABISizeOfType(data.as_mut_ptr(), element));
+            let element = Type::from_raw(element);
             let bytes = stride * gpu::WIDTH;
             if bytes > WIDEST || !bytes.is_power_of_two() {
                 too_wide = true;
                 continue;
             }
             found = true;
+            // Of a row, which may be a part of the index, the start.
+            let (index, terms) = self.quick.apart_from(address, self.first);
             let base = self.quick.before_loop(address.operand(0), &at);
+            let is_split = !terms.is_empty();
+            let base = terms.into_iter().fold(base, |base, term| {
+                at.address(element, base, &[self.quick.before_loop(term, &at)])
+            });
+            alike &= !depends_on(base, self.first);
             let low = at.cast(LLVMOpcode::LLVMPtrToInt, base, types.i64);
             let low = at.binary(LLVMOpcode::LLVMAnd, low, types.i64.constant(bytes - 1));
             let fits = at.compare(LLVMIntPredicate::LLVMIntEQ, low, types.i64.zero());
             aligned = at.binary(LLVMOpcode::LLVMAnd, aligned, fits);
             Builder::before(self.enter.terminator()).assume_aligned(module, base, bytes);
-            address.set_operand(0, base);
+            if is_split {
+                let again = Builder::before(address).address(element, base, &[index]);
+                address.replace_all_uses_with(again);
+                address.erase();
+            } else {
+                address.set_operand(0, base);
+            }
         }
-        self.aligned.replace_all_uses_with(aligned);
-        self.aligned.erase();
-        if let Some(function) = ir::function(module, ALIGNED) {
-            function.delete();
+        let apart = match alike {
+            true => at.binary(LLVMOpcode::LLVMXor, aligned, types.i1.constant(1)),
+            false => types.i1.zero(),
+        };
+        for (stand_in, value) in [(self.aligned, aligned), (self.apart, apart)] {
+            stand_in.replace_all_uses_with(value);
+            stand_in.erase();
+        }
+        for name in [ALIGNED, APART] {
+            delete_if_unused(module, name);
         }
         found && !too_wide
     }

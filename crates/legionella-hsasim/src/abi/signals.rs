@@ -127,6 +127,16 @@ macro_rules! stores {
     )*};
 }
 
+macro_rules! silent_stores {
+    ($($name:ident)*) => {$(
+        /// Sets a signal's value that nobody waits for.
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $name(handle: SignalHandle, value: i64) {
+            of(handle).store_silently(value);
+        }
+    )*};
+}
+
 macro_rules! changes {
     ($($($name:ident)* = |$old:ident, $value:ident| $new:expr;)*) => {$($(
         /// Changes a signal's value.
@@ -158,10 +168,8 @@ macro_rules! compares {
 }
 
 loads! { hsa_signal_load_relaxed hsa_signal_load_scacquire }
-stores! {
-    hsa_signal_store_relaxed hsa_signal_store_screlease hsa_signal_silent_store_relaxed
-    hsa_signal_silent_store_screlease
-}
+stores! { hsa_signal_store_relaxed hsa_signal_store_screlease }
+silent_stores! { hsa_signal_silent_store_relaxed hsa_signal_silent_store_screlease }
 exchanges! {
     hsa_signal_exchange_relaxed hsa_signal_exchange_scacquire hsa_signal_exchange_screlease
     hsa_signal_exchange_scacq_screl

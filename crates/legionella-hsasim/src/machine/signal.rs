@@ -133,6 +133,15 @@ impl Signal {
         }
     }
 
+    /// Sets the value without waking who waits for it.
+    pub fn store_silently(&self, value: i64) {
+        if self.kind.load(Ordering::Relaxed) == DOORBELL {
+            self.store(value);
+        } else {
+            self.value.store(value, Ordering::SeqCst);
+        }
+    }
+
     /// Waits until a condition holds, at most so long. Gives the value seen last.
     pub fn wait(&self, holds: impl Fn(i64) -> bool, limit: Option<Duration>) -> i64 {
         let start = Instant::now();

@@ -20,6 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use legionella_abi::cpu::Launch;
@@ -397,8 +398,13 @@ impl Ticket {
                 }
                 spin_loop();
             }
-            if start.get_or_insert_with(Instant::now).elapsed() >= patience {
+            let looked = start.get_or_insert_with(Instant::now).elapsed();
+            if looked >= patience {
                 break;
+            }
+            // What ends the launch may need the core: other threads, if the device is in software.
+            if looked >= PATIENCE {
+                thread::yield_now();
             }
         }
         let mut state = lock(&self.slot.state);

@@ -11,7 +11,6 @@ use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use llvm_sys::LLVMOpcode;
 
-use super::super::machine::run;
 use crate::error::Error;
 use crate::ir::flow::{Blocks, Dominators};
 use crate::ir::{self, Block, Builder, Function, Value};
@@ -26,13 +25,7 @@ const USE: &str = "llvm.fake.use";
 
 /// Computes what LLVM would move wrongly in the block before.
 pub(super) fn keep_apart(module: &Module<'_>, machine: &TargetMachine) -> Result<(), Error> {
-    run(module, machine, FIRST)?;
-    for function in ir::functions(module) {
-        if !function.is_declaration() {
-            in_function(module, function);
-        }
-    }
-    Ok(())
+    super::in_each_function(module, machine, FIRST, in_function)
 }
 
 fn in_function<'m>(module: &'m Module<'_>, function: Function<'m>) {

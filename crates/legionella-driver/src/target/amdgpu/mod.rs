@@ -212,6 +212,22 @@ fn prepare(module: &Module<'_>, machine: &TargetMachine) {
     }
 }
 
+/// Runs LLVM's passes `first`, and then what looks at each function that has code.
+fn in_each_function(
+    module: &Module<'_>,
+    machine: &TargetMachine,
+    first: &str,
+    look: impl for<'m> Fn(&'m Module<'_>, ir::Function<'m>),
+) -> Result<(), Error> {
+    run(module, machine, first)?;
+    for function in ir::functions(module) {
+        if !function.is_declaration() {
+            look(module, function);
+        }
+    }
+    Ok(())
+}
+
 fn set_code_object_version(module: &Module<'_>, version: u64) {
     const FLAG: &str = "amdhsa_code_object_version";
     let version = Types::of(module).i32.constant(version);

@@ -13,11 +13,10 @@ use legionella_abi::gpu;
 use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
 use super::super::kernels;
-use super::super::machine::run;
 use super::super::uniform::{Known, Uniform};
 use crate::error::Error;
 use crate::ir::flow::{Blocks, Dominators, Loops};
-use crate::ir::{self, Builder, Function, Type, Types, Value};
+use crate::ir::{Builder, Function, Type, Types, Value};
 
 /// Has what outlasts loops pass by the end of each, and by no other way.
 const FIRST: &str = "function(loop-simplify,lcssa)";
@@ -27,13 +26,7 @@ const WIDEST: u32 = 64;
 
 /// Has lanes keep what they had in the turn in which they left a loop.
 pub(super) fn keep_apart(module: &Module<'_>, machine: &TargetMachine) -> Result<(), Error> {
-    run(module, machine, FIRST)?;
-    for function in ir::functions(module) {
-        if !function.is_declaration() {
-            in_function(module, function);
-        }
-    }
-    Ok(())
+    super::in_each_function(module, machine, FIRST, in_function)
 }
 
 fn in_function<'m>(module: &'m Module<'_>, function: Function<'m>) {

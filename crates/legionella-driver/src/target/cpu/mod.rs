@@ -5,11 +5,13 @@
 //! [`items`] builds the loops, [`guards`](super::guards) frees one of them of checks, [`regions`] does
 //! kernels with loops of their own, for which [`overflow`] makes vectors of checked arithmetic;
 //! [`phases`] cuts kernels whose items wait for each other, and those that can't be cut run as
-//! [`coroutines`]; [`streaming`] has large arrays written past the caches; [`host`] binds the
+//! [`coroutines`]; [`streaming`] has large arrays written past the caches, [`fetches`] what is read fetched ahead, [`sums`] has an item's sums
+//! computed by vectors; [`host`] binds the
 //! allocator, [`linker`](super::linker) links.
 
 mod coroutines;
 mod divisions;
+mod fetches;
 mod host;
 mod items;
 mod levels;
@@ -18,6 +20,7 @@ mod overflow;
 mod phases;
 mod regions;
 mod streaming;
+mod sums;
 #[cfg(test)]
 mod trial;
 
@@ -26,7 +29,7 @@ use inkwell::module::Module;
 use inkwell::targets::{
     CodeModel, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple,
 };
-use legionella_abi::cpu::SUBGROUP_SIZE;
+use legionella_abi::cpu::{self, SUBGROUP_SIZE};
 use legionella_abi::intrinsic;
 use legionella_abi::protocol::{Code, TargetSpec};
 use llvm_sys::LLVMLinkage;
@@ -224,6 +227,7 @@ fn optimise_by(
                 function.set_linkage(LLVMLinkage::LLVMInternalLinkage);
             }
         }
+        let in_phases = built.is_ok();
         let pipeline = match built {
             Ok(()) => {
                 INLINE.run(module, machine)?;
@@ -241,7 +245,12 @@ fn optimise_by(
         };
         host::bind(module);
         set_machine(kernel, machine);
-        return pipeline.run(module, machine);
+        pipeline.run(module, machine)?;
+        if let Some(run) = ir::function(module, cpu::RUN).filter(|_| in_phases) {
+            fetches::turns::build(module, run, machine);
+            finish(module, run, machine)?;
+        }
+        return Ok(());
     }
     if let Some(unused) = ir::function(module, intrinsic::CPU_RUN_GROUPS) {
         unused.set_linkage(LLVMLinkage::LLVMInternalLinkage);
@@ -262,7 +271,20 @@ fn optimise_by(
     if !in_regions {
         streaming::build(module, machine)?;
     }
-    Ok(())
+    match ir::function(module, cpu::RUN) {
+        Some(run) => finish(module, run, machine),
+        None => Ok(()),
+    }
+}
+
+/// What is done for items that run one by one.
+fn finish(
+    module: &Module<'_>,
+    run: ir::Function<'_>,
+    machine: &TargetMachine,
+) -> Result<(), Error> {
+    fetches::rows::build(module, run, machine);
+    sums::build(module, run, machine)
 }
 
 fn set_machine(kernel: &Lowered<'_>, machine: &TargetMachine) {

@@ -32,6 +32,8 @@ pub(super) struct Functions {
     pub(super) plane: Option<Function>,
     /// For large ones of one dimension, with several items a thread.
     pub(super) wide: Option<Function>,
+    /// For large ones of two dimensions, likewise.
+    pub(super) wide_plane: Option<Function>,
     /// Which words of the argument block a usual launch has aligned, a bit each.
     pub(super) addresses: u64,
     /// Size of the argument block, if it is passed by address.
@@ -55,6 +57,7 @@ pub(super) struct Sizes {
     pub(super) line: usize,
     pub(super) plane: usize,
     pub(super) wide: usize,
+    pub(super) wide_plane: usize,
 }
 
 // SAFETY: functions of a module may be launched by any thread.
@@ -207,12 +210,24 @@ unsafe fn launch(
 impl Functions {
     /// The size of groups, in items, for a grid that doesn't say.
     pub(super) fn group_items(&self, grid: Index) -> usize {
-        let many = grid[0] as u64 >= MANY;
+        let grid_items = grid.map(|extent| extent as u64);
         match grid {
-            [_, 1, 1] if many && self.wide.is_some() => self.sizes.wide,
+            [_, 1, 1] if self.wide(grid_items).is_some() => self.sizes.wide,
             [_, 1, 1] => self.sizes.line,
+            [_, _, 1] if self.wide(grid_items).is_some() => self.sizes.wide_plane,
             [_, _, 1] => self.sizes.plane,
             _ => self.sizes.any,
+        }
+    }
+
+    /// The function whose threads run several items each, if a usual launch on a grid is worth it. In two dimensions,
+    /// rows are then likely to be aligned as the first is.
+    fn wide(&self, [columns, rows, _]: [u64; 3]) -> Option<Function> {
+        match rows {
+            1 => self.wide.filter(|_| columns >= MANY),
+            _ => {
+                (self.wide_plane).filter(|_| columns % nvptx::WIDTH == 0 && columns * rows >= MANY)
+            }
         }
     }
 
@@ -250,10 +265,10 @@ impl Functions {
         if unsafe { self.is_usual(space, block) } {
             let is_single = |d: usize| space.grid[d] == 1 && space.group[d] == 1;
             let (plane, line) = (is_single(2), is_single(1) && is_single(2));
-            let many = line && space.grid[0] >= MANY;
-            if let Some(wide) = self.wide.filter(|_| many) {
+            if let Some(wide) = self.wide(space.grid).filter(|_| plane) {
                 let items = space.group[0] * nvptx::WIDTH;
-                return start(wide, [0; 3], [space.grid[0].div_ceil(items), 1, 1]);
+                let [_, rows, _] = space.groups;
+                return start(wide, [0; 3], [space.grid[0].div_ceil(items), rows, 1]);
             }
             let usual = if line { self.line } else { self.plane };
             if let Some(function) = usual.filter(|_| plane) {

@@ -74,6 +74,7 @@ pub(super) unsafe fn load(
     let line = usual(needs.line, nvptx::LINE)?;
     let plane = usual(needs.line, nvptx::PLANE)?;
     let wide = usual(needs.wide, nvptx::WIDE)?;
+    let wide_plane = usual(needs.wide_plane, nvptx::WIDE_PLANE)?;
     let attribute = |function, attribute| -> Result<c_int> {
         let mut value: c_int = 0;
         // SAFETY: valid for writes; a function of this context.
@@ -82,7 +83,10 @@ pub(super) unsafe fn load(
         Ok(value.max(0))
     };
     let (mut most_items, mut most_shared) = (u64::MAX, u64::MAX);
-    for function in [Some(any), line, plane, wide].into_iter().flatten() {
+    for function in [Some(any), line, plane, wide, wide_plane]
+        .into_iter()
+        .flatten()
+    {
         let most = attribute(function, api::MAX_THREADS_PER_BLOCK)?;
         most_items = most_items.min(most as u64);
         if needs.dynamic != 0 {
@@ -115,6 +119,7 @@ pub(super) unsafe fn load(
         line: size(line.unwrap_or(any))?,
         plane: size(plane.unwrap_or(any))?,
         wide: size(wide.unwrap_or(any))?,
+        wide_plane: size(wide_plane.unwrap_or(any))?,
     };
     Ok(Loaded {
         functions: Box::leak(Box::new(Functions {
@@ -123,6 +128,7 @@ pub(super) unsafe fn load(
             line,
             plane,
             wide,
+            wide_plane,
             addresses: needs.addresses,
             settled: needs.unsettled == 0,
             waits: needs.waits != 0,

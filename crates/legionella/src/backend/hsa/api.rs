@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::null;
 use std::sync::OnceLock;
 
+use legionella_abi::hsa::Queue;
 use libloading::Library;
 
 use crate::backend::absent::Absent;
@@ -62,23 +63,6 @@ handles! {
     Symbol;
 }
 
-/// `hsa_queue_t`.
-#[repr(C)]
-#[derive(Debug)]
-pub(super) struct Queue {
-    pub(super) kind: u32,
-    pub(super) features: u32,
-    /// Of packets.
-    pub(super) base: *mut c_void,
-    pub(super) doorbell: Signal,
-    /// In packets, a power of two.
-    pub(super) size: u32,
-    pub(super) reserved: u32,
-    pub(super) id: u64,
-}
-
-const _: () = assert!(size_of::<Queue>() == 40 && std::mem::offset_of!(Queue, size) == 24);
-
 /// What a queue calls when something goes wrong in it.
 pub(super) type Report = extern "C" fn(Code, *mut Queue, *mut c_void);
 
@@ -118,13 +102,16 @@ pub(super) const POOL_COARSE: u32 = 4;
 
 /// `HSA_SIGNAL_CONDITION_LT`.
 pub(super) const CONDITION_LESS: u32 = 2;
-/// `HSA_WAIT_STATE_BLOCKED`.
+/// `HSA_WAIT_STATE_BLOCKED`: by an interrupt.
 pub(super) const WAIT_BLOCKED: u32 = 0;
-/// `HSA_WAIT_STATE_ACTIVE`.
-pub(super) const WAIT_ACTIVE: u32 = 1;
 
-/// `HSA_QUEUE_TYPE_MULTI`.
+/// `HSA_QUEUE_TYPE_MULTI`: for packets from several threads.
 pub(super) const QUEUE_MULTI: u32 = 0;
+/// `HSA_QUEUE_TYPE_SINGLE`: from one at a time.
+pub(super) const QUEUE_SINGLE: u32 = 1;
+
+/// `HSA_SYSTEM_INFO_TIMESTAMP_FREQUENCY`.
+const SYSTEM_FREQUENCY: u32 = 3;
 
 /// `HSA_PROFILE_FULL`, and the only rounding mode that executables are made with.
 pub(super) const PROFILE_FULL: u32 = 1;
@@ -195,6 +182,7 @@ functions! {
     create_signal = b"hsa_signal_create\0" (i64, u32, *const Agent, *mut Signal) -> Code;
     load_signal = b"hsa_signal_load_scacquire\0" (Signal) -> i64;
     set_signal = b"hsa_signal_store_screlease\0" (Signal, i64);
+    set_signal_silently = b"hsa_signal_silent_store_relaxed\0" (Signal, i64);
     wait_signal = b"hsa_signal_wait_scacquire\0" (Signal, u32, i64, u64, u32) -> i64;
     create_queue = b"hsa_queue_create\0"
         (Agent, u32, u32, Report, *mut c_void, u32, u32, *mut *mut Queue) -> Code;
@@ -354,6 +342,16 @@ impl Api {
             number
         };
         (number(0), number(1))
+    }
+
+    /// How many of the units in a second in which waits are limited.
+    pub(super) fn frequency(&self) -> Result<u64, Code> {
+        let mut frequency = 0u64;
+        // SAFETY: valid for writes of what is asked for.
+        match unsafe { (self.system_info)(SYSTEM_FREQUENCY, (&raw mut frequency).cast()) } {
+            0 => Ok(frequency),
+            code => Err(code),
+        }
     }
 }
 

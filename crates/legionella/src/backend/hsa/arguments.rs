@@ -4,10 +4,10 @@
 //! allocates nothing once as many were in flight before.
 
 use std::ptr::NonNull;
-use std::sync::{Mutex, PoisonError};
 
 use super::device::Device;
 use super::memory;
+use super::recycled::Recycled;
 use crate::error::Result;
 
 /// Bytes of the smallest blocks, and how many sizes there are, each four times the one before.
@@ -30,7 +30,7 @@ unsafe impl Send for Arguments {}
 /// The blocks of a device that no launch has. They stay for as long as the process.
 #[derive(Debug, Default)]
 pub(super) struct ArgumentPool {
-    free: Mutex<[Vec<Arguments>; SIZES]>,
+    free: [Recycled<Arguments>; SIZES],
 }
 
 impl ArgumentPool {
@@ -42,28 +42,23 @@ impl ArgumentPool {
             let start = memory::visible(device, device.pools().arguments, bytes)?;
             return Ok(Arguments { start, size: SIZES });
         };
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(block) = free[size].pop() {
-            return Ok(block);
-        }
-        let each = LEAST << (2 * size);
-        let count = (CHUNK / each).max(1);
-        let start = memory::visible(device, device.pools().arguments, count * each)?;
-        let block = |index: usize| Arguments {
-            // SAFETY: within what was allocated.
-            start: unsafe { start.add(index * each) },
-            size,
-        };
-        free[size].extend((1..count).map(block));
-        Ok(block(0))
+        self.free[size].take(|| {
+            let each = LEAST << (2 * size);
+            let count = (CHUNK / each).max(1);
+            let start = memory::visible(device, device.pools().arguments, count * each)?;
+            let block = |index: usize| Arguments {
+                // SAFETY: within what was allocated.
+                start: unsafe { start.add(index * each) },
+                size,
+            };
+            Ok((0..count).map(block).collect())
+        })
     }
 
     /// Takes a block back that no launch uses any more.
     pub(super) fn give_back(&self, device: &Device, block: Arguments) {
         if block.size < SIZES {
-            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-            free[block.size].push(block);
-            return;
+            return self.free[block.size].give_back(block);
         }
         // SAFETY: allocated for this launch alone.
         let code = unsafe { (device.api().free)(block.start.as_ptr().cast()) };

@@ -8,8 +8,10 @@ use std::ptr;
 use std::sync::Arc;
 
 use legionella_abi::amdgpu;
+use legionella_abi::hsa::Queue;
 
-use super::api::{Queue, Signal};
+use super::Program;
+use super::api::Signal;
 use super::arguments::Arguments;
 use super::flights::Panicking;
 use super::functions::Functions;
@@ -17,7 +19,6 @@ use super::launches::{Launches, dispatch, told, write_arguments};
 use super::packets::Packet;
 use super::parts::Parts;
 use super::states::{Place, States};
-use super::{Program, packets};
 use crate::backend::{self, Node};
 use crate::error::Result;
 use crate::schedule::followup::Followup;
@@ -103,7 +104,6 @@ impl Launches {
         // SAFETY: arguments whose block begins with the value; the queue is the device's, and one for several
         // producers. The launch has not begun.
         unsafe {
-            let queue = ptr::with_exposed_provenance(packets::address(queue.cast()) as usize);
             followup.by_packets(packet, queue, start.add(at), stride as u64);
         }
         Ok(Children {

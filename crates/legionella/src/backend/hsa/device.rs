@@ -3,14 +3,23 @@
 use std::ffi::{CStr, c_void};
 use std::ptr::{self, null, null_mut};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use legionella_abi::amdgpu;
+use legionella_abi::hsa::Queue;
 
-use super::api::{self, Agent, Api, Code, Isa, Pool, Queue, Signal};
+use super::api::{self, Agent, Api, Code, Isa, Pool, Signal};
+use super::recycled::Recycled;
 use crate::error::{Error, Result};
 
 /// Packets that a queue holds, if the device allows for as many.
 const QUEUE_SIZE: u32 = 1024;
+
+/// How long a signal is waited for before the device is asked whether it is lost.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How many signals are made at a time.
+const SIGNALS: usize = 16;
 
 /// What the runtime has of agents.
 #[derive(Clone, Debug)]
@@ -27,6 +36,8 @@ pub(super) struct Found {
     pub(super) pools: Pools,
     /// All devices of the runtime.
     pub(super) all: Arc<[Agent]>,
+    /// Units in a second in which waits are limited.
+    pub(super) frequency: u64,
 }
 
 /// Where memory comes from.
@@ -94,6 +105,7 @@ pub(super) fn find(api: &Api) -> std::result::Result<Vec<Found>, Code> {
         }
     }
     let all: Arc<[Agent]> = all.into();
+    let frequency = api.frequency()?;
     let mut found = Vec::new();
     for &agent in &*all {
         let pools = pools(api, agent)?;
@@ -117,6 +129,7 @@ pub(super) fn find(api: &Api) -> std::result::Result<Vec<Found>, Code> {
                 arguments,
             },
             all: Arc::clone(&all),
+            frequency,
         });
     }
     Ok(found)
@@ -219,7 +232,8 @@ pub(super) struct Device {
     found: Found,
     faults: &'static Faults,
     queues: Mutex<Vec<*mut Queue>>,
-    signals: Mutex<Vec<Signal>>,
+    /// Signals of value 1 that nothing uses.
+    signals: Recycled<Signal>,
 }
 
 // SAFETY: agents, queues and signals may be used by any thread.
@@ -236,7 +250,7 @@ impl Device {
             // Queues may tell of faults for as long as they exist, and some do to the end.
             faults: Box::leak(Box::default()),
             queues: Mutex::default(),
-            signals: Mutex::default(),
+            signals: Recycled::default(),
         }
     }
 
@@ -304,8 +318,8 @@ impl Device {
         })
     }
 
-    /// A queue of its own, which stays until the device is lost.
-    pub(super) fn new_queue(&self) -> Result<*mut Queue> {
+    /// A queue of its own, which stays until the device is lost, for packets of several threads or of one.
+    pub(super) fn new_queue(&self, kind: u32) -> Result<*mut Queue> {
         let mut most = 0u32;
         let mut queue = null_mut();
         // SAFETY: valid for writes; what is told of faults stays for as long as the process. How much
@@ -317,7 +331,7 @@ impl Device {
             self.check((self.api.create_queue)(
                 agent,
                 QUEUE_SIZE.min(most),
-                api::QUEUE_MULTI,
+                kind,
                 report,
                 ptr::from_ref(self.faults).cast_mut().cast(),
                 u32::MAX,
@@ -332,24 +346,31 @@ impl Device {
 
     /// A signal of value 1.
     pub(super) fn take_signal(&self) -> Result<Signal> {
-        let mut free = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(signal) = free.pop() {
-            drop(free);
-            // SAFETY: a signal of this device, which nothing else uses.
-            unsafe { (self.api.set_signal)(signal, 1) };
-            return Ok(signal);
-        }
-        drop(free);
-        let mut signal = Signal::default();
-        // SAFETY: valid for writes; anyone may wait for it.
-        self.check(unsafe { (self.api.create_signal)(1, 0, null(), &mut signal) })?;
-        Ok(signal)
+        self.signals.take(|| {
+            let new = || {
+                let mut signal = Signal::default();
+                // SAFETY: valid for writes; anyone may wait for it.
+                let made = unsafe { (self.api.create_signal)(1, 0, null(), &mut signal) };
+                self.check(made).map(|()| signal)
+            };
+            let mut all = vec![new()?];
+            // The runtime may have no more than that.
+            all.extend((1..SIGNALS).map_while(|_| new().ok()));
+            Ok(all)
+        })
     }
 
-    /// Takes a signal back that nothing uses any more.
+    /// Sets a signal that nobody waits for yet.
+    pub(super) fn prepare_signal(&self, signal: Signal, value: i64) {
+        // SAFETY: a signal of this device, as its owner says.
+        unsafe { (self.api.set_signal_silently)(signal, value) };
+    }
+
+    /// Takes a signal back that nothing uses any more. Here it is set for the next who asks, which is no matter of
+    /// who launches.
     pub(super) fn give_back_signal(&self, signal: Signal) {
-        let mut free = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
-        free.push(signal);
+        self.prepare_signal(signal, 1);
+        self.signals.give_back(signal);
     }
 
     /// Whether a signal has been set by what completes it.
@@ -358,17 +379,22 @@ impl Device {
         unsafe { (self.api.load_signal)(signal) < 1 }
     }
 
-    /// Waits at most so many nanoseconds for a signal to be set; whether it is.
-    pub(super) fn wait(&self, signal: Signal, nanoseconds: u64, active: bool) -> bool {
-        let state = if active {
-            api::WAIT_ACTIVE
-        } else {
-            api::WAIT_BLOCKED
-        };
-        // SAFETY: a signal of this device. Times are counted in nanoseconds wherever the runtime runs.
-        let value =
-            unsafe { (self.api.wait_signal)(signal, api::CONDITION_LESS, 1, nanoseconds, state) };
+    /// Waits at most so long for a signal to be set, without looking all the time; whether it is.
+    pub(super) fn wait(&self, signal: Signal, longest: Duration) -> bool {
+        let ticks = u128::from(self.found.frequency) * longest.as_nanos() / 1_000_000_000;
+        let ticks = u64::try_from(ticks).unwrap_or(u64::MAX);
+        let (condition, state) = (api::CONDITION_LESS, api::WAIT_BLOCKED);
+        // SAFETY: a signal of this device.
+        let value = unsafe { (self.api.wait_signal)(signal, condition, 1, ticks, state) };
         value < 1
+    }
+
+    /// Waits until a signal is set.
+    pub(super) fn outwait(&self, signal: Signal) -> Result<()> {
+        while !self.wait(signal, PATIENCE) {
+            self.alive()?;
+        }
+        Ok(())
     }
 
     /// Destroys the queues of a lost device: nothing that they were given runs any more.

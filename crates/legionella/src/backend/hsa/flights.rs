@@ -20,17 +20,21 @@ use super::gates::Gate;
 use super::launches::{KernelWork, Launches, lock, write_arguments};
 use super::packets::{self, Dispatch, Packet};
 use super::states::{Left, Place};
+use super::transfers::UnderWay;
 use crate::error::{Error, Result};
 use crate::schedule::slot::{Lane, Running};
 
 /// How long the watching thread looks for new launches before it goes to sleep.
 const PATIENCE: Duration = Duration::from_micros(100);
 
+/// How long the thread looks without leaving its core to others, which the device itself needs if it is in software.
+const ALONE: Duration = Duration::from_micros(20);
+
 /// How long launches are looked at all the time; after that the thread sleeps until the oldest ends.
 const EAGER: Duration = Duration::from_millis(1);
 
-/// How long it sleeps at most, in nanoseconds: others may end before.
-const LONGEST_SLEEP: u64 = 1_000_000;
+/// How long it sleeps at most: others may end before.
+const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 
 /// How long it sleeps while there is no signal to sleep on.
 const SHORT_SLEEP: Duration = Duration::from_micros(50);
@@ -38,6 +42,14 @@ const SHORT_SLEEP: Duration = Duration::from_micros(50);
 /// How long a launch that was cancelled may go on, once its queue has come to it, before the device's queues are
 /// destroyed.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// What comes before the next look at something that was looked at for so long.
+fn look_on(looked: Duration) {
+    match looked < ALONE {
+        true => spin_loop(),
+        false => thread::yield_now(),
+    }
+}
 
 /// A launch that the device has.
 pub(super) struct Flight {
@@ -56,6 +68,7 @@ pub(super) struct Flight {
 pub(super) enum Work {
     Kernel(KernelWork),
     Gate(Gate),
+    Transfer(UnderWay),
 }
 
 impl Flight {
@@ -78,16 +91,17 @@ pub(super) struct Panicking<'a> {
 impl Launches {
     /// Has a launch watched that the device was given.
     pub(super) fn take_off(&self, flight: Flight) {
-        let mut arrivals = lock(&self.arrivals);
-        arrivals.push_back(flight);
-        self.new.store(arrivals.len(), Ordering::Release);
-        drop(arrivals);
-        self.arrived.notify_one();
+        let arrivals = &self.arrivals;
+        let mut flights = lock(&arrivals.flights);
+        flights.push_back(flight);
+        arrivals.count.store(flights.len(), Ordering::Release);
+        drop(flights);
+        arrivals.changed.notify_one();
     }
 
     /// Starts the thread that watches, once.
     pub(super) fn watch(self: &Arc<Self>) -> Result<()> {
-        if self.watched.swap(true, Ordering::Relaxed) {
+        if self.watched.load(Ordering::Relaxed) || self.watched.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
         let launches = Arc::clone(self);
@@ -111,20 +125,21 @@ impl Launches {
         let mut flights: Vec<Flight> = Vec::new();
         let mut idle_since = Instant::now();
         loop {
-            if self.new.load(Ordering::Acquire) > 0 {
-                self.welcome(&mut lock(&self.arrivals), &mut flights);
+            let arrivals = &self.arrivals;
+            if arrivals.count.load(Ordering::Acquire) > 0 {
+                self.welcome(&mut lock(&arrivals.flights), &mut flights);
             }
             if flights.is_empty() {
-                if idle_since.elapsed() < PATIENCE {
-                    spin_loop();
+                let idle = idle_since.elapsed();
+                if idle < PATIENCE {
+                    look_on(idle);
                     continue;
                 }
-                let mut arrivals = lock(&self.arrivals);
-                while arrivals.is_empty() {
-                    arrivals =
-                        (self.arrived.wait(arrivals)).unwrap_or_else(PoisonError::into_inner);
+                let mut new = lock(&arrivals.flights);
+                while new.is_empty() {
+                    new = (arrivals.changed.wait(new)).unwrap_or_else(PoisonError::into_inner);
                 }
-                self.welcome(&mut arrivals, &mut flights);
+                self.welcome(&mut new, &mut flights);
                 continue;
             }
             let mut ended = false;
@@ -145,8 +160,9 @@ impl Launches {
                     }
                 }
             }
-            idle_since = Instant::now();
-            if !ended {
+            if ended {
+                idle_since = Instant::now();
+            } else {
                 self.pause(&flights);
             }
         }
@@ -154,20 +170,20 @@ impl Launches {
 
     fn welcome(&self, arrivals: &mut VecDeque<Flight>, flights: &mut Vec<Flight>) {
         flights.extend(arrivals.drain(..));
-        self.new.store(0, Ordering::Release);
+        self.arrivals.count.store(0, Ordering::Release);
     }
 
     /// Waits a little, or, for launches that take long, until one of them ends.
     fn pause(&self, flights: &[Flight]) {
         let youngest = flights.iter().map(|flight| flight.since).max();
-        if youngest.is_some_and(|since| since.elapsed() < EAGER) {
-            spin_loop();
-            return;
+        let young = youngest.map(|since| since.elapsed());
+        if let Some(young) = young.filter(|young| *young < EAGER) {
+            return look_on(young);
         }
         let sleeps_on = |flight: &&Flight| !self.device.is_set(flight.signal);
         match flights.iter().find(sleeps_on) {
             Some(oldest) => {
-                self.device.wait(oldest.signal, LONGEST_SLEEP, false);
+                self.device.wait(oldest.signal, LONGEST_SLEEP);
             }
             None => thread::sleep(SHORT_SLEEP),
         }
@@ -188,6 +204,8 @@ impl Launches {
                     }
                 }
                 Work::Gate(gate) => gate.open(&self.device),
+                // What was begun is done.
+                Work::Transfer(_) => {}
             }
         }
         if flight.cancelled.is_none() || is_behind {
@@ -200,14 +218,15 @@ impl Launches {
         if self.device.is_set(flight.signal) {
             let runs = match &flight.work {
                 Work::Kernel(work) => work.children.iter().any(|children| children.run()),
-                Work::Gate(_) => false,
+                Work::Gate(_) | Work::Transfer(_) => false,
             };
             if !runs {
                 return Some(Ok(()));
             }
         }
         let overdue = |since: Instant| since.elapsed() > GRACE;
-        if flight.cancelled.is_some_and(overdue) {
+        let is_transfer = matches!(flight.work, Work::Transfer(_));
+        if flight.cancelled.is_some_and(overdue) && !is_transfer {
             // A kernel that doesn't wait for the host can't be asked. What ends it is the end of its queue.
             let kernel = &flight.launch.program().kernel;
             let reason = format!("kernel `{kernel}` was cancelled and did not end");
@@ -219,19 +238,23 @@ impl Launches {
 
     fn land(&self, flight: Flight, outcome: Result<()>) {
         let outcome = outcome.and_then(|()| {
-            self.device.give_back_signal(flight.signal);
             if let Some(behind) = flight.behind {
                 self.device.give_back_signal(behind);
             }
             match &flight.work {
-                Work::Kernel(work) => self.left(&flight, work),
+                Work::Kernel(work) => {
+                    self.device.give_back_signal(flight.signal);
+                    self.left(&flight, work)
+                }
                 Work::Gate(gate) => {
+                    self.device.give_back_signal(flight.signal);
                     self.gates.give_back(&self.device, gate);
                     match flight.cancelled {
                         Some(_) => Err(flight.was_cancelled()),
                         None => Ok(()),
                     }
                 }
+                Work::Transfer(under_way) => self.landed(flight.signal, under_way),
             }
         });
         if outcome.is_err() && self.device.is_lost() {
@@ -246,7 +269,7 @@ impl Launches {
         let launch = &flight.launch;
         let panicking = Panicking {
             kernel: &launch.program().kernel,
-            functions: &work.functions,
+            functions: super::functions_of(launch.program()),
             space: launch.space(),
             block: launch.block(),
         };
@@ -316,9 +339,7 @@ impl Launches {
             let packet = Packet::dispatch(packet, true);
             packets::push(device.api(), self.aside, &packet);
         }
-        while !device.wait(signal, LONGEST_SLEEP, false) {
-            device.alive()?;
-        }
+        device.outwait(signal)?;
         device.give_back_signal(signal);
         self.arguments.give_back(device, block);
         match self.states.give_back(device, &self.memory, place)? {

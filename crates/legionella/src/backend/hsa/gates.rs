@@ -5,7 +5,9 @@ use std::ptr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::api::{Queue, Signal};
+use legionella_abi::hsa::Queue;
+
+use super::api::{self, Signal};
 use super::device::Device;
 use super::flights::{Flight, Work};
 use super::launches::{Launches, QUEUES, lock};
@@ -54,7 +56,7 @@ impl Gates {
         let index = match free {
             Some(index) => index,
             None if all.len() < MOST => {
-                let queue = device.new_queue().ok()?;
+                let queue = device.new_queue(api::QUEUE_MULTI).ok()?;
                 all.push(GateQueue {
                     queue,
                     is_free: true,

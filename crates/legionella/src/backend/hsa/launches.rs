@@ -11,18 +11,20 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use legionella_abi::cpu::Launch as Space;
+use legionella_abi::hsa::Queue;
 use legionella_abi::{amdgpu, gpu};
 
-use super::api::{Queue, Signal};
+use super::api::{self, Signal};
 use super::arguments::{ArgumentPool, Arguments};
 use super::device::Device;
 use super::flights::{Flight, Work};
 use super::functions::{Functions, Kernel};
 use super::gates::Gates;
 use super::memory::Memory;
-use super::packets::{self, Dispatch, Packet};
+use super::packets::{self, Dispatch, Packet, Reserved, Ring};
 use super::parts::Parts;
 use super::states::{Place, States};
+use super::transfers::Passing;
 use crate::error::{Error, Result};
 use crate::schedule::slot::{Lane, Running};
 
@@ -35,16 +37,29 @@ pub(super) struct Launches {
     pub(super) memory: Arc<Memory>,
     pub(super) states: States,
     pub(super) arguments: ArgumentPool,
-    queues: Vec<*mut Queue>,
+    queues: Vec<Ring>,
     pub(super) gates: Gates,
-    /// For panics, which are told while other launches run.
+    pub(super) passing: Passing,
+    /// For panics, which are told while other launches run: of the watching thread alone.
     pub(super) aside: *mut Queue,
-    turn: AtomicUsize,
+    turn: Turn,
     pub(super) watched: AtomicBool,
-    /// How many flights are in `arrivals`.
-    pub(super) new: AtomicUsize,
-    pub(super) arrivals: Mutex<VecDeque<Flight>>,
-    pub(super) arrived: Condvar,
+    pub(super) arrivals: Arrivals,
+}
+
+/// Which queue is next: in a cache line that nothing else disturbs.
+#[derive(Default)]
+#[repr(align(128))]
+struct Turn(AtomicUsize);
+
+/// Launches that the device has and the watching thread has not, which looks here all the time: likewise.
+#[derive(Default)]
+#[repr(align(128))]
+pub(super) struct Arrivals {
+    /// How many there are.
+    pub(super) count: AtomicUsize,
+    pub(super) flights: Mutex<VecDeque<Flight>>,
+    pub(super) changed: Condvar,
 }
 
 // SAFETY: queues may be used by any thread.
@@ -58,25 +73,24 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Launches {
     pub(super) fn new(device: &Arc<Device>, memory: &Arc<Memory>) -> Result<Self> {
-        let queues = (0..QUEUES).map(|_| device.new_queue());
+        let queues = (0..QUEUES).map(|_| device.new_queue(api::QUEUE_MULTI).map(Ring::new));
         Ok(Launches {
             device: Arc::clone(device),
             memory: Arc::clone(memory),
             queues: queues.collect::<Result<_>>()?,
             gates: Gates::default(),
-            aside: device.new_queue()?,
+            passing: Passing::default(),
+            aside: device.new_queue(api::QUEUE_SINGLE)?,
             states: States::default(),
             arguments: ArgumentPool::default(),
-            turn: AtomicUsize::new(0),
+            turn: Turn::default(),
             watched: AtomicBool::new(false),
-            new: AtomicUsize::new(0),
-            arrivals: Mutex::default(),
-            arrived: Condvar::new(),
+            arrivals: Arrivals::default(),
         })
     }
 
     /// Runs a launch.
-    pub(super) fn start(self: &Arc<Self>, functions: &Arc<Functions>, launch: Running) {
+    pub(super) fn start(self: &Arc<Self>, functions: &Functions, launch: Running) {
         if launch.cancelled().load(Ordering::Relaxed) {
             let kernel = launch.program().kernel.clone();
             return launch.finish(Err(Error::Cancelled { kernel }));
@@ -113,13 +127,25 @@ impl Launches {
     pub(super) fn queue(&self, lane: Lane) -> *mut Queue {
         let lane = lane.0 as usize;
         match self.queues.get(lane) {
-            Some(queue) => *queue,
+            Some(ring) => ring.queue(),
             None => self.gates.queue(lane - QUEUES),
         }
     }
 
+    /// A place for a packet in the queue of a lane.
+    fn reserve(&self, lane: Lane) -> Reserved {
+        let api = self.device.api();
+        // SAFETY: queues of the device, made for several producers.
+        unsafe {
+            match self.queues.get(lane.0 as usize) {
+                Some(ring) => ring.reserve(api),
+                None => Ring::new(self.queue(lane)).reserve(api),
+            }
+        }
+    }
+
     /// Gives a launch to the device.
-    fn issue(&self, functions: &Arc<Functions>, launch: &Running) -> Result<Issued> {
+    fn issue(&self, functions: &Functions, launch: &Running) -> Result<Issued> {
         let space = launch.space();
         let (kernel, width) = functions.choose(space, launch.block());
         let signal = self.device.take_signal()?;
@@ -132,11 +158,12 @@ impl Launches {
             .collect::<Result<Vec<_>>>()?;
         let (lane, behind) = self.choose(launch)?;
         let ordered = launch.behind().next().is_some();
-        let queue = self.queue(lane);
-        let children = self.let_launch(launch, queue)?;
+        let children = self.let_launch(launch, self.queue(lane))?;
         let blocks = std::iter::once(&arguments).chain(&more);
         for (index, (first_group, block)) in parts.starts().zip(blocks).enumerate() {
             let last = index as u64 + 1 == parts.count();
+            // Before anything is written: to take a place waits until all that was written is seen by others.
+            let reserved = self.reserve(lane);
             let told = told(space, first_group, launch.block().addr() as u64);
             let groups = parts.groups(first_group);
             let completion = if last { signal } else { Signal::default() };
@@ -149,7 +176,7 @@ impl Launches {
             unsafe {
                 write_arguments(functions, start, &told, place, launch.block());
                 let packet = Packet::dispatch(packet, behind_all);
-                packets::push(self.device.api(), queue, &packet);
+                reserved.give(self.device.api(), &packet);
             }
         }
         Ok(Issued {
@@ -157,7 +184,6 @@ impl Launches {
             behind,
             lane,
             work: KernelWork {
-                functions: Arc::clone(functions),
                 arguments,
                 more,
                 place,
@@ -171,28 +197,46 @@ impl Launches {
     fn choose(&self, launch: &Running) -> Result<(Lane, Option<Signal>)> {
         let mut behind = launch.behind();
         let Some(lane) = behind.next() else {
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            return Ok((Lane((turn % self.queues.len()) as u32), None));
+            return Ok((self.next_lane(), None));
         };
         let others: Vec<Lane> = behind.collect();
         if others.is_empty() {
             return Ok((lane, None));
         }
-        // One after the other, each queue waits for those before: the last has waited for all.
-        let (api, signal) = (self.device.api(), self.device.take_signal()?);
-        // SAFETY: a signal that nothing else uses, set to as many as it waits for; queues of the device.
-        unsafe {
-            (api.set_signal)(signal, others.len() as i64);
-            for other in &others {
-                let packet = Packet::barrier([Signal::default(); 5], signal);
-                packets::push(api, self.queue(*other), &packet);
-            }
-            let mut signals = [Signal::default(); 5];
-            signals[0] = signal;
-            let packet = Packet::barrier(signals, Signal::default());
-            packets::push(api, self.queue(lane), &packet);
-        }
+        let signal = self.gathered(&others)?;
+        let mut signals = [Signal::default(); 5];
+        signals[0] = signal;
+        let packet = Packet::barrier(signals, Signal::default());
+        // SAFETY: a queue of the device; the signal is this launch's until that has ended.
+        unsafe { packets::push(self.device.api(), self.queue(lane), &packet) };
         Ok((lane, Some(signal)))
+    }
+
+    /// The lane of a launch that comes after nothing: each in turn.
+    fn next_lane(&self) -> Lane {
+        let turn = self.turn.0.fetch_add(1, Ordering::Relaxed);
+        Lane((turn % self.queues.len()) as u32)
+    }
+
+    /// A signal that becomes 0 when all has ended that is in some lanes by now.
+    fn gathered(&self, lanes: &[Lane]) -> Result<Signal> {
+        let signal = self.device.take_signal()?;
+        self.device.prepare_signal(signal, lanes.len() as i64);
+        for lane in lanes {
+            let packet = Packet::barrier([Signal::default(); 5], signal);
+            // SAFETY: queues of the device; the signal is the launch's that asks, until that has ended.
+            unsafe { packets::push(self.device.api(), self.queue(*lane), &packet) };
+        }
+        Ok(signal)
+    }
+
+    /// The lane of a launch that is no packet, and a signal that becomes 0 when it may begin, if it comes after others.
+    pub(super) fn begin_behind(&self, launch: &Running) -> Result<(Lane, Option<Signal>)> {
+        let lanes: Vec<Lane> = launch.behind().collect();
+        match lanes.first() {
+            Some(first) => Ok((*first, Some(self.gathered(&lanes)?))),
+            None => Ok((self.next_lane(), None)),
+        }
     }
 }
 
@@ -206,7 +250,6 @@ struct Issued {
 
 /// What a kernel that runs has, until it has ended.
 pub(super) struct KernelWork {
-    pub(super) functions: Arc<Functions>,
     pub(super) arguments: Arguments,
     /// Those of the launch's other parts.
     pub(super) more: Vec<Arguments>,

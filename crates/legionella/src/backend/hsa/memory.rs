@@ -22,9 +22,6 @@ const ALIGN: usize = 4096;
 /// Bytes that go to the other side at once.
 const STAGE: usize = 1 << 20;
 
-/// How long a copy is waited for before the device is asked whether it is lost, in nanoseconds.
-const PATIENCE: u64 = 100_000_000;
-
 /// A device's memory.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -344,10 +341,8 @@ unsafe fn transfer(device: &Device, from: End, to: End, len: usize) -> Result<()
         device.give_back_signal(signal);
         return Err(error);
     }
-    while !device.wait(signal, PATIENCE, false) {
-        // The signal is not used again: it may yet be set.
-        device.alive()?;
-    }
+    // If that fails, the signal is not used again: it may yet be set.
+    device.outwait(signal)?;
     // SAFETY: a signal of this device. What fails sets it to a negative number.
     let failed = unsafe { (device.api().load_signal)(signal) } < 0;
     device.give_back_signal(signal);

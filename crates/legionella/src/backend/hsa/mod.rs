@@ -14,12 +14,15 @@
 //! * [`parts`]: the parts that the device takes a grid in;
 //! * [`launches`]: from a launch's turn to its packets;
 //! * [`flights`]: from there to its end;
+//! * [`recycled`]: what launches use one after the other;
 //! * [`children`]: launches that kernels make by themselves;
 //! * [`gates`]: launches that wait for a signal;
+//! * [`transfers`]: copies and fills as launches;
 //! * [`states`]: where launches leave their panics;
 //! * [`panics`]: how kernels tell of them.
 
 use std::alloc::Layout;
+use std::any::Any;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
@@ -51,7 +54,9 @@ mod module;
 mod packets;
 mod panics;
 mod parts;
+mod recycled;
 mod states;
+mod transfers;
 
 use api::Api;
 use device::{Device, Found};
@@ -61,6 +66,7 @@ use heap::Region;
 use launches::Launches;
 use memory::Memory;
 use module::Given;
+use transfers::Transfers;
 
 /// Most work-items of a group, in all and in each dimension.
 const LARGEST_GROUP: u64 = 1024;
@@ -268,6 +274,11 @@ impl Backend for Hsa {
         true
     }
 
+    fn transfers(&self) -> Result<Option<Box<dyn Code>>> {
+        let opened = self.opened()?;
+        Ok(Some(Box::new(Transfers(Arc::clone(&opened.launches)))))
+    }
+
     fn gate(&self) -> Result<Option<Box<dyn Code>>> {
         let opened = self.opened()?;
         Ok(Some(Box::new(GateCode(Arc::clone(&opened.launches)))))
@@ -383,6 +394,15 @@ struct Program {
     most_shared: u64,
     launches: Arc<Launches>,
     printer: Option<&'static Printer>,
+}
+
+/// The functions of a program of a device of this kind.
+fn functions_of(program: &super::Program) -> &Functions {
+    let code: &dyn Any = program.code();
+    match code.downcast_ref::<Program>() {
+        Some(program) => &program.functions,
+        None => unreachable!("launches of kernels are of programs that were loaded here"),
+    }
 }
 
 impl Code for Program {

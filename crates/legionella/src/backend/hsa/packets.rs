@@ -4,10 +4,12 @@
 use std::ffi::c_void;
 use std::mem::offset_of;
 use std::ptr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
-use super::api::{Api, Queue, Signal};
+use legionella_abi::hsa::Queue;
+
+use super::api::{Api, Signal};
 
 /// Bytes of a packet.
 const SIZE: usize = 64;
@@ -86,20 +88,24 @@ impl Packet {
 
     /// One that waits for all before it in the queue and for signals, and then sets one.
     pub(super) fn barrier(signals: [Signal; 5], completion: Signal) -> Self {
-        Packet::Barrier(Barrier {
-            header: header(BARRIER_AND, true),
-            reserved: 0,
-            more_reserved: 0,
-            signals,
-            yet_more_reserved: 0,
-            completion,
-        })
+        Packet::waiting(BARRIER_AND, true, signals, completion)
+    }
+
+    /// One that waits for a signal, but for nothing in the queue, and then sets another.
+    pub(super) fn behind_signal(signal: Signal, completion: Signal) -> Self {
+        let mut signals = [Signal::default(); 5];
+        signals[0] = signal;
+        Packet::waiting(BARRIER_AND, false, signals, completion)
     }
 
     /// One that waits for one of several signals, but for nothing in the queue, and then sets one.
     pub(super) fn either(signals: [Signal; 5], completion: Signal) -> Self {
+        Packet::waiting(BARRIER_OR, false, signals, completion)
+    }
+
+    fn waiting(kind: u16, behind_all: bool, signals: [Signal; 5], completion: Signal) -> Self {
         Packet::Barrier(Barrier {
-            header: header(BARRIER_OR, false),
+            header: header(kind, behind_all),
             reserved: 0,
             more_reserved: 0,
             signals,
@@ -133,28 +139,88 @@ impl Packet {
     }
 }
 
-/// Gives a packet to a queue, which may be told of more by others meanwhile.
+/// A queue, and how far the device is known to have read it: who gives it packets need not ask each time. Launching
+/// threads share this, and nobody else.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Ring {
+    queue: *mut Queue,
+    read: AtomicU64,
+}
+
+impl Ring {
+    pub(super) fn new(queue: *mut Queue) -> Self {
+        Ring {
+            queue,
+            read: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn queue(&self) -> *mut Queue {
+        self.queue
+    }
+
+    /// The next place for a packet. The device goes on to what comes behind when it has been given one.
+    ///
+    /// # Safety
+    /// The queue exists, and is one for several producers, or this thread's.
+    pub(super) unsafe fn reserve(&self, api: &Api) -> Reserved {
+        let queue = self.queue;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let index = (api.reserve)(queue, 1);
+            let size = u64::from((*queue).size);
+            if index.wrapping_sub(self.read.load(Ordering::Acquire)) >= size {
+                loop {
+                    let read = (api.read_index)(queue);
+                    if index.wrapping_sub(read) < size {
+                        self.read.store(read, Ordering::Release);
+                        break;
+                    }
+                    thread::yield_now();
+                }
+            }
+            let base = ptr::with_exposed_provenance_mut::<u8>((*queue).base as usize);
+            Reserved {
+                queue,
+                index,
+                place: base.add((index & (size - 1)) as usize * SIZE),
+            }
+        }
+    }
+}
+
+/// A place in a queue that waits for its packet.
+#[must_use = "the device waits for the packet"]
+pub(super) struct Reserved {
+    queue: *mut Queue,
+    index: u64,
+    place: *mut u8,
+}
+
+impl Reserved {
+    /// Puts a packet there and tells the device.
+    ///
+    /// # Safety
+    /// The queue still exists; what the packet refers to stays until it has completed.
+    pub(super) unsafe fn give(self, api: &Api, packet: &Packet) {
+        // SAFETY: the caller's promise. The packet at the index that was reserved is this thread's until its
+        // first word says otherwise, once the device has read what was there before.
+        unsafe {
+            let first = packet.write(self.place);
+            AtomicU32::from_ptr(self.place.cast()).store(first, Ordering::Release);
+            (api.set_signal)(Signal((*self.queue).doorbell), self.index as i64);
+        }
+    }
+}
+
+/// Gives a packet to a queue.
 ///
 /// # Safety
-/// The queue exists and is one for several producers; what the packet refers to stays until it has
-/// completed.
+/// As for [`Ring::reserve`] and [`Reserved::give`].
 pub(super) unsafe fn push(api: &Api, queue: *mut Queue, packet: &Packet) {
-    // SAFETY: the caller's promise. The packet at the index that was reserved is this thread's until its
-    // first word says otherwise, once the device has read what was there before.
-    unsafe {
-        let index = (api.reserve)(queue, 1);
-        let size = u64::from((*queue).size);
-        while index.wrapping_sub((api.read_index)(queue)) >= size {
-            thread::yield_now();
-        }
-        let place = (*queue)
-            .base
-            .cast::<u8>()
-            .add((index & (size - 1)) as usize * SIZE);
-        let first = packet.write(place);
-        AtomicU32::from_ptr(place.cast()).store(first, Ordering::Release);
-        (api.set_signal)((*queue).doorbell, index as i64);
-    }
+    // SAFETY: the caller's promise.
+    unsafe { Ring::new(queue).reserve(api).give(api, packet) };
 }
 
 /// An address as packets have it.

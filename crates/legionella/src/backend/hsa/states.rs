@@ -5,13 +5,13 @@
 
 use std::alloc::Layout;
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
 
 use legionella_abi::gpu::{Record, State};
 
 use super::device::Device;
 use super::memory::{self, Memory};
-use crate::error::{Error, Result};
+use super::recycled::Recycled;
+use crate::error::Result;
 
 /// How many states are made at a time.
 const CHUNK: usize = 64;
@@ -43,20 +43,13 @@ unsafe impl Send for Place {}
 /// The states of a device. They stay for as long as the process.
 #[derive(Debug, Default)]
 pub(super) struct States {
-    free: Mutex<Vec<Place>>,
+    free: Recycled<Place>,
 }
 
 impl States {
     /// A state that no launch has.
     pub(super) fn take(&self, device: &Device, memory: &Memory) -> Result<Place> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.is_empty() {
-            free.extend(more(device, memory)?);
-        }
-        free.pop().ok_or_else(|| Error::OutOfMemory {
-            accelerator: device.name().to_owned(),
-            bytes: size_of::<Record>(),
-        })
+        self.free.take(|| more(device, memory))
     }
 
     /// Asks the work-items of a launch that wait for the host to end.
@@ -89,8 +82,7 @@ impl States {
                 Left::Panicked(Box::new(left))
             }
         };
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.push(place);
+        self.free.give_back(place);
         Ok(left)
     }
 }

@@ -6,6 +6,8 @@
 //! non-temporal ones; the latter run if each item writes more than [`Launch::kept`] bytes and what the
 //! loop writes begins with a line.
 //!
+//! What that loop reads is fetched ahead ([`Streams`]).
+//!
 //! Non-temporal stores are not ordered with others (Intel 64 and IA-32 Architectures Software
 //! Developer's Manual, volume 1, section 10.4.6.2): code that orders accesses itself keeps ordinary
 //! ones, and the caller of [`Run`](legionella_abi::cpu::Run) orders them for whoever looks after the launch.
@@ -22,13 +24,11 @@ use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode, LLVMTypeKind};
 
 use super::super::guards::Affine;
+use super::fetches::{LINE, Streams};
 use super::regions::type_size;
 use crate::error::Error;
 use crate::ir::metadata::{kind, node};
 use crate::ir::{self, Block, Builder, Function, Pipeline, Types, Value, llvm};
-
-/// Bytes of a line, in which memory is read and written.
-const LINE: u64 = 64;
 
 /// Least bytes of a non-temporal store.
 const LEAST: u64 = 16;
@@ -50,7 +50,7 @@ pub(super) fn build(module: &Module<'_>, machine: &TargetMachine) -> Result<bool
         .filter_map(|block| Turns::of(block, machine))
         .collect();
     for turns in &loops {
-        turns.choose(run);
+        turns.choose(module, run);
     }
     if !loops.is_empty() {
         let apart = Pipeline {
@@ -98,6 +98,8 @@ struct Turns<'m> {
     first: Value<'m>,
     /// The arrays that it writes from end to end.
     written: Vec<Written<'m>>,
+    /// What it reads from end to end.
+    read: Streams<'m>,
 }
 
 /// An array that a loop writes.
@@ -142,11 +144,13 @@ impl<'m> Turns<'m> {
             lane,
             header: block,
             blocks: &blocks,
+            row: None,
         };
 
         // In the block's order, so that the same kernel always gives the same code.
         let mut arrays: Vec<(Value<'m>, Vec<Store<'m>>)> = Vec::new();
         let mut read = Vec::new();
+        let mut streams = Streams::new();
         for instruction in block.instructions() {
             if instruction.is(LLVMOpcode::LLVMStore) {
                 let (address, distance) = apart(instruction.operand(1));
@@ -160,6 +164,7 @@ impl<'m> Turns<'m> {
                     None => arrays.push((address, vec![store])),
                 }
             } else if instruction.touches_memory() {
+                streams.add(instruction, &affine, |ty| type_size(machine, ty));
                 read.extend(instruction.operands().into_iter().filter_map(array));
             }
         }
@@ -179,11 +184,12 @@ impl<'m> Turns<'m> {
             lane,
             first,
             written,
+            read: streams,
         })
     }
 
     /// Has the loop choose how it stores.
-    fn choose(&self, run: Function<'m>) {
+    fn choose(&self, module: &'m Module<'_>, run: Function<'m>) {
         let types = Types::of_type(self.lane.ty());
         let start = Builder::before(run.blocks()[0].terminator());
         let place = types
@@ -201,6 +207,7 @@ impl<'m> Turns<'m> {
             lane: self.lane,
             header: self.block,
             blocks: &blocks,
+            row: None,
         };
         for array in &self.written {
             let first = affine.repeat(array.address, &at, self.first);
@@ -209,8 +216,10 @@ impl<'m> Turns<'m> {
             let begins = at.compare(LLVMIntPredicate::LLVMIntEQ, off, types.i64.zero());
             past = at.binary(LLVMOpcode::LLVMAnd, past, begins);
         }
-        for one in self.written.iter().flat_map(|array| &array.stores) {
-            store_either_way(one, past);
+        let stores = self.written.iter().flat_map(|array| &array.stores);
+        let ways: Vec<_> = stores.map(|one| store_either_way(one, past)).collect();
+        if let Some(way) = ways.first() {
+            self.read.fetch(module, way, |address| address);
         }
     }
 }
@@ -248,8 +257,8 @@ impl<'m> Written<'m> {
     }
 }
 
-/// Has a store go past the caches where a condition holds.
-fn store_either_way<'m>(one: &Store<'m>, past: Value<'m>) {
+/// Has a store go past the caches where a condition holds; gives the place before it there.
+fn store_either_way<'m>(one: &Store<'m>, past: Value<'m>) -> Builder<'m> {
     let store = one.store;
     let block = store.block();
     let behind = block.split_before(store);
@@ -277,10 +286,11 @@ fn store_either_way<'m>(one: &Store<'m>, past: Value<'m>) {
         kind(context, "nontemporal"),
         one
     ));
+    Builder::before(copy)
 }
 
 /// An address without the constant distance that is added last, and that distance.
-fn apart(mut address: Value<'_>) -> (Value<'_>, u64) {
+pub(super) fn apart(mut address: Value<'_>) -> (Value<'_>, u64) {
     let mut distance: u64 = 0;
     while address.is_instruction()
         && address.is(LLVMOpcode::LLVMGetElementPtr)

@@ -89,6 +89,7 @@ impl Bench {
             line: None,
             plane: None,
             wide: None,
+            wide_plane: None,
             addresses: 0,
             block: None,
             shared: None,
@@ -99,6 +100,7 @@ impl Bench {
                 line: 256,
                 plane: 256,
                 wide: 256,
+                wide_plane: 256,
             },
             panics: Panics::new(None, none),
         };

@@ -8,6 +8,12 @@
 //! gets it. A kernel whose items are independent gets the lane loop twice: [`super::super::guards`] frees
 //! the *quick* one of checks that all items of a strip pass.
 
+mod ids;
+mod slots;
+
+pub(super) use ids::{Ids, bind_ids, bind_told_ids};
+pub(super) use slots::Slots;
+
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use legionella_abi::{cpu, intrinsic};
@@ -21,7 +27,7 @@ use super::loops::{self, Counter, Parallel, Strips};
 use super::regions::{self, Plan, Policy, Site, has_loop};
 use crate::error::Error;
 use crate::generate::Stages;
-use crate::ir::{self, Builder, Function, Type, Types, Value, llvm};
+use crate::ir::{self, Builder, Function, Types, Value, llvm};
 
 /// Most items of a strip: how many fit between two looks at who panicked.
 pub(super) const STRIP: u64 = 1024;
@@ -50,49 +56,6 @@ impl<'m> Run<'m> {
         (self.cold == Some(function)).then(|| function.parameters()[2])
     }
 }
-
-/// Ids and sizes within the lane loop, by dimension.
-#[derive(Clone, Copy)]
-pub(super) struct Ids<'m> {
-    pub(super) global: [Value<'m>; 3],
-    pub(super) local: [Value<'m>; 3],
-    pub(super) group: [Value<'m>; 3],
-    pub(super) grid: [Value<'m>; 3],
-    pub(super) group_size: [Value<'m>; 3],
-}
-
-impl<'m> Ids<'m> {
-    pub(super) fn of(&self, intrinsic: &str) -> Option<[Value<'m>; 3]> {
-        Some(match intrinsic {
-            intrinsic::GLOBAL_ID => self.global,
-            intrinsic::GRID_SIZE => self.grid,
-            intrinsic::LOCAL_ID => self.local,
-            intrinsic::GROUP_ID => self.group,
-            intrinsic::GROUP_SIZE => self.group_size,
-            _ => return None,
-        })
-    }
-
-    /// The ids of a lane, where the first dimension's are those of lane 0.
-    pub(super) fn at_lane(&self, at: &Builder<'m>, lane: Value<'m>) -> Self {
-        let mut ids = *self;
-        ids.global[0] = at.add(self.global[0], lane);
-        ids.local[0] = at.add(self.local[0], lane);
-        ids
-    }
-
-    /// All of them in a fixed order: by kind as in [`crate::lower::IDS`], then by dimension.
-    fn all(&self) -> Vec<Value<'m>> {
-        crate::lower::IDS
-            .iter()
-            .filter_map(|name| self.of(name))
-            .flatten()
-            .collect()
-    }
-}
-
-/// How many ids an item has.
-const ID_COUNT: u64 = 3 * crate::lower::IDS.len() as u64;
 
 /// Builds the loops around an entry shim, which still is a call in the innermost.
 pub(super) fn build<'m>(
@@ -448,6 +411,7 @@ impl<'m> Loops<'m> {
             lane: lanes.index,
             header: lanes.header,
             last: Builder::before(guard).sub(len, one),
+            row: None,
         };
         let (after, latch) = lanes.finish();
         claim.finish(latch);
@@ -552,188 +516,4 @@ impl<'m> Loops<'m> {
         loops::keep_plain(module, latch);
         not_found
     }
-}
-
-/// Where the lanes of a strip leave what they would panic with.
-pub(super) struct Slots<'m> {
-    pub(super) cold: Function<'m>,
-    /// One `i32` a lane.
-    places: Value<'m>,
-    place_type: Type<'m>,
-    /// An array for each carried value, with its elements' type.
-    carried: Vec<(Value<'m>, Type<'m>)>,
-    /// Ids of the item that panics, as [`Ids::all`] orders them.
-    ids: Value<'m>,
-}
-
-impl<'m> Slots<'m> {
-    pub(super) fn new(loops: &Loops<'m>, deferred: &Deferred<'m>) -> Self {
-        let at = Builder::before(loops.function.blocks()[0].terminator());
-        let array = |ty: Type<'m>, len| at.alloca(ty.array(len), 64);
-        Slots {
-            cold: deferred.cold,
-            places: array(loops.types.i32, STRIP),
-            place_type: loops.types.i32,
-            carried: deferred
-                .carried
-                .iter()
-                .map(|ty| (array(*ty, STRIP), *ty))
-                .collect(),
-            ids: array(loops.types.i64, ID_COUNT),
-        }
-    }
-
-    /// The place of the item that a loop is at.
-    fn place_of(&self, types: &Types<'m>, counter: &Counter<'m>) -> Value<'m> {
-        let address = counter.body.element(types.i32, self.places, counter.index);
-        counter.body.load(types.i32, address)
-    }
-
-    /// The arrays for the fields of an item's result.
-    pub(super) fn arrays(&self) -> Vec<Value<'m>> {
-        let carried = self.carried.iter().map(|(array, _)| *array);
-        std::iter::once(self.places).chain(carried).collect()
-    }
-
-    /// The place in an item's result, which is all of it if nothing is carried.
-    fn place_in(&self, at: &Builder<'m>, result: Value<'m>) -> Value<'m> {
-        if self.carried.is_empty() {
-            result
-        } else {
-            at.extract(result, 0)
-        }
-    }
-
-    /// Leaves an item's result, in a loop that is to become vectors.
-    fn keep(
-        &self,
-        at: &Builder<'m>,
-        result: Value<'m>,
-        lane: Value<'m>,
-        parallel: Option<&Parallel<'m>>,
-    ) {
-        let put = |value: Value<'m>, ty: Type<'m>, array: Value<'m>| {
-            let store = at.store(value, at.element(ty, array, lane));
-            if let Some(parallel) = parallel {
-                parallel.mark(store);
-            }
-        };
-        put(self.place_in(at, result), self.place_type, self.places);
-        for (index, (array, ty)) in self.carried.iter().enumerate() {
-            put(at.extract(result, index as u32 + 1), *ty, *array);
-        }
-    }
-
-    /// Begins with nobody having asked, for loops that only [keep what is asked](Self::keep_if_asked): the first
-    /// place that isn't 0 ends the function, so once is enough.
-    pub(super) fn clear(&self, loops: &Loops<'m>) {
-        let at = Builder::before(loops.function.blocks()[0].terminator());
-        at.clear(self.places, 4 * STRIP, 64);
-    }
-
-    /// Leaves the result of an item that asked for a panic, in a loop over items one by one; gives the place behind.
-    pub(super) fn keep_if_asked(
-        &self,
-        loops: &Loops<'m>,
-        at: &Builder<'m>,
-        result: Value<'m>,
-        lane: Value<'m>,
-    ) -> Builder<'m> {
-        let [asked, kept] = ["asked", "kept"].map(|name| loops.function.append_block(name));
-        let any = at.compare(
-            LLVMIntPredicate::LLVMIntNE,
-            self.place_in(at, result),
-            loops.types.i32.zero(),
-        );
-        at.branch_if(any, asked, kept);
-        let at = Builder::at_end(asked);
-        self.keep(&at, result, lane, None);
-        at.branch(kept);
-        Builder::at_end(kept)
-    }
-}
-
-/// Binds ids to the loops' values, once the kernel's body is inlined into them, and settles what
-/// the quick loop assumes.
-pub(super) fn bind_ids(module: &Module<'_>, run: Run<'_>) -> Result<(), Error> {
-    let types = Types::of(module);
-    let in_quick = run.quick.as_ref().map(|(quick, _)| quick.blocks());
-    for (kind, name) in crate::lower::IDS.into_iter().enumerate() {
-        let Some(function) = ir::function(module, name) else {
-            continue;
-        };
-        for call in function.value().users() {
-            let at = Builder::before(call);
-            let dimension = call.operand(0);
-            let user = call.block().function();
-            let ids = match (&run.quick, &in_quick) {
-                (Some((_, ids)), Some(blocks)) if blocks.contains(&call.block()) => ids,
-                _ => &run.ids,
-            };
-            let value = if let Some(ids) = run.cold_ids(user) {
-                told_id(&types, &at, ids, kind, dimension)
-            } else if user == run.function
-                && let Some(values) = ids.of(name)
-            {
-                by_dimension(&types, &at, dimension, values)
-            } else {
-                return Err(Error::Internal {
-                    stage: "cpu target",
-                    reason: format!("{} asks for ids out of line", user.name()),
-                });
-            };
-            call.replace_all_uses_with(value);
-            call.erase();
-        }
-        function.delete();
-    }
-    if let Some((quick, _)) = run.quick {
-        quick.settle(module);
-    }
-    Ok(())
-}
-
-/// Binds the ids that a cold function asks for to those that it is told.
-pub(super) fn bind_told_ids(cold: Function<'_>) {
-    let types = Types::of_type(cold.value().ty());
-    for call in cold.instructions() {
-        let name = call.called_function().map(Function::name);
-        let kind = crate::lower::IDS
-            .iter()
-            .position(|known| name.as_deref() == Some(known));
-        if let Some(kind) = kind {
-            let at = Builder::before(call);
-            let ids = cold.parameters()[2];
-            call.replace_all_uses_with(told_id(&types, &at, ids, kind, call.operand(0)));
-            call.erase();
-        }
-    }
-}
-
-/// An id of the item that panics, as [`Ids::all`] orders them.
-fn told_id<'m>(
-    types: &Types<'m>,
-    at: &Builder<'m>,
-    ids: Value<'m>,
-    kind: usize,
-    dimension: Value<'m>,
-) -> Value<'m> {
-    let index = at.add(types.i32.constant(3 * kind as u64), dimension);
-    at.load(types.i64, at.element(types.i64, ids, index))
-}
-
-fn by_dimension<'m>(
-    types: &Types<'m>,
-    at: &Builder<'m>,
-    dimension: Value<'m>,
-    values: [Value<'m>; 3],
-) -> Value<'m> {
-    if let Some(index @ 0..3) = dimension.constant_integer() {
-        return values[index as usize];
-    }
-    let is = |index| {
-        let index = types.i32.constant(index);
-        at.compare(LLVMIntPredicate::LLVMIntEQ, dimension, index)
-    };
-    at.select(is(0), values[0], at.select(is(1), values[1], values[2]))
 }
