@@ -65,7 +65,7 @@ pub(crate) fn devices() -> Result<Vec<Arc<dyn Backend>>> {
 }
 
 /// One device.
-pub(crate) trait Backend: fmt::Debug + Send + Sync {
+pub(crate) trait Backend: Any + fmt::Debug + Send + Sync {
     /// What people call the device; no two have the same name.
     fn name(&self) -> &str;
 
@@ -172,6 +172,20 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// # Safety
     /// Both are valid for `len` bytes; meanwhile nothing writes the first or uses the second.
     unsafe fn copy(&self, from: *const u8, to: *mut u8, len: usize) -> Result<()>;
+
+    /// Copies from memory of another device, if they have a way that doesn't lead through the host's; whether they have.
+    ///
+    /// # Safety
+    /// Both are valid for `len` bytes; meanwhile nothing writes the first, which is the other device's, or uses the second.
+    unsafe fn copy_from_peer(
+        &self,
+        _other: &dyn Backend,
+        _from: *const u8,
+        _to: *mut u8,
+        _len: usize,
+    ) -> Result<bool> {
+        Ok(false)
+    }
 
     /// Fills memory of the device with `count` copies of a pattern.
     ///

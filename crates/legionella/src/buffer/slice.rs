@@ -281,13 +281,18 @@ impl<'a, T: DeviceData> SliceMut<'a, T> {
         self.whole.allocation.failures.report()?;
         from.allocation.failures.report()?;
         let len = self.whole.bytes().len();
+        let backend = self.whole.accelerator().backend();
+        let (source, target) = (from.address().cast(), self.whole.address().cast());
         if self.whole.accelerator() == from.accelerator() {
-            let backend = self.whole.accelerator().backend();
             // SAFETY: both are lent, one for reading and one for writing, and nothing in flight
             // conflicts.
-            return unsafe {
-                backend.copy(from.address().cast(), self.whole.address().cast(), len)
-            };
+            return unsafe { backend.copy(source, target, len) };
+        }
+        // SAFETY: as above.
+        if len > 0
+            && unsafe { backend.copy_from_peer(from.accelerator().backend(), source, target, len)? }
+        {
+            return Ok(());
         }
         let mut staged: Vec<MaybeUninit<T>> = Vec::with_capacity(from.len);
         // SAFETY: `staged` has room for all elements, and holds them all when they are read.

@@ -2,7 +2,10 @@
 //! within a warp, which is the subgroup.
 //!
 //! Takes a simplified entry shim with the operations of [`legionella_abi::intrinsic`] in it; binds
-//! them to the device's own, of which none needs the threads of a warp to be at one place.
+//! them to the device's own, of which none needs the threads of a warp to be at one place, but where all that have not
+//! ended certainly come to one: there the lanes of a warp come together first, so that they are one arrival at one
+//! instruction. Of a barrier for lanes that are apart the assembler makes two, one for warps that are and one for those that
+//! aren't, which is right, but which `compute-sanitizer` can't know.
 //!
 //! # How items find out that they can't meet
 //!

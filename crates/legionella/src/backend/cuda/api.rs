@@ -49,6 +49,9 @@ pub(super) const HOST_MAPPED: c_uint = 3;
 /// `CU_MEMORYTYPE_UNIFIED`.
 const MEMORY_UNIFIED: c_uint = 4;
 
+/// `CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED`.
+pub(super) const REACHES_ALREADY: Code = 704;
+
 /// `CU_MEM_ATTACH_GLOBAL`.
 pub(super) const ATTACH_GLOBAL: c_uint = 1;
 
@@ -74,6 +77,31 @@ pub(super) const JIT_ERROR_LOG_SIZE: c_uint = 6;
 
 /// `CU_MEMPOOL_ATTR_RELEASE_THRESHOLD`.
 pub(super) const POOL_RELEASE_THRESHOLD: c_uint = 4;
+
+/// `CU_MEM_LOCATION_TYPE_DEVICE`, and `CU_MEM_ACCESS_FLAGS_PROT_READWRITE`.
+const LOCATION_DEVICE: c_uint = 1;
+const READ_AND_WRITE: c_uint = 3;
+
+/// `CUmemAccessDesc`: who may access memory, and how.
+#[repr(C)]
+pub(super) struct Access {
+    /// One of `CUmemLocationType`.
+    kind: c_uint,
+    device: Device,
+    /// One of `CUmemAccess_flags`.
+    flags: c_uint,
+}
+
+impl Access {
+    /// A device may read and write it.
+    pub(super) fn of(device: Device) -> Access {
+        Access {
+            kind: LOCATION_DEVICE,
+            device,
+            flags: READ_AND_WRITE,
+        }
+    }
+}
 
 /// `CUDA_KERNEL_NODE_PARAMS_v1`.
 #[repr(C)]
@@ -208,6 +236,10 @@ functions! {
     download = b"cuMemcpyDtoHAsync_v2\0" (*mut c_void, Address, usize, Stream);
     download_now = b"cuMemcpyDtoH_v2\0" (*mut c_void, Address, usize);
     copy = b"cuMemcpyAsync\0" (Address, Address, usize, Stream);
+    copy_peer = b"cuMemcpyPeerAsync\0" (Address, Context, Address, Context, usize, Stream);
+    can_reach = b"cuDeviceCanAccessPeer\0" (*mut c_int, Device, Device);
+    reach = b"cuCtxEnablePeerAccess\0" (Context, c_uint);
+    pool_access = b"cuMemPoolSetAccess\0" (Pool, *const Access, usize);
     allocate_managed = b"cuMemAllocManaged\0" (*mut Address, usize, c_uint);
     trim_pool = b"cuMemPoolTrimTo\0" (Pool, usize);
     fill_bytes = b"cuMemsetD8Async\0" (Address, u8, usize, Stream);

@@ -84,6 +84,11 @@ impl Device {
         self.api
     }
 
+    /// The driver's number of it.
+    pub(super) fn number(&self) -> api::Device {
+        self.number
+    }
+
     pub(super) fn context(&self) -> Context {
         self.context
     }
@@ -163,21 +168,25 @@ impl Device {
     /// # Safety
     /// The context is current.
     pub(super) unsafe fn keep_pool(&self) -> Result<Option<Pool>> {
+        let pool = self.pool()?;
+        if let Some(pool) = pool {
+            let mut all = u64::MAX;
+            let value = (&raw mut all).cast::<c_void>();
+            let threshold = api::POOL_RELEASE_THRESHOLD;
+            // SAFETY: readable; the caller's promise.
+            self.check(unsafe { (self.api.pool_set)(pool, threshold, value) })?;
+        }
+        Ok(pool)
+    }
+
+    /// The device's pool of memory, if it has one.
+    pub(super) fn pool(&self) -> Result<Option<Pool>> {
         if self.attribute(api::MEMORY_POOLS)? == 0 {
             return Ok(None);
         }
         let mut pool = null_mut();
-        let mut all = u64::MAX;
-        // SAFETY: valid for writes and reads; the caller's promise.
-        unsafe {
-            self.check((self.api.device_pool)(&mut pool, self.number))?;
-            let value = (&raw mut all).cast::<c_void>();
-            self.check((self.api.pool_set)(
-                pool,
-                api::POOL_RELEASE_THRESHOLD,
-                value,
-            ))?;
-        }
+        // SAFETY: valid for writes.
+        self.check(unsafe { (self.api.device_pool)(&mut pool, self.number) })?;
         Ok(Some(pool))
     }
 

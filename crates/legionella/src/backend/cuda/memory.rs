@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use super::api::{self, Address, Stream};
 use super::blocks::{ALIGN, Blocks};
 use super::device::Device;
+use super::peers::Peers;
 use crate::error::{Error, Result};
 
 /// From what size on memory that the host sees has a multiple of that.
@@ -27,6 +28,8 @@ const PATTERN: usize = 64 << 10;
 pub(super) struct Memory {
     stream: Stream,
     blocks: Blocks,
+    /// Whose memory the device may access.
+    peers: Peers,
     /// Where memory of a larger alignment really starts.
     starts: Mutex<HashMap<Address, Address>>,
     /// Memory that the host uses as well and nobody does now, by its size.
@@ -58,6 +61,7 @@ impl Memory {
         Ok(Memory {
             stream,
             blocks: Blocks::new(pool, stream),
+            peers: Peers::default(),
             starts: Mutex::default(),
             shared: Mutex::default(),
         })
@@ -224,6 +228,23 @@ impl Memory {
         // SAFETY: allocated above; the copies were waited for.
         unsafe { self.free(between) };
         copied
+    }
+
+    /// # Safety
+    /// As for [`Backend::copy_from_peer`](crate::backend::Backend::copy_from_peer).
+    pub(super) unsafe fn copy_from_peer(
+        &self,
+        [device, other]: [&Device; 2],
+        from: *const u8,
+        to: *mut u8,
+        len: usize,
+    ) -> Result<bool> {
+        let (from, to) = (from.addr() as Address, to.addr() as Address);
+        let devices = [device, other];
+        device.with_context(|_| {
+            // SAFETY: the caller's promise.
+            unsafe { self.peers.copy(devices, from, to, len, self.stream) }
+        })
     }
 
     /// # Safety

@@ -12,11 +12,13 @@
 //! * [`calls`]: which functions of a kernel's code run a launch;
 //! * [`lanes`]: the streams that launches are in, and how far each has come;
 //! * [`launches`]: launches in flight;
+//! * [`peers`]: copies from the memory of another device;
 //! * [`states`]: where launches leave their panics;
 //! * [`panics`]: what they left, as errors;
 //! * [`transfers`]: copies and fills in the streams of launches.
 
 use std::alloc::Layout;
+use std::any::Any;
 use std::ffi::{c_char, c_int};
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -46,6 +48,7 @@ mod launches;
 mod memory;
 mod module;
 mod panics;
+mod peers;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -358,6 +361,29 @@ impl Backend for Cuda {
         let opened = self.opened()?;
         // SAFETY: the caller's promise.
         unsafe { opened.memory.copy(&opened.device, from, to, len) }
+    }
+
+    unsafe fn copy_from_peer(
+        &self,
+        other: &dyn Backend,
+        from: *const u8,
+        to: *mut u8,
+        len: usize,
+    ) -> Result<bool> {
+        let other: &dyn Any = other;
+        let Some(other) = other.downcast_ref::<Cuda>() else {
+            return Ok(false);
+        };
+        let (opened, other) = (self.opened()?, other.opened()?);
+        let Opened { memory, device, .. } = &**opened;
+        // SAFETY: the caller's promise.
+        unsafe {
+            if Arc::ptr_eq(opened, other) {
+                memory.copy(device, from, to, len)?;
+                return Ok(true);
+            }
+            memory.copy_from_peer([device, &other.device], from, to, len)
+        }
     }
 
     unsafe fn fill(

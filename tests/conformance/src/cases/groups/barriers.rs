@@ -476,6 +476,6 @@ pub fn add(suite: &mut Suite) {
         let out = output::<u32>(400);
         both!(t, panic_beside_large_tile, grid, [value 1000], [shared array], [write out])
     });
-    suite.case("groups/barriers_in_recursion", rejects_recursion);
-    suite.case("groups/barriers_for_the_first_item", rejects_first_item);
+    suite.case("rejected/barriers_in_recursion", rejects_recursion);
+    suite.case("rejected/barriers_for_the_first_item", rejects_first_item);
 }

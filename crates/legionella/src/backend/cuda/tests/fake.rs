@@ -30,6 +30,11 @@ pub(super) struct Fake {
     pub(super) lost: AtomicBool,
     /// Whether it can't write words.
     pub(super) wordless: AtomicBool,
+    /// Whether it can access what others have.
+    pub(super) reaches: AtomicBool,
+    /// How often it was allowed to, and how often it copied from there.
+    pub(super) allowed: AtomicUsize,
+    pub(super) peer_copies: AtomicUsize,
     pub(super) launches: AtomicUsize,
     pub(super) marks: AtomicUsize,
     pub(super) events: AtomicUsize,
@@ -380,6 +385,32 @@ unsafe extern "C" fn copy(to: Address, from: Address, size: usize, stream: api::
     copy_later(to, from, size, stream)
 }
 
+unsafe extern "C" fn can_reach(can: *mut c_int, number: c_int, _other: c_int) -> Code {
+    // SAFETY: valid for writes.
+    unsafe { *can = device(number).reaches.load(Ordering::SeqCst).into() };
+    0
+}
+
+unsafe extern "C" fn reach(_other: Context, _flags: c_uint) -> Code {
+    current().allowed.fetch_add(1, Ordering::SeqCst);
+    0
+}
+
+unsafe extern "C" fn copy_peer(
+    to: Address,
+    context: Context,
+    from: Address,
+    _other: Context,
+    size: usize,
+    stream: api::Stream,
+) -> Code {
+    // SAFETY: made by `retain_context`.
+    let fake = unsafe { &*context.cast::<Fake>() };
+    assert_ne!(fake.allowed.load(Ordering::SeqCst), 0);
+    fake.peer_copies.fetch_add(1, Ordering::SeqCst);
+    copy_later(to, from, size, stream)
+}
+
 fn fill_later(pattern: Vec<u8>, to: Address, count: usize, stream: api::Stream) -> Code {
     Stream::at(stream).give(move || {
         if let [a, b, c, d] = *pattern
@@ -594,6 +625,9 @@ pub(super) fn api() -> &'static Api {
                 b"cuMemcpyHtoDAsync_v2" = upload,
                 b"cuMemcpyDtoHAsync_v2" = download,
                 b"cuMemcpyAsync" = copy,
+                b"cuMemcpyPeerAsync" = copy_peer,
+                b"cuDeviceCanAccessPeer" = can_reach,
+                b"cuCtxEnablePeerAccess" = reach,
                 b"cuMemsetD8Async" = fill_bytes,
                 b"cuMemsetD16Async" = fill_halves,
                 b"cuMemsetD32Async" = fill_words,

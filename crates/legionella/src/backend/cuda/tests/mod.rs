@@ -578,3 +578,25 @@ fn grids_beyond_the_largest_are_launched_in_parts_alone_and_in_graphs() {
     graph.unwrap().replay().unwrap().wait().unwrap();
     assert_eq!(groups.load(Ordering::SeqCst), 200_000);
 }
+
+#[test]
+fn devices_copy_from_those_that_they_reach() {
+    let from = Bench::new();
+    let buffer = from.accelerator.upload(&[1u32, 2, 3]).unwrap();
+    for (number, reaches) in [(1000, true), (1001, false)] {
+        let to = Bench::with(number, |fake| fake.reaches.store(reaches, Ordering::SeqCst));
+        let mut copy = to.accelerator.upload(&[0u32; 3]).unwrap();
+        for _ in 0..2 {
+            copy.fill(7).unwrap();
+            copy.copy_from(&buffer).unwrap();
+            assert_eq!(copy.to_vec().unwrap(), [1, 2, 3]);
+        }
+        let count = |counted: &AtomicUsize| counted.load(Ordering::SeqCst);
+        // It is allowed once.
+        let expected = if reaches { (1, 2) } else { (0, 0) };
+        assert_eq!(
+            (count(&to.fake.allowed), count(&to.fake.peer_copies)),
+            expected
+        );
+    }
+}
