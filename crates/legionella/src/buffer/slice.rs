@@ -288,10 +288,10 @@ impl<'a, T: DeviceData> SliceMut<'a, T> {
             // conflicts.
             return unsafe { backend.copy(source, target, len) };
         }
+        let peer = from.accelerator().backend();
         // SAFETY: as above.
-        if len > 0
-            && unsafe { backend.copy_from_peer(from.accelerator().backend(), source, target, len)? }
-        {
+        let copied = len == 0 || unsafe { backend.copy_from_peer(peer, source, target, len)? };
+        if copied {
             return Ok(());
         }
         let mut staged: Vec<MaybeUninit<T>> = Vec::with_capacity(from.len);
