@@ -40,6 +40,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 /// launches writes.
 const QUIET: Duration = Duration::from_micros(100);
 
+/// How many launches that have ended are taken at once.
+const AT_ONCE: usize = 8;
+
 /// How many states a lane without any takes.
 const SEVERAL: usize = 16;
 
@@ -114,8 +117,6 @@ struct Flights {
     places: Vec<Place>,
     /// How far the lane had come when it was last looked at.
     reached: u64,
-    /// Room for those that have ended.
-    ended: VecDeque<Flight>,
 }
 
 impl Flights {
@@ -507,33 +508,26 @@ impl Launches {
         if in_lane.settled.load(Ordering::Relaxed) == word {
             return;
         }
-        let mut flights = lock(&in_lane.flights);
+        // Finishing them may launch others.
+        let mut left = [None; AT_ONCE];
         loop {
+            let mut flights = lock(&in_lane.flights);
+            flights
+                .places
+                .extend(left.iter_mut().filter_map(Option::take));
             flights.reached = self.lanes.reached(lane, flights.reached);
             let reached = flights.reached;
-            let in_order = flights.flights.iter();
-            let count = in_order.take_while(|flight| flight.position.number <= reached);
-            let count = count.count();
-            if count == 0 {
+            let has_ended = |first: &mut Flight| first.position.number <= reached;
+            let ended: [_; AT_ONCE] =
+                std::array::from_fn(|_| flights.flights.pop_front_if(has_ended));
+            if ended[0].is_none() {
                 in_lane.settled.store(reached as u32, Ordering::Relaxed);
                 return;
             }
-            // Finishing them may launch others.
-            let mut ended = std::mem::take(&mut flights.ended);
-            match count == flights.flights.len() {
-                true => std::mem::swap(&mut ended, &mut flights.flights),
-                false => ended.extend(flights.flights.drain(..count)),
-            }
-            let mut places = std::mem::take(&mut flights.places);
             drop(flights);
-            while let Some(flight) = ended.pop_front() {
-                if let Some(place) = self.land(flight, Ok(())) {
-                    places.push(place);
-                }
+            for (flight, left) in ended.into_iter().zip(&mut left) {
+                *left = flight.and_then(|flight| self.land(flight, Ok(())));
             }
-            flights = lock(&in_lane.flights);
-            places.append(&mut flights.places);
-            (flights.places, flights.ended) = (places, ended);
         }
     }
 
