@@ -288,10 +288,9 @@ impl<'a, T: DeviceData> SliceMut<'a, T> {
             // conflicts.
             return unsafe { backend.copy(source, target, len) };
         }
+        let there = from.accelerator().backend();
         // SAFETY: as above.
-        if len > 0
-            && unsafe { backend.copy_from_peer(from.accelerator().backend(), source, target, len)? }
-        {
+        if len > 0 && unsafe { backend.copy_from_peer(there, source, target, len)? } {
             return Ok(());
         }
         let mut staged: Vec<MaybeUninit<T>> = Vec::with_capacity(from.len);
