@@ -162,6 +162,17 @@ fn threads_that_run_several_items_access_memory_at_once() {
 }
 
 #[test]
+fn threads_that_run_several_items_of_a_row_share_what_those_read() {
+    let lines = body(&text("still"), nvptx::WIDE_PLANE);
+    // Of three rows, and what is written; of each item one by one besides.
+    assert_eq!(count(&lines, "ld.global.nc.v4.b32"), 3, "{lines:#?}");
+    assert_eq!(count(&lines, "st.global.v4.b32"), 1, "{lines:#?}");
+    assert_eq!(count(&lines, "ld.global.nc.b32"), 3, "{lines:#?}");
+    // An item that doesn't ask for its row has none.
+    assert_eq!(needs(&text("bounds")).wide_plane, 0);
+}
+
+#[test]
 fn panics_are_out_of_the_kernels_way() {
     let [work, panic] = texts("bounds", "sm_90").try_into().unwrap();
     for kernel in [nvptx::KERNEL, nvptx::LINE] {

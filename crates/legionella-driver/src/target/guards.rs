@@ -303,6 +303,19 @@ pub(in crate::target) fn depends_on<'m>(value: Value<'m>, other: Value<'m>) -> b
     false
 }
 
+/// Whether a value is another and something that doesn't depend on it, more or less: then it equals a third for one of these.
+fn is_apart<'m>(value: Value<'m>, other: Value<'m>) -> bool {
+    if value == other {
+        return true;
+    }
+    if !(value.is(LLVMOpcode::LLVMAdd) || value.is(LLVMOpcode::LLVMSub)) {
+        return false;
+    }
+    let (left, right) = (value.operand(0), value.operand(1));
+    is_apart(left, other) && !depends_on(right, other)
+        || is_apart(right, other) && !depends_on(left, other)
+}
+
 /// Deletes what stood for something, unless something else of the module has it yet.
 pub(in crate::target) fn delete_if_unused(module: &Module<'_>, name: &str) {
     if let Some(function) = ir::function(module, name)
@@ -508,7 +521,7 @@ impl<'m> Affine<'_, 'm> {
         let predicate = llvm!(c::LLVMGetICmpPredicate(comparison.raw()));
         let (left, right) = (comparison.operand(0), comparison.operand(1));
         let grows = |step: u64| (1..LARGEST_STEP).contains(&step);
-        let in_row = |value| self.row.is_some_and(|row| depends_on(value, row));
+        let in_row = |value| self.row.is_some_and(|row| is_apart(value, row));
         let equality = matches!(predicate, LLVMIntEQ | LLVMIntNE);
         let (varying, bound, predicate) = match (self.step(left, 0)?, self.step(right, 0)?) {
             (step, 0) if grows(step) => (left, right, predicate),

@@ -148,8 +148,8 @@ impl<'m> Wide<'m> {
         let begins = at.add(at.mul_no_wrap(before_group, width), threads.in_group);
         let last = at.add(first, number(gpu::WIDTH - 1));
         let whole = at.compare(LLVMIntPredicate::LLVMIntULT, last, items);
-        let guarded = Quick::guarded(module, &at);
-        let guard = Quick::guard(module, &at);
+        let guarded = Quick::guarded(module, at);
+        let guard = Quick::guard(module, at);
         let aligned = at.call(ir::declare(module, ALIGNED, types.i1, &[]), &[]);
         let both = |a, b| at.binary(LLVMOpcode::LLVMAnd, a, b);
         let apart = at.call(ir::declare(module, APART, types.i1, &[]), &[]);

@@ -359,6 +359,44 @@ out:
   ret void
 }
 
+; The same of what doesn't change.
+define void @still(ptr noundef nonnull readonly align 8 dereferenceable(24) %block) {
+  %pp = load ptr, ptr %block, align 8
+  %p = call ptr @legionella.immutable(ptr %pp)
+  %op = getelementptr i8, ptr %block, i64 8
+  %o = load ptr, ptr %op, align 8
+  %x = call i64 @legionella.global_id(i32 0)
+  %y = call i64 @legionella.global_id(i32 1)
+  %width = call i64 @legionella.grid_size(i32 0)
+  %start = mul i64 %y, %width
+  %i = add nuw i64 %start, %x
+  %np = getelementptr i8, ptr %block, i64 16
+  %n = load i64, ptr %np, align 8
+  %in = icmp ult i64 %i, %n
+  br i1 %in, label %fine, label %out
+fine:
+  %slot = getelementptr i32, ptr %o, i64 %i
+  %before = add i64 %y, -1
+  %start_above = mul i64 %before, %width
+  %row_above = getelementptr i32, ptr %p, i64 %start_above
+  %above = getelementptr i32, ptr %row_above, i64 %x
+  %a = load i32, ptr %above, align 4
+  %row = getelementptr i32, ptr %p, i64 %start
+  %here = getelementptr i32, ptr %row, i64 %x
+  %h = load i32, ptr %here, align 4
+  %behind = add nuw i64 %y, 1
+  %start_below = mul i64 %behind, %width
+  %row_below = getelementptr i32, ptr %p, i64 %start_below
+  %below = getelementptr i32, ptr %row_below, i64 %x
+  %b = load i32, ptr %below, align 4
+  %two = add i32 %a, %h
+  %three = add i32 %two, %b
+  store i32 %three, ptr %slot, align 4
+  ret void
+out:
+  ret void
+}
+
 ; A barrier whose label depends on the item.
 define void @swapped(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
   %p = load ptr, ptr %block, align 8

@@ -14,10 +14,15 @@ use crate::schedule::hazards::Access;
 impl<T: DeviceData> Slice<'_, T> {
     pub(crate) fn lend(&self, access: Access, binder: &mut Binder<'_>) -> Result<Span<T>> {
         binder.use_memory(self.allocation, self.bytes(), access)?;
-        Ok(Span {
+        Ok(self.span())
+    }
+
+    /// Where it is.
+    pub(crate) fn span(&self) -> Span<T> {
+        Span {
             start: self.start(),
             len: self.len(),
-        })
+        }
     }
 }
 

@@ -56,6 +56,14 @@ impl<T: DeviceData> HostBuffer<T> {
         Ok(new)
     }
 
+    /// Memory of the host that stays where it is.
+    ///
+    /// # Safety
+    /// The elements are written before they are read.
+    pub(crate) unsafe fn uninitialised(accelerator: &Accelerator, len: usize) -> Result<Self> {
+        Buffer::in_place(accelerator, Place::Host, len).map(HostBuffer)
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.0.len()

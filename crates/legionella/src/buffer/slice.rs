@@ -107,7 +107,7 @@ impl<'a, T: DeviceData> Slice<'a, T> {
     }
 
     /// Waits for launches that write these elements; later ones wait while the host reads.
-    fn access(&self) -> Result<HostAccess> {
+    pub(crate) fn access(&self) -> Result<HostAccess> {
         let access = HostAccess::begin(&[(self.allocation, self.bytes(), Access::Read)]);
         self.allocation.failures.report()?;
         Ok(access)
@@ -288,9 +288,10 @@ impl<'a, T: DeviceData> SliceMut<'a, T> {
             // conflicts.
             return unsafe { backend.copy(source, target, len) };
         }
-        let there = from.accelerator().backend();
+        let peer = from.accelerator().backend();
         // SAFETY: as above.
-        if len > 0 && unsafe { backend.copy_from_peer(there, source, target, len)? } {
+        let copied = len == 0 || unsafe { backend.copy_from_peer(peer, source, target, len)? };
+        if copied {
             return Ok(());
         }
         let mut staged: Vec<MaybeUninit<T>> = Vec::with_capacity(from.len);

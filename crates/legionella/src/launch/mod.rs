@@ -10,7 +10,9 @@
 //! What is generic over the kernel is small; the rest is [`submit`].
 
 use std::alloc::Layout;
+use std::cell::RefCell;
 use std::ops::Range;
+use std::ptr;
 use std::sync::Arc;
 
 use legionella_abi::cpu::Launch as IndexSpace;
@@ -387,6 +389,47 @@ fn program_of(
     }
 }
 
+/// What a thread has found out of a launch: the next is often of the same program on the same grid.
+#[derive(Clone, Copy)]
+struct Known {
+    program: *const Program,
+    grid: Grid,
+    shared: usize,
+    space: IndexSpace,
+}
+
+/// Of how many programs a thread remembers that.
+const KNOWN: usize = 8;
+
+thread_local! {
+    static LAST: RefCell<[Option<Known>; KNOWN]> = const { RefCell::new([None; KNOWN]) };
+}
+
+/// The index space of a launch of a program, which stays for as long as the process, on a grid.
+fn known_space(binder: &Binder<'_>, program: &'static Program, grid: Grid) -> Result<IndexSpace> {
+    let place = ptr::from_ref(program).addr() / align_of::<Program>() % KNOWN;
+    let find = |last: &RefCell<[Option<Known>; KNOWN]>| {
+        let known = &last.borrow()[place];
+        let known = known.as_ref().filter(|known| {
+            ptr::eq(known.program, program) && known.shared == binder.shared && known.grid == grid
+        });
+        known.map(|known| known.space)
+    };
+    // A thread that ends has nothing of its own.
+    if let Ok(Some(space)) = LAST.try_with(find) {
+        return Ok(space);
+    }
+    let space = space_of(binder, program, grid)?;
+    let known = Known {
+        program,
+        grid,
+        shared: binder.shared,
+        space,
+    };
+    let _ = LAST.try_with(|last| last.borrow_mut()[place] = Some(known));
+    Ok(space)
+}
+
 /// The index space of a launch of a program on a grid.
 pub(crate) fn space_of(binder: &Binder<'_>, program: &Program, grid: Grid) -> Result<IndexSpace> {
     let backend = binder.accelerator.backend();
@@ -420,7 +463,7 @@ unsafe fn schedule(
     layout: Layout,
     after: After<'_>,
 ) -> Result<Completion> {
-    let space = space_of(&binder, program, grid)?;
+    let space = known_space(&binder, program, grid)?;
     if space.groups.contains(&0) {
         return Ok(Completion::immediate());
     }

@@ -9,7 +9,7 @@ use crate::buffer::Slice;
 use crate::error::Result;
 use crate::launch::form::{Form, Span, Value};
 use crate::launch::{Binder, Pass, PassAs};
-use crate::schedule::hazards::Access;
+use crate::schedule::hazards::{Access, HostAccess};
 
 /// Elements by index, in a kernel.
 pub trait View: Copy + sealed::Sealed + 'static {
@@ -33,7 +33,27 @@ pub trait Source: Copy + PassAs<Self::View> + sealed::Sealed {
 
     /// Number of elements.
     fn count(&self) -> usize;
+
+    /// The same, held, if elements are what memory holds: waits for what writes them, and has what would write them later
+    /// wait until the second is dropped.
+    ///
+    /// Launches that read the first are not ordered for that: one could come after what waits for the second.
+    ///
+    /// # Errors
+    /// The failure of a launch that wrote them and that nobody waited for.
+    ///
+    /// # Safety
+    /// Launches that read the first have ended before the second is dropped.
+    #[doc(hidden)]
+    unsafe fn hold(&self) -> Result<Option<(Self, Held)>> {
+        Ok(None)
+    }
 }
+
+/// Elements that don't change as long as this is there.
+#[derive(Debug)]
+#[expect(dead_code, reason = "the access lasts as long as it is there")]
+pub struct Held(HostAccess);
 
 /// What the elements of a source are.
 pub type ItemOf<S> = <<S as Source>::View as View>::Item;
@@ -45,13 +65,32 @@ pub(super) mod sealed {
 
 /// Elements of a buffer.
 #[derive(Clone, Copy, Debug)]
-pub struct Stored<'a, T: DeviceData>(pub(super) Slice<'a, T>);
+pub struct Stored<'a, T: DeviceData> {
+    slice: Slice<'a, T>,
+    /// Whether they are held while launches read them, which needn't be ordered for that.
+    held: bool,
+}
+
+impl<'a, T: DeviceData> Stored<'a, T> {
+    pub(super) fn new(slice: Slice<'a, T>) -> Self {
+        Stored { slice, held: false }
+    }
+}
 
 /// Elements of a buffer, in a kernel.
 #[derive(Debug)]
 pub struct StoredView<T> {
     start: *const T,
     len: usize,
+}
+
+impl<T> StoredView<T> {
+    /// # Safety
+    /// `start` is the address of as many elements, which nothing writes any more.
+    #[inline(always)]
+    pub(super) unsafe fn of(start: *const T, len: usize) -> Self {
+        StoredView { start, len }
+    }
 }
 
 impl<T> Clone for StoredView<T> {
@@ -98,7 +137,11 @@ unsafe impl<T: DeviceData> Pass<StoredView<T>> for Stored<'_, T> {
     type Form = Span<T>;
 
     fn bind(self, binder: &mut Binder<'_>) -> Result<Span<T>> {
-        self.0.lend(Access::Read, binder)
+        match self.held {
+            // SAFETY: whoever holds them does so until the launch has ended.
+            true => Ok(self.slice.span()),
+            false => self.slice.lend(Access::Read, binder),
+        }
     }
 }
 
@@ -109,7 +152,16 @@ impl<T: DeviceData> Source for Stored<'_, T> {
     type View = StoredView<T>;
 
     fn count(&self) -> usize {
-        self.0.len()
+        self.slice.len()
+    }
+
+    unsafe fn hold(&self) -> Result<Option<(Self, Held)>> {
+        let held = Held(self.slice.access()?);
+        let stored = Stored {
+            held: true,
+            ..*self
+        };
+        Ok(Some((stored, held)))
     }
 }
 

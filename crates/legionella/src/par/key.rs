@@ -32,6 +32,10 @@ pub trait Key: DeviceData {
     /// An unsigned integer.
     type Bits: Digits;
 
+    /// Says that a key always has the same bits: only of this crate's.
+    #[doc(hidden)]
+    const KNOWN: Option<sealed::Known> = None;
+
     /// The key's bits, whose order is the key's.
     fn to_bits(self) -> Self::Bits;
 
@@ -65,7 +69,14 @@ pub trait Digits: Key<Bits = Self> + Ord + sealed::Sealed {
 mod sealed {
     /// Unsigned integers alone are digits.
     pub trait Sealed {}
+
+    /// Keys of this crate alone can say so.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Known(pub(super) ());
 }
+
+/// What the keys here say of themselves.
+const KNOWN: Option<sealed::Known> = Some(sealed::Known(()));
 
 macro_rules! unsigned {
     ($($type:ident)*) => {$(
@@ -100,6 +111,8 @@ macro_rules! unsigned {
         impl Key for $type {
             type Bits = $type;
 
+            const KNOWN: Option<sealed::Known> = KNOWN;
+
             #[inline(always)]
             fn to_bits(self) -> $type {
                 self
@@ -120,6 +133,8 @@ macro_rules! signed {
         impl Key for $type {
             type Bits = $bits;
 
+            const KNOWN: Option<sealed::Known> = KNOWN;
+
             #[inline(always)]
             fn to_bits(self) -> $bits {
                 (self ^ $type::MIN) as $bits
@@ -139,6 +154,8 @@ macro_rules! floats {
     ($($type:ident as $bits:ident)*) => {$(
         impl Key for $type {
             type Bits = $bits;
+
+            const KNOWN: Option<sealed::Known> = KNOWN;
 
             #[inline(always)]
             fn to_bits(self) -> $bits {
@@ -161,6 +178,8 @@ floats!(f32 as u32 f64 as u64);
 impl Key for bool {
     type Bits = u8;
 
+    const KNOWN: Option<sealed::Known> = KNOWN;
+
     #[inline(always)]
     fn to_bits(self) -> u8 {
         self.into()
@@ -175,6 +194,8 @@ impl Key for bool {
 impl Key for char {
     type Bits = u32;
 
+    const KNOWN: Option<sealed::Known> = KNOWN;
+
     #[inline(always)]
     fn to_bits(self) -> u32 {
         self.into()
@@ -188,6 +209,8 @@ impl Key for char {
 
 impl<K: Key> Key for Reverse<K> {
     type Bits = K::Bits;
+
+    const KNOWN: Option<sealed::Known> = K::KNOWN;
 
     #[inline(always)]
     fn to_bits(self) -> K::Bits {

@@ -93,7 +93,7 @@ impl<'a, T: DeviceData> Slice<'a, T> {
     /// The elements, for what one does with all of them: see [`par`](crate::par).
     pub fn par(&self) -> Par<'a, Stored<'a, T>> {
         Par {
-            source: Stored(*self),
+            source: Stored::new(*self),
             accelerator: self.accelerator(),
             group: None,
         }
@@ -228,7 +228,7 @@ impl<'a, S: Source> Par<'a, S> {
         'a: 'b,
     {
         Par {
-            source: Stored(buffer.as_slice()),
+            source: Stored::new(buffer.as_slice()),
             accelerator: self.accelerator,
             group: self.group,
         }
@@ -247,6 +247,14 @@ impl<'a, S: Source> Par<'a, S> {
         let mut buffer = unsafe { Buffer::uninitialised(self.accelerator, len) }?;
         launch(&mut buffer)?.wait()?;
         Ok(buffer)
+    }
+
+    /// Zeros, for launches that come later.
+    fn zeros(&self, len: usize) -> Result<Buffer<u64>> {
+        // SAFETY: filled before any other launch reads it, or the error of that drops it.
+        let mut zeros = unsafe { Buffer::uninitialised(self.accelerator, len) }?;
+        self.accelerator.fill(&mut zeros, 0)?;
+        Ok(zeros)
     }
 
     /// A grid of that many items, in groups of the size that was asked for.

@@ -31,7 +31,19 @@ impl<'a, S: Source> Par<'a, S> {
     {
         // SAFETY: there is nothing to write.
         let values = unsafe { Buffer::<()>::uninitialised(self.accelerator, self.len()) }?;
-        let (keys, _) = self.map(Key::to_bits).in_order(values, Key::from_bits)?;
+        // Bits of keys that aren't this crate's may be others each time.
+        let held = match <ItemOf<S> as Key>::KNOWN {
+            // SAFETY: all launches have ended when the sort returns.
+            Some(_) if self.accelerator.backend().coalesces() => unsafe { self.source.hold() }?,
+            _ => None,
+        };
+        let (keys, held) = match held {
+            Some((source, held)) => (self.from(|_| source), Some(held)),
+            None => (self, None),
+        };
+        let keys = keys.map(Key::to_bits);
+        // SAFETY: keys that are held, whose bits are known.
+        let (keys, _) = unsafe { keys.in_order(held.is_some(), values, Key::from_bits) }?;
         Ok(keys)
     }
 
@@ -56,7 +68,8 @@ impl<'a, S: Source> Par<'a, S> {
         F: Fn(ItemOf<S>) -> K + Copy + Send + 'static,
     {
         let keys = self.map(key).map(Key::to_bits);
-        let (_, elements) = keys.in_order(self.collect()?, |key| key)?;
+        // SAFETY: they are not said to be steady.
+        let (_, elements) = unsafe { keys.in_order(false, self.collect()?, |key| key) }?;
         Ok(elements)
     }
 
@@ -76,12 +89,18 @@ impl<'a, S: Source> Par<'a, S> {
         let both = self.zip(values);
         let keys = both.map(|(key, _)| key.to_bits());
         let values = both.map(|(_, value)| value).collect()?;
-        keys.in_order(values, Key::from_bits)
+        // SAFETY: they are not said to be steady.
+        unsafe { keys.in_order(false, values, Key::from_bits) }
     }
 
-    /// What a function makes of each of the elements in order, which are keys, with as many values.
-    fn in_order<T: DeviceData, U: DeviceData, F>(
+    /// What a function makes of each of the elements in order, which are keys, with as many values. All launches that read
+    /// the elements have then ended, also if it fails.
+    ///
+    /// # Safety
+    /// If the keys are `steady`, each is the same whenever it is read, and reading it doesn't panic.
+    unsafe fn in_order<T: DeviceData, U: DeviceData, F>(
         self,
+        steady: bool,
         values: Buffer<T>,
         finish: F,
     ) -> Result<(Buffer<U>, Buffer<T>)>
@@ -90,7 +109,8 @@ impl<'a, S: Source> Par<'a, S> {
         F: Fn(ItemOf<S>) -> U + Copy + Send + 'static,
     {
         if self.accelerator.backend().coalesces() && self.len() > 1 {
-            return together::in_order(self, values, finish);
+            // SAFETY: the caller's promise.
+            return unsafe { together::in_order(self, steady, values, finish) };
         }
         let (keys, values) = self.in_order_by_chunks(self.collect()?, values)?;
         Ok((self.of(&keys).map(finish).collect()?, values))

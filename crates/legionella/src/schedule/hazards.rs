@@ -149,6 +149,17 @@ impl InFlight {
             bytes: bytes.clone(),
             launch,
         };
+        // One launch after another that writes the same.
+        if let (Access::Write, [writer], []) = (access, &mut self.writers[..], &self.readers[..])
+            && writer.is_within(&bytes)
+            && writer.launch != launch
+        {
+            let before = std::mem::replace(writer, entry).launch;
+            if !before.is_done() {
+                comes_after(before);
+            }
+            return;
+        }
         match access {
             Access::Read => {
                 wait_for(&mut self.writers, false);

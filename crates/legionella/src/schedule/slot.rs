@@ -67,6 +67,8 @@ pub(crate) struct Slot {
     order: AtomicUsize,
     /// The lanes of its order behind which the launch comes, a bit each.
     behind: AtomicU64,
+    /// The [lane](State::lane) of the launch of a [generation](Slot::in_lane), for who needn't know more.
+    lane: AtomicU64,
     content: UnsafeCell<Content>,
     state: Mutex<State>,
     ended: Condvar,
@@ -123,6 +125,7 @@ impl Slot {
                 failed: AtomicBool::new(false),
                 order: AtomicUsize::new(0),
                 behind: AtomicU64::new(0),
+                lane: AtomicU64::new(0),
                 content: UnsafeCell::new(Content {
                     program: None,
                     space: Launch {
@@ -162,6 +165,12 @@ impl Slot {
             }
             free::give(self);
         }
+    }
+
+    /// The lane that the launch of a generation was given to, if others may follow there, and if no later one was since.
+    fn in_lane(&self, generation: u64) -> Option<Lane> {
+        let lane = self.lane.load(Ordering::Acquire);
+        (lane >> LANE_BITS == generation).then_some(Lane((lane & ((1 << LANE_BITS) - 1)) as u32))
     }
 
     /// The launch, which is being bound, comes behind what is in a lane of its order.
@@ -304,6 +313,9 @@ pub(crate) fn start(launch: Running) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lane(pub(crate) u32);
 
+/// Bits of a lane's number.
+const LANE_BITS: u32 = 6;
+
 impl Lane {
     fn bit(self) -> u64 {
         1 << self.0
@@ -341,6 +353,15 @@ impl Ticket {
     /// Orders `later`, which is being bound, after this launch.
     pub(crate) fn precedes(&self, later: Ticket) {
         debug_assert_ne!(*self, later);
+        if self.is_done() {
+            return;
+        }
+        // It may end meanwhile, and then nothing is waited for.
+        if let Some(lane) = self.slot.in_lane(self.generation)
+            && self.slot.is_ordered_with(later.slot)
+        {
+            return later.slot.comes_behind(lane);
+        }
         let mut state = lock(&self.slot.state);
         if self.is_done() {
             return;
@@ -663,6 +684,9 @@ impl Running {
             return true;
         }
         let mut state = lock(&slot.state);
+        let generation = slot.done.generation() + 1;
+        let tagged = generation << LANE_BITS | u64::from(lane.0);
+        slot.lane.store(tagged, Ordering::Release);
         (state.lane, state.at) = (Some(lane), Some((self.program.clone(), lane)));
         let mut index = 0;
         while index < state.dependents.len() {

@@ -101,9 +101,73 @@ fn many(t: &mut Trial) -> Verdict {
     }
 }
 
+/// Of an item's element and its neighbours in rows of another width than the grid's; of those at the edges, and in the row
+/// `special`, the element alone.
+fn around(at: Item, [pitch, special]: [usize; 2], x: &[f32], mut out: Disjoint<f32>) {
+    let Some(out) = out.at(&at) else { return };
+    let [width, height, _] = at.grid();
+    let (column, row) = (at.x(), at.y());
+    let here = &x[row * pitch..][..width];
+    if row == special || row == 0 || row + 1 == height || column == 0 || column + 1 == width {
+        *out = here[column];
+        return;
+    }
+    let (above, below) = (&x[(row - 1) * pitch..], &x[(row + 1) * pitch..]);
+    *out = here[column - 1] + 2.0 * here[column] - here[column + 1] + above[column] - below[column];
+}
+
+/// So many items of rows that targets may do several of a row at once, whether or not rows begin where accesses of
+/// several elements may.
+fn many_in_rows(t: &mut Trial) -> Verdict {
+    const ROWS: usize = 1030;
+    for (width, pitch, special) in [
+        (1024, 1024, 0),
+        (1024, 1027, 512),
+        (1028, 1032, 3),
+        (1023, 1030, 5),
+    ] {
+        let x: Vec<f32> = (0..ROWS * pitch)
+            .map(|i| (i % 1013) as f32 - 300.0)
+            .collect();
+        let out = output::<f32>(width * ROWS);
+        both!(t, around, Grid::over([width, ROWS]), [value [pitch, special]], [read x], [write out])?;
+    }
+    Ok(())
+}
+
+/// The sum of elements as far apart as there are items.
+fn apart(at: Item, x: &[f32], y: &[f32], mut out: Disjoint<f32>) {
+    let mut sum = 0.0;
+    let mut i = at.global();
+    while i < x.len() {
+        sum += x[i] * y[i];
+        i += at.grid_len();
+    }
+    if let Some(out) = out.at(&at) {
+        *out = sum;
+    }
+}
+
 /// Adds the cases.
 pub fn add(suite: &mut Suite) {
     suite.case("grids/many_items", many);
+    suite.case("grids/many_items_in_rows", many_in_rows);
+    suite.case("grids/turns_of_all_items", |t| {
+        for (len, items) in [
+            (0, 5),
+            (1, 1),
+            (999, 1000),
+            (1000, 1000),
+            (1001, 1000),
+            (10_007, 1000),
+            (10_007, 1),
+        ] {
+            let x: Vec<f32> = (0..len).map(|i| (i % 37) as f32 * 0.37).collect();
+            let (y, out) = (x.clone(), output::<f32>(items));
+            both!(t, apart, Grid::over(items), [read x], [read y], [write out])?;
+        }
+        Ok(())
+    });
     suite.case("grids/one_dimension", |t| {
         for size in [1, 2, 7, 31, 32, 33, 255, 256, 257, 1000, 4099] {
             let out = output::<Place>(size);

@@ -200,7 +200,7 @@ fn prepare(module: &Module<'_>, machine: &TargetMachine) {
             function.set_text_attribute(attribute, "true");
         }
         let largest = match function.name().as_str() {
-            gpu::LINE | gpu::PLANE | gpu::WIDE => amdgpu::USUAL_GROUP,
+            gpu::LINE | gpu::PLANE | gpu::WIDE | gpu::WIDE_PLANE => amdgpu::USUAL_GROUP,
             gpu::PANIC => 1,
             gpu::KERNEL => LARGEST_GROUP,
             _ => continue,

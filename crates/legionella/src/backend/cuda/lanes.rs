@@ -24,7 +24,7 @@ use crate::schedule::slot::Lane;
 pub(super) const STREAMS: usize = 8;
 
 /// How many launches follow each other without a mark.
-const BATCH: u32 = 32;
+const BATCH: u32 = 64;
 
 /// A word that a device writes and the host reads, apart from others.
 #[repr(C, align(128))]

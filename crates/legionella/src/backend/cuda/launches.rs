@@ -114,6 +114,8 @@ struct Flights {
     places: Vec<Place>,
     /// How far the lane had come when it was last looked at.
     reached: u64,
+    /// Room for those that have ended.
+    ended: VecDeque<Flight>,
 }
 
 impl Flights {
@@ -345,6 +347,8 @@ impl Launches {
         drop(flights);
         if asleep {
             let _waking = lock(&self.waking);
+            // Until it runs, others needn't wake it as well.
+            self.asleep.store(false, Ordering::Relaxed);
             self.woken.notify_one();
         }
         self.land_reached(lane);
@@ -455,8 +459,11 @@ impl Launches {
     /// Waits until something is in flight.
     fn sleep(&self) {
         let mut waking = lock(&self.waking);
-        self.asleep.store(true, Ordering::Relaxed);
-        while (self.in_flight.iter()).all(|in_lane| lock(&in_lane.flights).flights.is_empty()) {
+        loop {
+            self.asleep.store(true, Ordering::Relaxed);
+            if (self.in_flight.iter()).any(|in_lane| !lock(&in_lane.flights).flights.is_empty()) {
+                break;
+            }
             waking = (self.woken.wait(waking)).unwrap_or_else(PoisonError::into_inner);
         }
         self.asleep.store(false, Ordering::Relaxed);
@@ -500,19 +507,33 @@ impl Launches {
         if in_lane.settled.load(Ordering::Relaxed) == word {
             return;
         }
-        let mut left = None;
+        let mut flights = lock(&in_lane.flights);
         loop {
-            let mut flights = lock(&in_lane.flights);
-            flights.places.extend(left);
             flights.reached = self.lanes.reached(lane, flights.reached);
             let reached = flights.reached;
-            let ended = |first: &mut Flight| first.position.number <= reached;
-            let Some(flight) = flights.flights.pop_front_if(ended) else {
+            let in_order = flights.flights.iter();
+            let count = in_order.take_while(|flight| flight.position.number <= reached);
+            let count = count.count();
+            if count == 0 {
                 in_lane.settled.store(reached as u32, Ordering::Relaxed);
                 return;
-            };
+            }
+            // Finishing them may launch others.
+            let mut ended = std::mem::take(&mut flights.ended);
+            match count == flights.flights.len() {
+                true => std::mem::swap(&mut ended, &mut flights.flights),
+                false => ended.extend(flights.flights.drain(..count)),
+            }
+            let mut places = std::mem::take(&mut flights.places);
             drop(flights);
-            left = self.land(flight, Ok(()));
+            while let Some(flight) = ended.pop_front() {
+                if let Some(place) = self.land(flight, Ok(())) {
+                    places.push(place);
+                }
+            }
+            flights = lock(&in_lane.flights);
+            places.append(&mut flights.places);
+            (flights.places, flights.ended) = (places, ended);
         }
     }
 

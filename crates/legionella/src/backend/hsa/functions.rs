@@ -32,6 +32,8 @@ pub(super) struct Functions {
     pub(super) plane: Option<Kernel>,
     /// For large ones of one dimension, with several items a lane.
     pub(super) wide: Option<Kernel>,
+    /// For large ones of two dimensions, likewise.
+    pub(super) wide_plane: Option<Kernel>,
     /// Which words of the argument block a usual launch has aligned, a bit each.
     pub(super) addresses: u64,
     /// Size and alignment of the argument block.
@@ -59,12 +61,21 @@ impl Functions {
         }
     }
 
+    /// The function whose lanes run several items each, if a usual launch on a grid is worth it. In two dimensions, rows are
+    /// then likely to be aligned as the first is.
+    fn wide(&self, [columns, rows, _]: [u64; 3]) -> Option<Kernel> {
+        match rows {
+            1 => self.wide.filter(|_| columns >= MANY),
+            _ => (self.wide_plane).filter(|_| columns % gpu::WIDTH == 0 && columns * rows >= MANY),
+        }
+    }
+
     /// The function for launches of a form.
     pub(super) fn choose(&self, space: &Space, block: *const u8) -> (Kernel, u64) {
         let is_single = |d: usize| space.grid[d] == 1 && space.group[d] == 1;
         let (plane, line) = (is_single(2), is_single(1) && is_single(2));
         if plane && is_usual(self, space, block) {
-            if let Some(wide) = self.wide.filter(|_| line && space.grid[0] >= MANY) {
+            if let Some(wide) = self.wide(space.grid) {
                 return (wide, gpu::WIDTH);
             }
             if let Some(usual) = if line { self.line } else { self.plane } {

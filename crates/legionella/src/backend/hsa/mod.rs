@@ -422,6 +422,7 @@ impl Code for Program {
             functions.line,
             functions.plane,
             functions.wide,
+            functions.wide_plane,
         ];
         let needed = all
             .iter()

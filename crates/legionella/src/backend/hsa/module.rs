@@ -60,6 +60,7 @@ pub(super) unsafe fn load(
         line: usual(needs.line, gpu::LINE)?,
         plane: usual(needs.line, gpu::PLANE)?,
         wide: usual(needs.wide, gpu::WIDE)?,
+        wide_plane: usual(needs.wide_plane, gpu::WIDE_PLANE)?,
         addresses: needs.addresses,
         arguments: needs.arguments as usize,
         align: needs.align as usize,

@@ -92,7 +92,7 @@ impl<S: Source> Par<'_, S> {
     {
         let len = out.len();
         let places = Places::of(len);
-        let mut told = self.accelerator.zeroed::<u64>(places.end())?;
+        let mut told = self.zeros(places.end())?;
         // SAFETY: what wasn't told is not read.
         let mut values =
             unsafe { Buffer::<ItemOf<S>>::uninitialised(self.accelerator, places.end()) }?;

@@ -1,6 +1,7 @@
 //! The sort on devices whose neighbouring items should access neighbours.
 //!
-//! One launch counts the digits of all places. Then, for each place, a launch reads the keys once and writes
+//! One launch counts the digits of all places, and keeps the keys that it counted, unless whoever reads them again finds the same:
+//! elements of a buffer whose bits are known to be theirs. Then, for each place, a launch reads the keys once and writes
 //! them once: a group takes a tile of elements, which its subgroups share in order. It counts their digits and
 //! tells how many it has of each before it does anything else, since groups behind wait for that. Then, in each subgroup,
 //! lanes with the same digit find each other by a word of bits and take places among those of the digit, round after
@@ -51,10 +52,14 @@ const UP_TO_HERE: u64 = 2 << 62;
 /// The number in that.
 const NUMBER: u64 = HERE - 1;
 
-/// Keys in order, with as many values.
-pub(super) fn in_order<S, T, U, F>(
+/// What is made of keys in order, with as many values. All launches have then ended, also if it fails.
+///
+/// # Safety
+/// If the keys are `steady`, each is the same whenever it is read, and reading it doesn't panic.
+pub(super) unsafe fn in_order<S, T, U, F>(
     keys: Par<'_, S>,
-    mut values: Buffer<T>,
+    steady: bool,
+    values: Buffer<T>,
     finish: F,
 ) -> Result<(Buffer<U>, Buffer<T>)>
 where
@@ -64,83 +69,115 @@ where
     U: DeviceData,
     F: Fn(ItemOf<S>) -> U + Copy + Send + 'static,
 {
+    let mut launched = Vec::new();
+    // SAFETY: the caller's promise; what is launched is waited for.
+    let sorted = unsafe { launch(keys, steady, values, finish, &mut launched) };
+    let ended = (launched.iter().map(Completion::wait)).fold(Ok(()), Result::and);
+    ended.and(sorted)
+}
+
+/// Launches all that there is to do, and gives where it leaves what is in order.
+///
+/// # Safety
+/// As for [`in_order`]; the results are used after all that was launched has ended well.
+unsafe fn launch<S, T, U, F>(
+    keys: Par<'_, S>,
+    steady: bool,
+    mut values: Buffer<T>,
+    finish: F,
+    launched: &mut Vec<Completion>,
+) -> Result<(Buffer<U>, Buffer<T>)>
+where
+    S: Source,
+    ItemOf<S>: Digits,
+    T: DeviceData,
+    U: DeviceData,
+    F: Fn(ItemOf<S>) -> U + Copy + Send + 'static,
+{
     let (accelerator, len) = (keys.accelerator, keys.len());
-    let (mut keys, starts, counted) = counted(keys)?;
-    // SAFETY: all three are written in full before they are read.
-    let (mut keys_to, mut finished, mut values_to) = unsafe {
+    let counters = ItemOf::<S>::COUNT as usize * VALUES;
+    let mut starts = keys.zeros(counters)?;
+    // SAFETY: all are written in full before they are read.
+    let (mut from, mut to, mut finished, mut values_to) = unsafe {
         (
-            Buffer::uninitialised(accelerator, len)?,
+            Buffer::<ItemOf<S>>::uninitialised(accelerator, len)?,
+            Buffer::<ItemOf<S>>::uninitialised(accelerator, len)?,
             Buffer::uninitialised(accelerator, len)?,
             Buffer::uninitialised(accelerator, len)?,
         )
     };
-    // Nothing of the caller's runs in them but `finish`, which is last: each may begin before it is known how
-    // the one before ended.
-    let mut passes = vec![counted];
     let last = ItemOf::<S>::COUNT - 1;
-    for place in 0..last {
-        let to = (&mut keys_to, &mut values_to);
+    // With one digit, the first place is the last, to which `finish` belongs.
+    let again = steady && last > 0;
+    let grid = Grid::over(len.div_ceil(LEAST).min(GROUPS) * GROUP).group(GROUP);
+    // SAFETY: there are as many counters as digits, and room for each key.
+    launched.push(unsafe {
+        if again {
+            let arguments = (keys.source, shared_slice(counters), starts.atomic());
+            accelerator.launch_unchecked(count_only::<S::View>, grid, arguments)
+        } else {
+            let stored = from.as_slice_mut().address_of_all();
+            let arguments = (keys.source, stored, shared_slice(counters), starts.atomic());
+            accelerator.launch_unchecked(count_and_store::<S::View>, grid, arguments)
+        }
+    }?);
+    // Nothing of the caller's runs in what comes then but `finish`, in the last pass, nor in counting steady keys: each may
+    // begin before it is known how the one before ended.
+    if !again {
+        launched.iter().try_for_each(Completion::wait)?;
+    }
+    let grid = Grid::over(counters).group(VALUES);
+    launched.push(accelerator.launch(begin, grid, (&mut starts, shared()))?);
+    let mut first = 0;
+    if again {
+        // SAFETY: the starts are those of the same keys, by the caller's promise.
+        launched.push(unsafe {
+            let to = (&mut from, &mut values_to);
+            pass(0, &starts, (&keys, &values), |key| key, to)?
+        });
+        std::mem::swap(&mut values, &mut values_to);
+        first = 1;
+    }
+    for place in first..last {
         // SAFETY: the starts are those of the same keys, in whatever order.
-        passes.push(unsafe { pass(place, &starts, (&keys, &values), |key| key, to)? });
-        std::mem::swap(&mut keys, &mut keys_to);
+        launched.push(unsafe {
+            let to = (&mut to, &mut values_to);
+            pass(place, &starts, (&keys.of(&from), &values), |key| key, to)?
+        });
+        std::mem::swap(&mut from, &mut to);
         std::mem::swap(&mut values, &mut values_to);
     }
-    let to = (&mut finished, &mut values_to);
     // SAFETY: likewise.
-    passes.push(unsafe { pass(last, &starts, (&keys, &values), finish, to)? });
-    passes.iter().try_for_each(Completion::wait)?;
+    launched.push(unsafe {
+        let to = (&mut finished, &mut values_to);
+        pass(last, &starts, (&keys.of(&from), &values), finish, to)?
+    });
     Ok((finished, values_to))
-}
-
-/// The keys, and for each place where those with each digit begin if they are in the order of that, which is still
-/// being found out.
-#[allow(clippy::type_complexity, reason = "two buffers and when there is what")]
-fn counted<S>(keys: Par<'_, S>) -> Result<(Buffer<ItemOf<S>>, Buffer<u64>, Completion)>
-where
-    S: Source,
-    ItemOf<S>: Digits,
-{
-    let (accelerator, len) = (keys.accelerator, keys.len());
-    let counters = ItemOf::<S>::COUNT as usize * VALUES;
-    let mut starts = accelerator.zeroed::<u64>(counters)?;
-    let groups = len.div_ceil(LEAST).min(GROUPS);
-    // SAFETY: each element is stored.
-    let stored = unsafe {
-        keys.written_by(len, |stored| {
-            let stored = stored.as_slice_mut().address_of_all();
-            let arguments = (keys.source, stored, shared_slice(counters), starts.atomic());
-            let grid = Grid::over(groups * GROUP).group(GROUP);
-            accelerator.launch_unchecked(count::<S::View>, grid, arguments)
-        })
-    }?;
-    let grid = Grid::over(counters).group(VALUES);
-    let begun = accelerator.launch(begin, grid, (&mut starts, shared()))?;
-    Ok((stored, starts, begun))
 }
 
 /// Moves keys and values to where they come in the order of a digit.
 ///
 /// # Safety
-/// `starts` are those that [`counted`] gave for the same keys, in whatever order. There are as many values, and
-/// room for as many of both.
-unsafe fn pass<K: Digits, T: DeviceData, U: DeviceData, F>(
+/// `starts` are those of the same keys, in whatever order. There are as many values, and room for as many of both.
+unsafe fn pass<S: Source, T: DeviceData, U: DeviceData, F>(
     place: u32,
     starts: &Buffer<u64>,
-    (keys, values): (&Buffer<K>, &Buffer<T>),
+    (keys, values): (&Par<'_, S>, &Buffer<T>),
     finish: F,
     (keys_to, values_to): (&mut Buffer<U>, &mut Buffer<T>),
 ) -> Result<Completion>
 where
-    F: Fn(K) -> U + Copy + Send + 'static,
+    ItemOf<S>: Digits,
+    F: Fn(ItemOf<S>) -> U + Copy + Send + 'static,
 {
-    let accelerator = keys.accelerator();
-    let tiles = keys.len().div_ceil(GROUP * const { rounds::<K>() });
+    let accelerator = keys.accelerator;
+    let tiles = keys.len().div_ceil(GROUP * const { rounds::<ItemOf<S>>() });
     // One more: how many tiles have begun.
-    let mut told = accelerator.zeroed::<u64>(tiles * VALUES + 1)?;
+    let mut told = keys.zeros(tiles * VALUES + 1)?;
     let arguments = (
         [place; 2],
         function(finish),
-        keys,
+        keys.source,
         values,
         starts,
         told.atomic(),
@@ -149,24 +186,54 @@ where
         shared(),
         shared(),
         shared(),
-        shared_slice(GROUP * const { rounds::<K>() }),
+        shared_slice(GROUP * const { rounds::<ItemOf<S>>() }),
     );
     let grid = Grid::over(GROUP * tiles).group(GROUP);
     // SAFETY: the caller's promise, and there is what is told for each digit of each tile.
-    unsafe { accelerator.launch_unchecked(move_tile::<K, T, U, F>, grid, arguments) }
+    unsafe { accelerator.launch_unchecked(move_tile::<S::View, T, U, F>, grid, arguments) }
 }
 
-/// Stores keys, and counts the digits of all places.
-fn count<V: View<Item: Digits>>(
+/// Counts the digits of all places of keys.
+fn count_only<V: View<Item: Digits>>(
+    group: Group,
+    source: V,
+    counters: Shared<[InGroup<AtomicU32>]>,
+    counts: &[AtomicU64],
+) {
+    // SAFETY: called for indices of elements.
+    let key = |index| unsafe { source.get(index) };
+    count(&group, source.count(), key, counters, counts);
+}
+
+/// Stores keys as well.
+fn count_and_store<V: View<Item: Digits>>(
     group: Group,
     source: V,
     stored: *mut V::Item,
     counters: Shared<[InGroup<AtomicU32>]>,
     counts: &[AtomicU64],
 ) {
+    // SAFETY: called for indices of elements, each by one item.
+    let key = |index| unsafe {
+        let key = source.get(index);
+        stored.add(index).write(key);
+        key
+    };
+    count(&group, source.count(), key, counters, counts);
+}
+
+/// Counts the digits of all places of `len` keys.
+#[inline(always)]
+fn count<K: Digits>(
+    group: &Group,
+    len: usize,
+    key: impl Fn(usize) -> K,
+    counters: Shared<[InGroup<AtomicU32>]>,
+    counts: &[AtomicU64],
+) {
     let counters = group.sync(counters.fill(|_| InGroup::new(AtomicU32::new(0))));
-    let count = |key: V::Item| {
-        for place in 0..<V::Item as Digits>::COUNT {
+    let count = |key: K| {
+        for place in 0..K::COUNT {
             // SAFETY: there is a counter for each digit of each place.
             let counter =
                 unsafe { counters.get_unchecked(place as usize * VALUES + key.digit(place)) };
@@ -174,16 +241,10 @@ fn count<V: View<Item: Digits>>(
             counter.fetch_add(1, Relaxed);
         }
     };
-    let (len, block) = (source.count(), GROUP * UNROLLED);
+    let block = GROUP * UNROLLED;
     let mut first = group.index() * block + group.rank();
-    // SAFETY: called for indices below the length; no other item has the same.
-    let key = |index| unsafe {
-        let key = source.get(index);
-        stored.add(index).write(key);
-        key
-    };
     while first + GROUP * (UNROLLED - 1) < len {
-        let keys: [V::Item; UNROLLED] = std::array::from_fn(|k| key(first + k * GROUP));
+        let keys: [K; UNROLLED] = std::array::from_fn(|k| key(first + k * GROUP));
         keys.into_iter().for_each(count);
         first += group.count()[0] * block;
     }
@@ -356,11 +417,11 @@ impl Told<'_> {
     clippy::needless_range_loop,
     reason = "the optimiser finds how often a counter turns"
 )]
-fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
+fn move_tile<V: View<Item: Digits>, T: DeviceData, U: DeviceData, F: Fn(V::Item) -> U>(
     group: Group,
     [place, place_again]: [u32; 2],
     finish: F,
-    keys: &[K],
+    source: V,
     values: &[T],
     starts: &[u64],
     told: &[AtomicU64],
@@ -369,9 +430,9 @@ fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
     counters: Shared<Counters<{ 2 * VALUES * SUBGROUPS }>>,
     offsets: Shared<[u64; VALUES]>,
     totals: Shared<[u32; SUBGROUPS]>,
-    in_order: Shared<[K]>,
+    in_order: Shared<[V::Item]>,
 ) {
-    let rounds = const { rounds::<K>() };
+    let rounds = const { rounds::<V::Item>() };
     let counters = counters.fill(|_| InGroup::new(AtomicU32::new(0)));
     let number = offsets.fill(|index| match told.last() {
         Some(begun) if index == 0 => begun.fetch_add(1, Relaxed),
@@ -385,13 +446,14 @@ fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
     let of = group.rank() / size;
     let start = tile * GROUP * rounds;
     let first = start + of * size * rounds + lane;
-    let count = (keys.len() - start).min(GROUP * rounds);
+    let len = source.count();
+    let count = (len - start).min(GROUP * rounds);
 
     // Beyond the end are elements of the last digit, which come after all others.
-    let beyond = K::ZERO.turned();
+    let beyond = V::Item::ZERO.turned();
     // SAFETY: called for indices below the number of keys.
-    let key = |index| unsafe { *keys.get_unchecked(index) };
-    let mine: [K; ROUNDS] = match count == GROUP * rounds {
+    let key = |index| unsafe { source.get(index) };
+    let mine: [V::Item; ROUNDS] = match count == GROUP * rounds {
         // Without a test for each, reads overlap.
         true => std::array::from_fn(|round| match round < rounds {
             true => key(first + round * size),
@@ -399,7 +461,7 @@ fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
         }),
         false => std::array::from_fn(|round| {
             let index = first + round * size;
-            match round < rounds && index < keys.len() {
+            match round < rounds && index < len {
                 true => key(index),
                 false => beyond,
             }
@@ -468,14 +530,15 @@ fn move_tile<K: Digits, T: DeviceData, U: DeviceData, F: Fn(K) -> U>(
         *offset = (start + in_tiles_before).wrapping_sub(u64::from(before));
     }
     let offsets = group.sync(offsets);
-    let to =
-        |key: K, position: usize| offsets[key.digit(place)].wrapping_add(position as u64) as usize;
+    let to = |key: V::Item, position: usize| {
+        offsets[key.digit(place)].wrapping_add(position as u64) as usize
+    };
 
     // With their digit's offset, positions are, over all tiles, each of the output's once, of those below the end.
     if size_of::<T>() > 0 {
         for round in 0..rounds {
             let index = first + round * size;
-            if index < keys.len() {
+            if index < len {
                 // SAFETY: as many values as keys; the place is the element's own.
                 unsafe {
                     let value = values.get_unchecked(index);
