@@ -92,7 +92,7 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
             summary.step("code of all kernels for one of NVIDIA's devices", || {
                 ptxas::run(tools, "", first)
             })?;
-            // All kernels for all of them take a quarter of an hour: `cargo xtask ptxas`.
+            // All kernels for all of them take some ten minutes more: `cargo xtask ptxas`.
             let mut others = others.to_vec();
             match legionella_driver::ptxas::find_for(ptxas::OLDEST) {
                 Ok(_) => others.push(ptxas::OLDEST.to_owned()),

@@ -8,7 +8,7 @@
 # Everything is done from code that the driver beside the programs generates, and, if the folder has `prebuilt/`,
 # again from code that is in the programs, with no driver to be found. `--sanitize` runs part of the suite under
 # memcheck, racecheck and synccheck of CUDA's compute-sanitizer as well, `--sanitize-all` all of it under each, or under those of
-# `--tools` and of it what `--checked` matches: on 16 processors that takes some 25 minutes. Each of its lines is there as soon as
+# `--tools` and of it what `--checked` matches: on 16 processors that takes some 15 minutes. Each of its lines is there as soon as
 # the case has ended. As many cases run at once as there are processors, or `--jobs`; by default at most 12, since each has
 # stacks of its own in the device's memory. Results go to $OUT, else `results/`: a line a case in cases.*.txt, tables of benchmarks in
 # benches.*.txt, the sanitizer's words in sanitizer.txt. The last line says whether all is well.
