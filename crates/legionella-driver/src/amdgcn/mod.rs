@@ -10,7 +10,7 @@ mod occupancy;
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::ir::flow::{Dominators, Flow, LoopId, Loops};
+use crate::ir::flow::{Flow, LoopId, Loops};
 
 pub use instruction::{Access, Memory};
 pub use occupancy::occupancy;
@@ -207,8 +207,7 @@ fn busiest(blocks: &[Straight<'_>]) -> Option<Option<Code>> {
         successors.push(next);
     }
     let (numbers, flow) = reachable(&successors)?;
-    let dominators = Dominators::of(&flow);
-    let loops = Loops::of(&flow, &dominators).ok()?;
+    let loops = Loops::of(&flow).ok()?;
     let code_of = |nodes: &mut dyn Iterator<Item = usize>| {
         let mut code = Code::default();
         nodes.for_each(|node| blocks[numbers[node]].add_to(&mut code));

@@ -16,7 +16,7 @@ use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode, LLVMTypeKind};
 
 use super::checks::{claims, may_run_early};
-use crate::ir::flow::{Blocks, Dominators, LoopId, Loops};
+use crate::ir::flow::{Blocks, LoopId, Loops};
 use crate::ir::{Block, Builder, Function, Type, Types, Value, llvm};
 
 /// Turns that are begun together.
@@ -35,7 +35,7 @@ pub(super) fn read<'m>(kernel: Function<'m>, state: Value<'m>) {
         return;
     };
     let flow = blocks.flow();
-    let Ok(loops) = Loops::of(flow, &Dominators::of(flow)) else {
+    let Ok(loops) = Loops::of(flow) else {
         return;
     };
     let found = loops.all().filter_map(|id| {

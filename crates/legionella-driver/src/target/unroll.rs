@@ -12,7 +12,7 @@ use inkwell::module::Module;
 use llvm_sys::LLVMOpcode;
 use llvm_sys::core as c;
 
-use crate::ir::flow::{Blocks, Dominators, LoopId, Loops};
+use crate::ir::flow::{Blocks, LoopId, Loops};
 use crate::ir::metadata::{describe_loop, node, property, text};
 use crate::ir::{self, Block, Function, Types, Value, llvm};
 
@@ -97,7 +97,7 @@ fn latches<'m>(function: Function<'m>, most_nested: u64) -> Vec<(Value<'m>, bool
         return Vec::new();
     };
     let flow = blocks.flow();
-    let Ok(loops) = Loops::of(flow, &Dominators::of(flow)) else {
+    let Ok(loops) = Loops::of(flow) else {
         return Vec::new();
     };
     let found = loops.all().filter_map(|id| {

@@ -36,7 +36,8 @@ impl Loops {
     ///
     /// # Errors
     /// If there is a cycle with more than one way in.
-    pub(crate) fn of(flow: &Flow, dominators: &Dominators) -> Result<Self, Irreducible> {
+    pub(crate) fn of(flow: &Flow) -> Result<Self, Irreducible> {
+        let dominators = Dominators::of(flow);
         let mut loops = Vec::new();
         for header in 0..flow.len() {
             let latches: Vec<_> = flow
@@ -194,6 +195,16 @@ impl Loops {
         &self.loops[one.0].latches
     }
 
+    /// The only node that leads into a loop, of a flow that it is of; `None` if there are several.
+    pub(crate) fn entry(&self, flow: &Flow, one: LoopId) -> Option<usize> {
+        let mut outside = flow.predecessors(self.header(one)).to_vec();
+        outside.retain(|node| !self.contains(one, *node));
+        match outside[..] {
+            [entry] => Some(entry),
+            _ => None,
+        }
+    }
+
     /// Whether the way from a node to another leads back to the header of a loop around it.
     pub(crate) fn is_back(&self, from: usize, to: usize) -> bool {
         self.around(from).any(|one| self.header(one) == to)
@@ -216,7 +227,7 @@ mod tests {
 
     fn loops(successors: &[&[usize]]) -> Result<Loops, Irreducible> {
         let flow = Flow::new(successors.iter().map(|s| s.to_vec()).collect()).unwrap();
-        Loops::of(&flow, &Dominators::of(&flow))
+        Loops::of(&flow)
     }
 
     #[test]

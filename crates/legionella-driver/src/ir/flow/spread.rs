@@ -108,12 +108,11 @@ impl Walk<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Dominators;
     use super::*;
 
     fn spread(successors: &[&[usize]], branch: usize) -> (Spread, Loops) {
         let flow = Flow::new(successors.iter().map(|s| s.to_vec()).collect()).unwrap();
-        let loops = Loops::of(&flow, &Dominators::of(&flow)).unwrap();
+        let loops = Loops::of(&flow).unwrap();
         (Spread::from(&flow, &loops, branch), loops)
     }
 

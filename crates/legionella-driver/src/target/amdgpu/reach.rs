@@ -11,7 +11,7 @@ use llvm_sys::LLVMOpcode;
 use super::super::meetings::Site;
 use super::super::uniform::Uniform;
 use crate::ir::Function;
-use crate::ir::flow::{Blocks, Dominators, Loops, PostDominators};
+use crate::ir::flow::{Blocks, Loops, PostDominators};
 
 /// Who comes to a kernel's operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) fn of<'m>(entry: Function<'m>, sites: &[Site<'m>]) -> Reach {
         return Reach::Some;
     };
     let flow = blocks.flow();
-    let Ok(loops) = Loops::of(flow, &Dominators::of(flow)) else {
+    let Ok(loops) = Loops::of(flow) else {
         return Reach::Some;
     };
     let uniform = Uniform::of(&blocks, &loops);

@@ -15,7 +15,7 @@ use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 use super::super::kernels;
 use super::super::uniform::{Known, Uniform};
 use crate::error::Error;
-use crate::ir::flow::{Blocks, Dominators, Loops};
+use crate::ir::flow::{Blocks, Loops};
 use crate::ir::{Builder, Function, Type, Types, Value};
 
 /// Has what outlasts loops pass by the end of each, and by no other way.
@@ -34,7 +34,7 @@ fn in_function<'m>(module: &'m Module<'_>, function: Function<'m>) {
         return;
     };
     let flow = blocks.flow();
-    let Ok(loops) = Loops::of(flow, &Dominators::of(flow)) else {
+    let Ok(loops) = Loops::of(flow) else {
         return;
     };
     let name = function.name();

@@ -35,7 +35,7 @@ pub(super) fn compute_by_distance(module: &Module<'_>) -> bool {
             continue;
         };
         let dominators = Dominators::of(blocks.flow());
-        if let Ok(loops) = Loops::of(blocks.flow(), &dominators) {
+        if let Ok(loops) = Loops::of(blocks.flow()) {
             let types = Types::of(module);
             let straight: Vec<usize> = (loops.order().iter().copied())
                 .filter(|block| loops.innermost(*block).is_none())

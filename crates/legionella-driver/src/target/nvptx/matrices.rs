@@ -12,7 +12,7 @@ use llvm_sys::core as c;
 use super::super::meetings::{Kind, Site, calls, delete};
 use super::{architectures, bands, internal};
 use crate::error::Error;
-use crate::ir::flow::{Blocks, Dominators, Loops};
+use crate::ir::flow::{Blocks, Loops};
 use crate::ir::metadata::{describe_loop, node, text};
 use crate::ir::{self, Builder, Function, Value, llvm};
 
@@ -56,7 +56,7 @@ pub(super) fn unroll<'m>(module: &'m Module<'_>, entry: Function<'m>, sites: &[S
     let Some(blocks) = Blocks::of(entry) else {
         return;
     };
-    let Ok(loops) = Loops::of(blocks.flow(), &Dominators::of(blocks.flow())) else {
+    let Ok(loops) = Loops::of(blocks.flow()) else {
         return;
     };
     let matrices = sites.iter().filter(|site| site.kind == Kind::Matrix);

@@ -23,7 +23,7 @@ pub(super) fn at<'m>(entry: Function<'m>, sites: &[Site<'m>]) -> Vec<bool> {
         return vec![false; sites.len()];
     };
     let flow = blocks.flow();
-    let Ok(loops) = Loops::of(flow, &Dominators::of(flow)) else {
+    let Ok(loops) = Loops::of(flow) else {
         return vec![false; sites.len()];
     };
     let uniform = Uniform::in_subgroups(&blocks, &loops);
@@ -58,7 +58,7 @@ pub(super) fn only_ends_part<'m>(entry: Function<'m>, sites: &[Site<'m>]) -> boo
         return false;
     };
     let flow = blocks.flow();
-    let Ok(loops) = Loops::of(flow, &Dominators::of(flow)) else {
+    let Ok(loops) = Loops::of(flow) else {
         return false;
     };
     let uniform = Uniform::of(&blocks, &loops);

@@ -12,7 +12,7 @@ use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 use super::super::super::guards::Affine;
 use super::super::regions::type_size;
 use super::Streams;
-use crate::ir::flow::{Blocks, Dominators, LoopId, Loops};
+use crate::ir::flow::{Blocks, Loops};
 use crate::ir::{Block, Builder, Function, Value};
 
 /// Adds the fetches to the function that runs work-groups.
@@ -21,7 +21,7 @@ pub(in super::super) fn build(module: &Module<'_>, run: Function<'_>, machine: &
         return;
     };
     let flow = blocks.flow();
-    let Ok(loops) = Loops::of(flow, &Dominators::of(flow)) else {
+    let Ok(loops) = Loops::of(flow) else {
         return;
     };
     for one in loops.all() {
@@ -31,7 +31,7 @@ pub(in super::super) fn build(module: &Module<'_>, run: Function<'_>, machine: &
         if !innermost || loops.around(header).count() < 2 {
             continue;
         }
-        let [before] = entries(&loops, flow.predecessors(header), one)[..] else {
+        let Some(before) = loops.entry(flow, one) else {
             continue;
         };
         let turns = Turns {
@@ -41,13 +41,6 @@ pub(in super::super) fn build(module: &Module<'_>, run: Function<'_>, machine: &
         };
         turns.fetch(module, machine);
     }
-}
-
-/// Where a loop is entered from, among what comes before its header.
-fn entries(loops: &Loops, predecessors: &[usize], one: LoopId) -> Vec<usize> {
-    let mut entries = predecessors.to_vec();
-    entries.retain(|node| !loops.contains(one, *node));
-    entries
 }
 
 /// A loop in which there is no other.

@@ -15,7 +15,7 @@ use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
 use super::super::regions::type_size;
 use super::{LINE, fetch};
-use crate::ir::flow::{Blocks, Dominators, Loops};
+use crate::ir::flow::{Blocks, Loops};
 use crate::ir::{Builder, Function, Types, Value};
 
 /// Least bytes of a vector that is worth a fetch.
@@ -30,7 +30,7 @@ pub(in super::super) fn build(module: &Module<'_>, run: Function<'_>, machine: &
         return;
     };
     let flow = blocks.flow();
-    let Ok(loops) = Loops::of(flow, &Dominators::of(flow)) else {
+    let Ok(loops) = Loops::of(flow) else {
         return;
     };
     let types = Types::of(module);

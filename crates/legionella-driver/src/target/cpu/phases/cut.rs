@@ -11,7 +11,7 @@ use legionella_abi::intrinsic;
 use llvm_sys::LLVMOpcode;
 
 use super::Refusal;
-use crate::ir::flow::{Blocks, Dominators, Loops};
+use crate::ir::flow::{Blocks, Loops};
 use crate::ir::{Function, Value};
 use crate::target::uniform::Uniform;
 
@@ -82,7 +82,7 @@ impl<'m> Cuts<'m> {
     pub(super) fn of(function: Function<'m>) -> Result<Self, Refusal> {
         let blocks = Blocks::of(function).ok_or(Refusal::Unreachable)?;
         let flow = blocks.flow();
-        let loops = Loops::of(flow, &Dominators::of(flow)).map_err(|_| Refusal::Irreducible)?;
+        let loops = Loops::of(flow).map_err(|_| Refusal::Irreducible)?;
         if loops.all().any(|one| loops.latches(one).len() != 1) {
             return Err(Refusal::Irreducible);
         }

@@ -37,7 +37,7 @@ use llvm_sys::LLVMOpcode;
 
 use super::overflow;
 use crate::error::Error;
-use crate::ir::flow::{Blocks, Dominators, Loops};
+use crate::ir::flow::{Blocks, Loops};
 use crate::ir::{Function, Pipeline, Type, Value};
 use crossings::Crossings;
 use sharing::{Sharing, Sharings};
@@ -155,7 +155,7 @@ pub(super) fn prepare(module: &Module<'_>, machine: &TargetMachine) -> Result<()
 pub(super) fn has_loop(function: Function<'_>) -> bool {
     Blocks::of(function).is_none_or(|blocks| {
         let flow = blocks.flow();
-        Loops::of(flow, &Dominators::of(flow)).map_or(true, |loops| loops.all().next().is_some())
+        Loops::of(flow).map_or(true, |loops| loops.all().next().is_some())
     })
 }
 

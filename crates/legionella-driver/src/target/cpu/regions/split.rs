@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use llvm_sys::LLVMOpcode;
 
 use super::Refusal;
-use crate::ir::flow::{Blocks, Dominators, Flow, Loops};
+use crate::ir::flow::{Blocks, Flow, Loops};
 use crate::ir::{Block, Function, Value};
 
 /// Where a lane goes that leaves a region.
@@ -71,7 +71,7 @@ impl<'m> Split<'m> {
     pub(super) fn of(function: Function<'m>, further: &BTreeSet<usize>) -> Result<Self, Refusal> {
         let blocks = Blocks::of(function).ok_or(Refusal::Unreachable)?;
         let flow = blocks.flow();
-        let loops = Loops::of(flow, &Dominators::of(flow)).map_err(|_| Refusal::Irreducible)?;
+        let loops = Loops::of(flow).map_err(|_| Refusal::Irreducible)?;
         let passed: Vec<bool> = (0..flow.len())
             .map(|number| {
                 let block = blocks.block(number);

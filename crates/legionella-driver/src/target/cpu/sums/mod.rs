@@ -24,7 +24,7 @@ use llvm_sys::{LLVMIntPredicate, LLVMOpcode, LLVMTypeKind};
 use super::super::guards::Affine;
 use super::regions::type_size;
 use crate::error::Error;
-use crate::ir::flow::{Blocks, Dominators, Loops};
+use crate::ir::flow::{Blocks, Loops};
 use crate::ir::{Block, Function, Pipeline, Value};
 
 /// Terms that are computed at once. Of sixteen, short loops leave too many unused.
@@ -65,16 +65,11 @@ fn find<'m>(run: Function<'m>, machine: &TargetMachine, closed: bool) -> Vec<Sum
         return Vec::new();
     };
     let flow = blocks.flow();
-    let Ok(loops) = Loops::of(flow, &Dominators::of(flow)) else {
+    let Ok(loops) = Loops::of(flow) else {
         return Vec::new();
     };
     let candidates = loops.all().filter_map(|one| {
-        let header = loops.header(one);
-        let mut outside = flow.predecessors(header).to_vec();
-        outside.retain(|node| !loops.contains(one, *node));
-        let [before] = outside[..] else {
-            return None;
-        };
+        let [header, before] = [loops.header(one), loops.entry(flow, one)?];
         let all = loops.nodes(one).map(|node| blocks.block(node)).collect();
         Sum::of(blocks.block(header), blocks.block(before), all, machine)
     });

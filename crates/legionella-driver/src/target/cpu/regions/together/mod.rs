@@ -30,7 +30,6 @@ use super::rows::{self, Rows};
 use super::sharing::{is_lane_id, may_write};
 use super::split::{Exit, Split, Target};
 use super::vectors::{is_vectorised, storage};
-use crate::ir::flow::Dominators;
 use crate::ir::{self, Block, Function, Type, Value};
 use crate::target::uniform::computable;
 
@@ -77,7 +76,7 @@ pub(super) fn prepare<'m>(
         return BTreeSet::new();
     };
     let flow = blocks.flow();
-    let Ok(loops) = ir::flow::Loops::of(flow, &Dominators::of(flow)) else {
+    let Ok(loops) = ir::flow::Loops::of(flow) else {
         return BTreeSet::new();
     };
     let order: Vec<_> = loops
