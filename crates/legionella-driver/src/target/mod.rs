@@ -1,5 +1,6 @@
 //! The targets: one module each, one line in [`TARGETS`] each.
 
+mod affine;
 mod ahead;
 pub(crate) mod amdgpu;
 mod barriers;

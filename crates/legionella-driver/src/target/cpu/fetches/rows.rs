@@ -9,7 +9,7 @@ use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
-use super::super::super::guards::Affine;
+use super::super::super::affine::Affine;
 use super::super::regions::type_size;
 use super::Streams;
 use crate::ir::flow::{Blocks, Loops};

@@ -7,7 +7,7 @@
 use inkwell::module::Module;
 use llvm_sys::LLVMOpcode;
 
-use super::super::super::guards::Affine;
+use super::super::super::affine::Affine;
 use super::super::streaming::apart;
 use super::{LINE, PAGE, fetch};
 use crate::ir::{Builder, Type, Types, Value};

@@ -8,7 +8,7 @@ use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use legionella_abi::protocol::TargetSpec;
 
-use super::super::super::guards::Affine;
+use super::super::super::affine::Affine;
 use super::super::regions::type_size;
 use super::super::trial;
 use super::{Streams, rows, turns};

@@ -23,7 +23,7 @@ use legionella_abi::cpu::{self, Launch};
 use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode, LLVMTypeKind};
 
-use super::super::guards::Affine;
+use super::super::affine::Affine;
 use super::fetches::{LINE, Streams};
 use super::regions::type_size;
 use crate::error::Error;

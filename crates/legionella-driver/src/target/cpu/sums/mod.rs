@@ -21,7 +21,7 @@ use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode, LLVMTypeKind};
 
-use super::super::guards::Affine;
+use super::super::affine::Affine;
 use super::regions::type_size;
 use crate::error::Error;
 use crate::ir::flow::{Blocks, Loops};
