@@ -62,7 +62,7 @@ pub enum Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Outcome::Passed => "passed",
             Outcome::Failed(_) => "FAILED",
             Outcome::Skipped(_) => "skipped",

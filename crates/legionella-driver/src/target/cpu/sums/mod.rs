@@ -234,8 +234,12 @@ impl<'m> Sum<'m> {
         affine: &Affine<'_, 'm>,
         machine: &TargetMachine,
     ) -> Option<Elements> {
-        let size = type_size(machine, load.ty());
-        if load.is_ordered() || u64::from(load.alignment()) < size || !size.is_power_of_two() {
+        let (ty, size) = (load.ty(), type_size(machine, load.ty()));
+        // Vectors of other integers have no room between their elements.
+        let whole = ty.kind() != LLVMTypeKind::LLVMIntegerTypeKind
+            || u64::from(ty.integer_width()) == 8 * size;
+        let aligned = u64::from(load.alignment()) >= size && size.is_power_of_two();
+        if load.is_ordered() || !whole || !aligned {
             return None;
         }
         let last = self.way.iter().rposition(|step| step.leaves.is_some());
@@ -256,7 +260,8 @@ impl<'m> Sum<'m> {
         }
         // What is the same for all turns was read before the loop, if that was possible.
         let differs = affine.step(address, 0) != Some(0);
-        (differs && !early).then_some(Elements::Scattered)
+        let gathers = matches!(size, 4 | 8);
+        (differs && !early && gathers).then_some(Elements::Scattered)
     }
 
     fn affine(&self) -> Affine<'_, 'm> {

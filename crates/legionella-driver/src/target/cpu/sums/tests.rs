@@ -110,6 +110,23 @@ fn elements_in_rows_alone_are_not() {
     assert_eq!(sums(&text, "x86-64-v4"), 0);
 }
 
+/// Processors gather numbers of 32 and 64 bits, and vectors of other integers are packed.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn small_and_odd_elements_are_not() {
+    let element = "%element = load float, ptr %element.at, align 4";
+    let small = "
+            %small = load i8, ptr %element.at, align 4
+            %element = uitofp i8 %small to float";
+    let odd = "
+            %odd = load i24, ptr %element.at, align 4
+            %element = uitofp i24 %odd to float";
+    for other in [small, odd] {
+        let text = kernel(PRODUCT).replace(element, other);
+        assert_eq!(sums(&text, "x86-64-v4"), 0, "{other}");
+    }
+}
+
 #[repr(C)]
 struct Block(
     *const u32,
