@@ -34,7 +34,9 @@ impl<'a, S: Source> Par<'a, S> {
         // Bits of keys that aren't this crate's may be others each time.
         let held = match <ItemOf<S> as Key>::KNOWN {
             // SAFETY: all launches have ended when the sort returns.
-            Some(_) if self.accelerator.backend().coalesces() => unsafe { self.source.hold() }?,
+            Some(_) if self.accelerator.backend().reads_keys_twice() => {
+                unsafe { self.source.hold() }?
+            }
             _ => None,
         };
         let (keys, held) = match held {
