@@ -1,5 +1,6 @@
 //! Sizes of the work-groups that a caller leaves to a GPU.
 
+use legionella_abi::gpu;
 use legionella_device::Index;
 
 /// Work-items of such a group, unless a kernel's code asks for another number.
@@ -18,9 +19,40 @@ pub(super) fn in_rows(grid: Index, items: usize, row: usize, deepest: usize) -> 
     [x, y, z]
 }
 
+/// From how many work-items on a thread runs several: fewer would leave much of a large device without any.
+const MANY: u64 = 1 << 20;
+
+/// Of the functions whose threads run several neighbouring items, for one dimension and for two, the one that a usual launch on a
+/// grid is worth. In two dimensions, rows are then likely to be aligned as the first is.
+pub(super) fn wide<F>(
+    line: Option<F>,
+    plane: Option<F>,
+    [columns, rows, _]: [u64; 3],
+) -> Option<F> {
+    match rows {
+        1 => line.filter(|_| columns >= MANY),
+        _ => {
+            let many = columns.saturating_mul(rows) >= MANY;
+            plane.filter(|_| many && columns.is_multiple_of(gpu::WIDTH))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::in_rows;
+    use super::{MANY, in_rows, wide};
+
+    #[test]
+    fn threads_run_several_items_of_large_grids() {
+        let of = |grid| wide(Some("line"), Some("plane"), grid);
+        assert_eq!(of([MANY, 1, 1]), Some("line"));
+        assert_eq!(of([MANY - 1, 1, 1]), None);
+        assert_eq!(of([1 << 10, MANY >> 10, 1]), Some("plane"));
+        assert_eq!(of([(1 << 10) + 2, MANY, 1]), None);
+        assert_eq!(of([1 << 9, MANY >> 10, 1]), None);
+        assert_eq!(of([1 << 40, 1 << 40, 1]), Some("plane"));
+        assert_eq!(wide(Some("line"), None, [1 << 10, MANY, 1]), None);
+    }
 
     #[test]
     fn groups_are_rows_that_fit_the_grid() {

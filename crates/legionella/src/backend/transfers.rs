@@ -3,6 +3,7 @@
 //! Takes a [`Transfer`] as the argument block. Backends that have no code of their own for that do it by
 //! calls of [`Backend`] that return when it is done.
 
+use std::iter;
 use std::sync::Arc;
 
 use super::{Backend, Code};
@@ -36,6 +37,15 @@ pub(crate) enum Transfer {
 pub(crate) struct Fill<T> {
     pub(crate) transfer: Transfer,
     pub(crate) pattern: T,
+}
+
+/// The copies by which what is filled doubles each time, given how many bytes of `len` are filled by other means: where
+/// each goes and how many bytes of the start it takes there.
+pub(crate) fn doublings(filled: usize, len: usize) -> impl Iterator<Item = (usize, usize)> {
+    let places = iter::successors(Some(filled), |filled| filled.checked_mul(2));
+    places
+        .take_while(move |filled| *filled < len)
+        .map(move |filled| (filled, filled.min(len - filled)))
 }
 
 impl Transfer {

@@ -19,6 +19,7 @@ use legionella_abi::protocol::TargetSpec;
 use legionella_device::Index;
 use legionella_device::heap::statistics::Statistics;
 
+use super::transfers::doublings;
 use super::{Backend, Code};
 use crate::code::load::SharedObject;
 use crate::code::{self, Machine};
@@ -229,15 +230,12 @@ impl Backend for Cpu {
         if len == 0 {
             return Ok(());
         }
-        // SAFETY: the caller's promise on `pattern` and `to`. What is filled doubles each time:
-        // `filled` bytes are read from the start and written behind themselves, up to `len`.
+        // SAFETY: the caller's promise on `pattern` and `to`. What a copy reads lies before
+        // where it writes, and that ends at `len`.
         unsafe {
             ptr::copy_nonoverlapping(pattern, to, pattern_len);
-            let mut filled = pattern_len;
-            while filled < len {
-                let more = filled.min(len - filled);
-                ptr::copy_nonoverlapping(to, to.add(filled), more);
-                filled += more;
+            for (place, more) in doublings(pattern_len, len) {
+                ptr::copy_nonoverlapping(to, to.add(place), more);
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use legionella_abi::cpu::Launch as Space;
 use legionella_abi::nvptx;
 use legionella_device::Index;
 
+use super::super::groups;
 use super::api::{Address, Function, Stream};
 use super::device::Device;
 use super::panics::Panics;
@@ -17,10 +18,6 @@ use crate::error::Result;
 
 /// Largest grid of the device, in work-groups.
 const LARGEST: [u64; 3] = [(1 << 31) - 1, 65535, 65535];
-
-/// From how many work-items on threads run several each: fewer would leave much of a large device
-/// without any.
-const MANY: u64 = 1 << 20;
 
 /// Kernel functions of one module.
 pub(super) struct Functions {
@@ -220,15 +217,9 @@ impl Functions {
         }
     }
 
-    /// The function whose threads run several items each, if a usual launch on a grid is worth it. In two dimensions,
-    /// rows are then likely to be aligned as the first is.
-    fn wide(&self, [columns, rows, _]: [u64; 3]) -> Option<Function> {
-        match rows {
-            1 => self.wide.filter(|_| columns >= MANY),
-            _ => {
-                (self.wide_plane).filter(|_| columns % nvptx::WIDTH == 0 && columns * rows >= MANY)
-            }
-        }
+    /// As in [`groups::wide`].
+    fn wide(&self, grid: [u64; 3]) -> Option<Function> {
+        groups::wide(self.wide, self.wide_plane, grid)
     }
 
     /// Bytes that a launch gives to each group, if its arguments ask for so many.

@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 use std::ptr::{NonNull, null_mut, slice_from_raw_parts};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::super::transfers::Transfer;
+use super::super::transfers::{Transfer, doublings};
 use super::super::{Code, Node};
 use super::api::{self, Address, CopyNode, FillNode, GraphExec, GraphNode, KernelNode, Stream};
 use super::calls::{Call, Called, Functions};
@@ -434,12 +434,9 @@ impl Building<'_> {
         let start = memory::repeated(pattern, count);
         // SAFETY: the bytes are readable.
         let kept = unsafe { self.keep(start.as_ptr(), start.len()) }?;
-        let mut filled = start.len();
-        let mut last = self.copy(kept, to, filled, before)?;
-        while filled < len {
-            let more = filled.min(len - filled);
-            last = self.copy(to, to + filled as Address, more, &[last])?;
-            filled += more;
+        let mut last = self.copy(kept, to, start.len(), before)?;
+        for (place, more) in doublings(start.len(), len) {
+            last = self.copy(to, to + place as Address, more, &[last])?;
         }
         Ok(last)
     }

@@ -11,6 +11,7 @@ use std::ffi::c_void;
 use std::ptr::{self, NonNull, null_mut};
 use std::sync::{Mutex, PoisonError};
 
+use super::super::transfers::doublings;
 use super::api::{self, Address, Stream};
 use super::blocks::{ALIGN, Blocks};
 use super::device::Device;
@@ -393,12 +394,12 @@ unsafe fn fill_by_copies(
     // SAFETY: the caller's promise. Pageable memory has been read when the call returns ("CUDA Driver API",
     // "API synchronization behavior").
     let mut code = unsafe { (api.upload)(to, start.as_ptr().cast(), start.len(), stream) };
-    let mut filled = start.len();
-    while filled < len && code == 0 {
-        let more = filled.min(len - filled);
+    for (place, more) in doublings(start.len(), len) {
+        if code != 0 {
+            break;
+        }
         // SAFETY: the caller's promise; the places don't overlap.
-        code = unsafe { (api.copy)(to + filled as u64, to, more, stream) };
-        filled += more;
+        code = unsafe { (api.copy)(to + place as u64, to, more, stream) };
     }
     code
 }

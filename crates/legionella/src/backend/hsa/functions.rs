@@ -3,11 +3,8 @@
 use legionella_abi::cpu::Launch as Space;
 use legionella_abi::{amdgpu, gpu};
 
+use super::super::groups;
 use super::panics::Panics;
-
-/// From how many work-items on lanes run several each: fewer would leave much of a large device
-/// without any.
-const MANY: u64 = 1 << 20;
 
 /// A function that can be launched.
 #[derive(Clone, Copy, Debug)]
@@ -61,21 +58,12 @@ impl Functions {
         }
     }
 
-    /// The function whose lanes run several items each, if a usual launch on a grid is worth it. In two dimensions, rows are
-    /// then likely to be aligned as the first is.
-    fn wide(&self, [columns, rows, _]: [u64; 3]) -> Option<Kernel> {
-        match rows {
-            1 => self.wide.filter(|_| columns >= MANY),
-            _ => (self.wide_plane).filter(|_| columns % gpu::WIDTH == 0 && columns * rows >= MANY),
-        }
-    }
-
     /// The function for launches of a form.
     pub(super) fn choose(&self, space: &Space, block: *const u8) -> (Kernel, u64) {
         let is_single = |d: usize| space.grid[d] == 1 && space.group[d] == 1;
         let (plane, line) = (is_single(2), is_single(1) && is_single(2));
         if plane && is_usual(self, space, block) {
-            if let Some(wide) = self.wide(space.grid) {
+            if let Some(wide) = groups::wide(self.wide, self.wide_plane, space.grid) {
                 return (wide, gpu::WIDTH);
             }
             if let Some(usual) = if line { self.line } else { self.plane } {

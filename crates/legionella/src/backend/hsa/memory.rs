@@ -12,6 +12,7 @@ use std::ffi::c_void;
 use std::ptr::{self, NonNull, null, null_mut};
 use std::sync::{Mutex, PoisonError};
 
+use super::super::transfers::doublings;
 use super::api::{Agent, Pool};
 use super::device::Device;
 use crate::error::{Error, Result};
@@ -237,11 +238,8 @@ impl Memory {
         // SAFETY: the caller's promise. What is filled doubles each time.
         unsafe {
             self.upload(device, start.as_ptr(), to, start.len())?;
-            let mut filled = start.len();
-            while filled < len {
-                let more = filled.min(len - filled);
-                self.copy(device, to, to.add(filled), more)?;
-                filled += more;
+            for (place, more) in doublings(start.len(), len) {
+                self.copy(device, to, to.add(place), more)?;
             }
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! What launches use one after the other: taken by who launches, given back by who sees the end, mostly another thread.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use super::launches::lock;
 
 /// Things that nobody uses. Each side has a list in cache lines of its own, so that a list goes from one thread to the
 /// other once for many launches.
@@ -32,20 +34,12 @@ impl<T> Default for Recycled<T> {
 impl<T> Recycled<T> {
     /// One that nobody uses. If there is none, `more` makes some, at least one.
     pub(super) fn take<E>(&self, more: impl FnOnce() -> Result<Vec<T>, E>) -> Result<T, E> {
-        let mut at_hand = self
-            .at_hand
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut at_hand = lock(&self.at_hand.0);
         loop {
             if let Some(one) = at_hand.pop() {
                 return Ok(one);
             }
-            let mut returned = self
-                .returned
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut returned = lock(&self.returned.0);
             std::mem::swap(&mut *at_hand, &mut *returned);
             if at_hand.is_empty() {
                 break;
@@ -63,12 +57,7 @@ impl<T> Recycled<T> {
 
     /// Takes one back that nobody uses any more.
     pub(super) fn give_back(&self, one: T) {
-        let mut returned = self
-            .returned
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        returned.push(one);
+        lock(&self.returned.0).push(one);
     }
 }
 

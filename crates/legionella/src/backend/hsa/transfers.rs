@@ -14,7 +14,7 @@ use super::launches::{Launches, lock};
 use super::memory::Memory;
 use super::packets::{self, Packet};
 use crate::backend::Code;
-use crate::backend::transfers::Transfer;
+use crate::backend::transfers::{Transfer, doublings};
 use crate::error::{Error, Result};
 use crate::schedule::slot::{Lane, Running};
 
@@ -188,21 +188,18 @@ impl Launches {
                 // SAFETY: the pattern lies there in the block.
                 let pattern = unsafe { std::slice::from_raw_parts(block.add(pattern), size) };
                 let stage = Stage::of(device, &self.memory, pattern, count)?;
-                let (mut filled, len) = (stage.layout.size(), size * count);
-                let mut copies = vec![Copy {
+                let (filled, len) = (stage.layout.size(), size * count);
+                let first = Copy {
                     from: stage.start.as_ptr(),
                     to,
                     len: filled,
-                }];
-                while filled < len {
-                    let more = filled.min(len - filled);
-                    copies.push(Copy {
-                        from: to,
-                        to: to.wrapping_add(filled),
-                        len: more,
-                    });
-                    filled += more;
-                }
+                };
+                let others = doublings(filled, len).map(|(place, more)| Copy {
+                    from: to,
+                    to: to.wrapping_add(place),
+                    len: more,
+                });
+                let copies = std::iter::once(first).chain(others).collect();
                 Ok((device.pools().host, copies, Some(stage)))
             }
         }
