@@ -246,9 +246,8 @@ fn optimise_by(
         host::bind(module);
         set_machine(kernel, machine);
         pipeline.run(module, machine)?;
-        if let Some(run) = ir::function(module, cpu::RUN).filter(|_| in_phases) {
-            fetches::turns::build(module, run, machine);
-            finish(module, run, machine)?;
+        if in_phases {
+            finish(module, machine, true)?;
         }
         return Ok(());
     }
@@ -271,19 +270,15 @@ fn optimise_by(
     if !in_regions {
         streaming::build(module, machine)?;
     }
-    match ir::function(module, cpu::RUN) {
-        Some(run) => finish(module, run, machine),
-        None => Ok(()),
-    }
+    finish(module, machine, false)
 }
 
-/// What is done for items that run one by one.
-fn finish(
-    module: &Module<'_>,
-    run: ir::Function<'_>,
-    machine: &TargetMachine,
-) -> Result<(), Error> {
-    fetches::rows::build(module, run, machine);
+/// What is done when nothing becomes vectors any more by itself.
+fn finish(module: &Module<'_>, machine: &TargetMachine, in_phases: bool) -> Result<(), Error> {
+    let Some(run) = ir::function(module, cpu::RUN) else {
+        return Ok(());
+    };
+    fetches::build(module, run, machine, in_phases);
     sums::build(module, run, machine)
 }
 

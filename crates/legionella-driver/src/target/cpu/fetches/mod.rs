@@ -2,24 +2,45 @@
 //! a page: [`Streams`] of loops that store past the caches, what [`turns`] of loops around phases
 //! will read, and the [`rows`] of later items.
 
-pub(super) mod rows;
+mod rows;
 mod streams;
 #[cfg(test)]
 mod tests;
-pub(super) mod turns;
+mod turns;
 
 pub(super) use streams::Streams;
 
 use inkwell::module::Module;
+use inkwell::targets::TargetMachine;
 
-use crate::ir::{self, Builder, Types, Value};
+use crate::ir::flow::{Blocks, Loops};
+use crate::ir::{self, Builder, Function, Types, Value};
 
 /// Bytes of a line, in which memory is read and written.
 pub(super) const LINE: u64 = 64;
 
 /// Bytes of a page, and between what is read and what is fetched. A convolution took the same time with half
 /// of it and with twice as much.
-const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
+
+/// Adds the fetches of rows, and of turns if there are loops around phases, to the function that runs work-groups.
+pub(super) fn build(
+    module: &Module<'_>,
+    run: Function<'_>,
+    machine: &TargetMachine,
+    in_phases: bool,
+) {
+    let Some(blocks) = Blocks::of(run) else {
+        return;
+    };
+    let Ok(loops) = Loops::of(blocks.flow()) else {
+        return;
+    };
+    if in_phases {
+        turns::add(module, run, machine, (&blocks, &loops));
+    }
+    rows::add(module, machine, (&blocks, &loops));
+}
 
 /// Fetches into the first cache what lies so many bytes behind an address. Nothing need be there.
 fn fetch<'m>(module: &'m Module<'_>, at: &Builder<'m>, address: Value<'m>, bytes: Value<'m>) {

@@ -13,17 +13,14 @@ use super::super::super::affine::Affine;
 use super::super::regions::type_size;
 use super::Streams;
 use crate::ir::flow::{Blocks, Loops};
-use crate::ir::{Block, Builder, Function, Value};
+use crate::ir::{Block, Builder, Value};
 
-/// Adds the fetches to the function that runs work-groups.
-pub(in super::super) fn build(module: &Module<'_>, run: Function<'_>, machine: &TargetMachine) {
-    let Some(blocks) = Blocks::of(run) else {
-        return;
-    };
-    let flow = blocks.flow();
-    let Ok(loops) = Loops::of(flow) else {
-        return;
-    };
+/// Adds the fetches to the function that runs work-groups, whose blocks and loops these are.
+pub(super) fn add<'m>(
+    module: &'m Module<'_>,
+    machine: &TargetMachine,
+    (blocks, loops): (&Blocks<'m>, &Loops),
+) {
     for one in loops.all() {
         let nodes: Vec<usize> = loops.nodes(one).collect();
         let innermost = nodes.iter().all(|node| loops.innermost(*node) == Some(one));
@@ -31,7 +28,7 @@ pub(in super::super) fn build(module: &Module<'_>, run: Function<'_>, machine: &
         if !innermost || loops.around(header).count() < 2 {
             continue;
         }
-        let Some(before) = loops.entry(flow, one) else {
+        let Some(before) = loops.entry(blocks.flow(), one) else {
             continue;
         };
         let turns = Turns {

@@ -6,22 +6,16 @@ use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
-use legionella_abi::protocol::TargetSpec;
 
 use super::super::super::affine::Affine;
 use super::super::regions::type_size;
 use super::super::trial;
-use super::{Streams, rows, turns};
+use super::{Streams, build};
 use crate::ir;
 
 /// Runs `look` on a module, given as text, for this machine.
 fn of<T>(text: &str, look: impl FnOnce(&Module<'_>, &TargetMachine) -> T) -> T {
-    trial::llvm();
-    let spec = TargetSpec {
-        kind: "cpu".to_owned(),
-        cpu: "x86-64-v3".to_owned(),
-    };
-    let machine = super::super::machine(&spec).unwrap();
+    let machine = trial::machine("x86-64-v3");
     let context = Context::create();
     let buffer = MemoryBuffer::create_from_memory_range_copy(text.as_bytes(), "text");
     let module = context.create_module_from_ir(buffer).unwrap();
@@ -124,7 +118,7 @@ fn fetched(load: &str) -> Vec<String> {
         }}"
     );
     of(&text, |module, machine| {
-        turns::build(module, ir::function(module, "run").unwrap(), machine);
+        build(module, ir::function(module, "run").unwrap(), machine, true);
         module.verify().unwrap();
         let text = module.print_to_string().to_string();
         let lines = text.lines().skip_while(|line| !line.contains("head:"));
@@ -198,7 +192,7 @@ fn before_rows(loads: &str) -> usize {
         }}"
     );
     of(&text, |module, machine| {
-        rows::build(module, ir::function(module, "run").unwrap(), machine);
+        build(module, ir::function(module, "run").unwrap(), machine, false);
         module.verify().unwrap();
         let text = module.print_to_string().to_string();
         let (before, row) = text.split_once("row:").unwrap();

@@ -25,14 +25,12 @@ const LEAST: u64 = 32;
 const DEPTH: u32 = 16;
 
 /// Adds the fetches to the function that runs work-groups.
-pub(in super::super) fn build(module: &Module<'_>, run: Function<'_>, machine: &TargetMachine) {
-    let Some(blocks) = Blocks::of(run) else {
-        return;
-    };
-    let flow = blocks.flow();
-    let Ok(loops) = Loops::of(flow) else {
-        return;
-    };
+pub(super) fn add<'m>(
+    module: &'m Module<'_>,
+    run: Function<'m>,
+    machine: &TargetMachine,
+    (blocks, loops): (&Blocks<'m>, &Loops),
+) {
     let types = Types::of(module);
     for block in run.blocks() {
         let mut steps = Steps {

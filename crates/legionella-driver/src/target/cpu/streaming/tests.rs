@@ -1,12 +1,10 @@
 //! Which kernels store past the caches, and that they write the same.
 
 use crate::ir;
-use crate::target::cpu::machine;
 use crate::target::cpu::regions::Policy;
 use crate::target::cpu::trial::{self, Program};
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
-use legionella_abi::protocol::TargetSpec;
 
 /// A kernel over arrays `%out`, `%other` and `%in`, of item `%x` below `%items`.
 fn kernel(body: &str) -> String {
@@ -35,12 +33,7 @@ fn kernel(body: &str) -> String {
 
 /// How many stores of a kernel's code go past the caches.
 fn past(body: &str, cpu: &str) -> usize {
-    trial::llvm();
-    let spec = TargetSpec {
-        kind: "cpu".to_owned(),
-        cpu: cpu.to_owned(),
-    };
-    let machine = machine(&spec).unwrap();
+    let machine = trial::machine(cpu);
     let code = trial::compile(
         &kernel(body),
         &machine,

@@ -6,12 +6,10 @@ use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
 
+use super::super::fetches::PAGE;
 use super::super::regions::type_size;
 use super::{Elements, LANES, Step, Sum, is_silent};
 use crate::ir::{self, Block, Builder, Types, Value};
-
-/// Bytes of the smallest page: within one, all can be read if any can.
-const PAGE: u64 = 4096;
 
 impl<'m> Sum<'m> {
     /// Adds the loop before this one.
@@ -117,7 +115,8 @@ impl<'m> Sum<'m> {
         enter_from(self.sum, self.before, rest_sum, alone);
     }
 
-    /// Whether a page ends between what the first and the last lane read early, if they do.
+    /// Whether a page ends between what the first and the last lane read early, if they do: within one, all can be read if
+    /// any can.
     fn page_ends(
         &self,
         at: &Builder<'m>,

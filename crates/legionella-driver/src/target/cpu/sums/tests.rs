@@ -1,9 +1,7 @@
 //! Sums by vectors beside the same turn by turn.
 
-use crate::target::cpu::machine;
 use crate::target::cpu::regions::Policy;
 use crate::target::cpu::trial::{self, Program};
-use legionella_abi::protocol::TargetSpec;
 
 /// A row of a sparse matrix times a vector of `%len` elements, of which `{term}` makes what is added: item `%x`
 /// has elements `%first` to `%last`, and gives the column in place of a sum if that is no element.
@@ -70,12 +68,7 @@ const PRODUCT: &str = "%term = fmul float %value, %element";
 
 /// How many sums a kernel's code for a processor computes by vectors.
 fn sums(text: &str, cpu: &str) -> usize {
-    trial::llvm();
-    let spec = TargetSpec {
-        kind: "cpu".to_owned(),
-        cpu: cpu.to_owned(),
-    };
-    let machine = machine(&spec).unwrap();
+    let machine = trial::machine(cpu);
     let code = trial::compile(text, &machine, true, Policy::Worthwhile, |module, _| {
         module.verify().unwrap();
         module.print_to_string().to_string()

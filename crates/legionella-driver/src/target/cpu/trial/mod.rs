@@ -46,6 +46,16 @@ pub(super) fn llvm() {
     crate::llvm::load(&path).unwrap();
 }
 
+/// This machine, or one of a level.
+pub(super) fn machine(cpu: &str) -> TargetMachine {
+    llvm();
+    let spec = TargetSpec {
+        kind: "cpu".to_owned(),
+        cpu: cpu.to_owned(),
+    };
+    super::machine(&spec).unwrap()
+}
+
 impl Program {
     /// Compiles the entry shim `kernel` of a module, for this machine or a level.
     pub(super) fn compile(text: &str, cpu: &str, simplify: bool, policy: Policy) -> Self {
@@ -62,12 +72,7 @@ impl Program {
         simplify: bool,
         policy: Policy,
     ) -> Result<Self, String> {
-        llvm();
-        let spec = TargetSpec {
-            kind: "cpu".to_owned(),
-            cpu: cpu.to_owned(),
-        };
-        let machine = super::machine(&spec).unwrap();
+        let machine = machine(cpu);
         compile(text, &machine, simplify, policy, |module, way| Program {
             linked: Linked::new(module, &machine),
             way,
