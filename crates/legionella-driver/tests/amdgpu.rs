@@ -267,6 +267,17 @@ fn sums_and_products_are_not_fused_and_memory_is_global() {
 }
 
 #[test]
+fn signs_are_changed_without_arithmetic() {
+    for cpu in ["gfx90a", "gfx942"] {
+        let lines = body(&assembly("signs", cpu), gpu::LINE);
+        assert_eq!(count(&lines, "v_pk_add_f32"), 0, "{lines:#?}");
+        assert_eq!(count(&lines, "v_xor_b32"), 2, "{lines:#?}");
+        // A product takes the sign of what it multiplies.
+        assert_eq!(count(&lines, "v_mul_f32_e64"), 1, "{lines:#?}");
+    }
+}
+
+#[test]
 fn lanes_that_run_several_items_access_memory_at_once() {
     let lines = body(&assembly("bounds", "gfx1100"), gpu::WIDE);
     assert_eq!(count(&lines, "global_load_b128"), 2, "{lines:#?}");

@@ -146,6 +146,15 @@ fn sums_and_products_are_not_fused_and_inputs_are_read_only() {
 }
 
 #[test]
+fn signs_are_changed_without_arithmetic() {
+    let lines = body(&text("signs"), nvptx::LINE);
+    assert_eq!(count(&lines, "xor.b32"), 2, "{lines:#?}");
+    assert_eq!(count(&lines, "abs"), 0, "{lines:#?}");
+    // A product takes the sign of what it multiplies.
+    assert_eq!(count(&lines, "neg.f32"), 1, "{lines:#?}");
+}
+
+#[test]
 fn threads_that_run_several_items_access_memory_at_once() {
     let text = text("bounds");
     let lines = body(&text, nvptx::WIDE);

@@ -18,6 +18,7 @@ pub(crate) mod nvptx;
 mod reaching;
 mod scopes;
 mod shared_memory;
+mod signs;
 mod uniform;
 mod unroll;
 mod variables;

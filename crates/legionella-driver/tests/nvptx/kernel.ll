@@ -853,3 +853,25 @@ done:
   call void @llvm.memcpy.p0.p0.i64(ptr align 4 %out, ptr align 4 %sums, i64 128, i1 false)
   ret void
 }
+
+; Signs of two floats that are kept, and of one that is multiplied.
+declare float @llvm.fabs.f32(float)
+define void @signs(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
+start:
+  %p = load ptr, ptr %block, align 8
+  %i = call i64 @legionella.global_id(i32 0)
+  %slot = getelementptr [4 x float], ptr %p, i64 %i
+  %pair = load <2 x float>, ptr %slot, align 8
+  %other = getelementptr i8, ptr %slot, i64 8
+  %x = load float, ptr %other, align 4
+  %last = getelementptr i8, ptr %slot, i64 12
+  %y = load float, ptr %last, align 4
+  %negated = fneg <2 x float> %pair
+  store <2 x float> %negated, ptr %slot, align 8
+  %absolute = call float @llvm.fabs.f32(float %x)
+  store float %absolute, ptr %other, align 4
+  %minus = fneg float %y
+  %product = fmul float %minus, %x
+  store float %product, ptr %last, align 4
+  ret void
+}

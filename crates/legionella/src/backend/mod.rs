@@ -87,12 +87,6 @@ pub(crate) trait Backend: Any + fmt::Debug + Send + Sync {
         false
     }
 
-    /// Whether a sort had better read keys twice than keep a copy when it counts their digits. Measured on NVIDIA's devices;
-    /// on a simulated gfx942 such a sort of `f32` puts keys in wrong places, and why isn't known.
-    fn reads_keys_twice(&self) -> bool {
-        false
-    }
-
     /// Lanes of a whole subgroup.
     fn subgroup_size(&self) -> usize {
         SUBGROUP_SIZE as usize

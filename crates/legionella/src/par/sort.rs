@@ -32,7 +32,7 @@ impl<'a, S: Source> Par<'a, S> {
         // SAFETY: there is nothing to write.
         let values = unsafe { Buffer::<()>::uninitialised(self.accelerator, self.len()) }?;
         // Bits of keys that aren't this crate's may be others each time.
-        let twice = self.accelerator.backend().reads_keys_twice();
+        let twice = self.accelerator.backend().coalesces();
         let held = match <ItemOf<S> as Key>::KNOWN {
             // SAFETY: all launches have ended when the sort returns.
             Some(_) if twice => unsafe { self.source.hold() }?,

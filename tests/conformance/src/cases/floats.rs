@@ -1,10 +1,57 @@
 //! Strict IEEE arithmetic: every operation whose result the standard fixes to the bit.
 
+use legionella::DeviceData;
+
+use crate::bits::Bits;
 use crate::suite::Suite;
 use crate::values::{arrays, pairs, values};
 
+/// A float that was made without arithmetic, whose bits are defined also if it is NaN.
+#[derive(Clone, Copy, Debug, DeviceData)]
+struct Exact<T>(T);
+
 macro_rules! float {
     ($suite:ident, $type:ident, $bits:ident) => {{
+        impl Bits for Exact<$type> {
+            const POISON: Self = Exact(<$type as Bits>::POISON);
+
+            fn same(&self, other: &Self) -> bool {
+                self.0.to_bits() == other.0.to_bits()
+            }
+        }
+        $suite.case(concat!("floats/", stringify!($type), "/signs"), |t| {
+            let any = |bits: [$bits; 2]| {
+                // Of a pair of any bits, the first often is a NaN, signalling or quiet.
+                let [a, b] = bits.map(<$type>::from_bits);
+                let exponent = <$type>::INFINITY.to_bits();
+                [
+                    if b > 0.0 {
+                        <$type>::from_bits(bits[0] | exponent)
+                    } else {
+                        a
+                    },
+                    b,
+                ]
+            };
+            let any: Vec<_> = pairs::<$bits>().into_iter().map(any).collect();
+            t.map(
+                |[a, b]: [$type; 2]| {
+                    let turned = if b > 0.0 { -a } else { b.abs() };
+                    let bits = a.to_bits();
+                    let in_order = if bits >> ($bits::BITS - 1) == 0 {
+                        bits | 1 << ($bits::BITS - 1)
+                    } else {
+                        !bits
+                    };
+                    (
+                        [-a, -b, a.abs(), b.abs(), -a.abs(), a.copysign(b), turned].map(Exact),
+                        in_order,
+                        (-a * b, a.abs() + b),
+                    )
+                },
+                &any,
+            )
+        });
         $suite.case(concat!("floats/", stringify!($type), "/arithmetic"), |t| {
             t.map(
                 |[a, b]: [$type; 2]| [a + b, a - b, a * b, a / b, -a],

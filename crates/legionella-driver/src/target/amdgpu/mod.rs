@@ -3,7 +3,7 @@
 //!
 //! [`spaces`] gives variables and constants their address spaces; [`registers`] says what kernels
 //! ([`super::kernels`]) are made of; [`groups`] binds what the items of a group do together, [`matrices`] what
-//! matrix units do, and [`runtime`] what is called; [`recursion`], [`halves`], [`merges`] and [`turns`] keep LLVM from what it gets wrong;
+//! matrix units do, and [`runtime`] what is called; [`recursion`], [`halves`], [`merges`], [`turns`] and [`super::signs`] keep LLVM from what it gets wrong;
 //! [`super::linker`] links.
 
 mod architectures;
@@ -35,6 +35,7 @@ use llvm_sys::core as c;
 
 use super::linker::Linker;
 use super::machine::{optimise_cold_code_too, run, set_machine, simplify_further};
+use super::signs::{self, Maker};
 use super::{Target, Toolbox, barriers, immutable, kernels, scopes, unroll};
 use crate::error::Error;
 use crate::generate::Stages;
@@ -188,7 +189,9 @@ fn optimise(
     run(module, machine, "always-inline,globaldce")?;
     runtime::drop_unused(module);
     merges::keep_apart(module, machine)?;
-    turns::keep_apart(module, machine)
+    turns::keep_apart(module, machine)?;
+    signs::keep_bits(module, Maker::Amdgpu);
+    Ok(())
 }
 
 /// Says of all functions what they are compiled for.

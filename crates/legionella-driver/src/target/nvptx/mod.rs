@@ -3,8 +3,8 @@
 //!
 //! [`registers`] says what its kernels ([`super::kernels`]) are made of, [`groups`] binds what the items of a
 //! group do together, [`matrices`] and [`bands`] what its matrix units do, [`copies`] what is copied meanwhile, and
-//! [`peers`] what those do that happen to be at the same place, [`atomics`], [`memory`] and [`runtime`] replace what
-//! LLVM's code generator gets wrong or has not; [`panics`] makes
+//! [`peers`] what those do that happen to be at the same place, [`atomics`], [`memory`], [`runtime`] and [`super::signs`] replace what
+//! LLVM's code generator or the assembler get wrong or have not; [`panics`] makes
 //! the text of what panics; [`stack`] and [`barriers`] see to the rest.
 
 mod addresses;
@@ -33,6 +33,7 @@ use legionella_abi::protocol::{Code, TargetSpec};
 use legionella_abi::{intrinsic, nvptx};
 
 use super::machine::{optimise_cold_code_too, run, set_machine, simplify_further};
+use super::signs::{self, Maker};
 use super::{Target, Toolbox, barriers, immutable, kernels, scopes, unroll};
 use crate::error::Error;
 use crate::generate::Stages;
@@ -140,6 +141,7 @@ fn optimise(
     }
     runtime::link(module, &built)?;
     memory::expand(module);
+    signs::keep_bits(module, Maker::Ptxas);
     set_machine(module, machine);
     let stack = stack::unknown_to_the_assembler(module, machine);
     built.tell_needs(module, stack, shared);

@@ -286,10 +286,6 @@ impl Backend for Cuda {
         true
     }
 
-    fn reads_keys_twice(&self) -> bool {
-        true
-    }
-
     fn allocate(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>> {
         let opened = self.opened()?;
         opened.memory.allocate(&opened.device, layout, zeroed)
