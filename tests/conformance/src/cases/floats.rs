@@ -10,8 +10,8 @@ use crate::values::{arrays, pairs, values};
 #[derive(Clone, Copy, Debug, DeviceData)]
 struct Exact<T>(T);
 
-macro_rules! float {
-    ($suite:ident, $type:ident, $bits:ident) => {{
+macro_rules! exact {
+    ($($type:ident)*) => {$(
         impl Bits for Exact<$type> {
             const POISON: Self = Exact(<$type as Bits>::POISON);
 
@@ -19,6 +19,13 @@ macro_rules! float {
                 self.0.to_bits() == other.0.to_bits()
             }
         }
+    )*};
+}
+
+exact!(f32 f64);
+
+macro_rules! float {
+    ($suite:ident, $type:ident, $bits:ident) => {{
         $suite.case(concat!("floats/", stringify!($type), "/signs"), |t| {
             let any = |bits: [$bits; 2]| {
                 // Of a pair of any bits, the first often is a NaN, signalling or quiet.
