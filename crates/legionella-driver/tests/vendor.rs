@@ -14,12 +14,12 @@ use legionella_driver::llvm;
 use legionella_driver::target::Toolbox;
 
 /// Intrinsics of LLVM and functions of the C library that a vendor's library has something for.
-const INTRINSICS: [&str; 7] = ["exp", "exp2", "log", "log2", "log10", "sin", "cos"];
+const INTRINSICS: [&str; 8] = ["exp", "exp2", "log", "log2", "log10", "sin", "cos", "pow"];
 const FUNCTIONS: [&str; 15] = [
     "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "expm1", "log1p", "cbrt",
     "hypot", "tgamma", "erf", "erfc",
 ];
-const OF_TWO: [&str; 2] = ["atan2", "hypot"];
+const OF_TWO: [&str; 3] = ["pow", "atan2", "hypot"];
 
 /// What each of the device library's functions returns in these tests.
 const OURS: &str = "0x40490FDB20000000";
@@ -159,6 +159,36 @@ fn only_kernels_that_ask_for_it_get_what_the_library_has() {
         assert!(relaxed.contains(told), "{relaxed}");
         assert!(!relaxed.contains("unused"), "{relaxed}");
     }
+}
+
+#[test]
+fn what_the_library_leaves_to_the_machine_is_the_machines() {
+    let library = small(
+        r#"define float @__nv_expf(float %x) {
+             %r = call float asm "rcp.approx.ftz.f32 $0,$1;", "=f,f"(float %x)
+             ret float %r
+           }
+           define double @__nv_exp(double %x) {
+             %number = bitcast double %x to i64
+             %by = and i64 %number, 1023
+             %shifted = shl i64 %number, %by
+             %odd = icmp eq i64 %shifted, -9223372036854775808
+             %r = uitofp i1 %odd to double
+             ret double %r
+           }"#,
+    );
+    let text = optimised(Relaxation::Vendor as u32, "nvptx", "sm_90", library.path());
+    let (_, kernel) = text.split_once("@legionella_kernel(").unwrap();
+    let (kernel, _) = kernel.split_once("\n}").unwrap();
+    assert!(
+        kernel.contains("asm \"rcp.approx.ftz.f32 $0,$1;\""),
+        "{kernel}"
+    );
+    // By 64 bits and more: what is left is no odd number, and not just anything.
+    assert!(
+        kernel.contains("icmp samesign ult i64 %") && kernel.contains(", 64"),
+        "{kernel}"
+    );
 }
 
 #[test]

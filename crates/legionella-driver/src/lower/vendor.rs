@@ -25,6 +25,8 @@ pub(crate) struct Vendor {
     pub(crate) symbol: fn(&str, Float) -> String,
     /// Tells the library's code, now in the module, what it asks about the machine.
     pub(crate) tell: fn(&Module<'_>, &TargetMachine),
+    /// Has a function of the library mean to LLVM what it means to the vendor's compiler.
+    pub(crate) settle: fn(Function<'_>),
 }
 
 /// What is noted on calls of assembly in the vendor's code, which is for the target's machines.
@@ -37,11 +39,10 @@ pub(crate) enum Float {
     Double,
 }
 
-/// The functions that are taken: what the device library computes exactly is left to it, and powers, of
-/// which libdevice's has given 1 where it should have given 1.0038, for a reason that is not known.
-const FUNCTIONS: [&str; 22] = [
-    "exp", "exp2", "log", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "atan2",
-    "sinh", "cosh", "tanh", "expm1", "log1p", "cbrt", "hypot", "tgamma", "erf", "erfc",
+/// The functions that are taken: what the device library computes exactly is left to it.
+const FUNCTIONS: [&str; 23] = [
+    "exp", "exp2", "log", "log2", "log10", "pow", "sin", "cos", "tan", "asin", "acos", "atan",
+    "atan2", "sinh", "cosh", "tanh", "expm1", "log1p", "cbrt", "hypot", "tgamma", "erf", "erfc",
 ];
 
 /// Replaces the operations that the library has functions for.
@@ -64,11 +65,14 @@ pub(super) fn bind(
     }
     let known: HashSet<String> = defined(module).map(|function| function.name()).collect();
     link(module, library, &operations)?;
-    let assembly = defined(module)
+    let theirs: Vec<_> = defined(module)
         .filter(|function| !known.contains(&function.name()))
-        .flat_map(Function::instructions)
-        .filter(|call| call.callee().is_some_and(Value::is_inline_assembly));
-    assembly.for_each(|call| call.note_on_call(ASSEMBLY));
+        .collect();
+    let instructions = theirs.iter().flat_map(|function| function.instructions());
+    instructions
+        .filter(|call| call.callee().is_some_and(Value::is_inline_assembly))
+        .for_each(|call| call.note_on_call(ASSEMBLY));
+    theirs.into_iter().for_each(vendor.settle);
     for (operation, symbol) in &operations {
         // One that a library lacks stays the device library's.
         if let Some(theirs) = ir::function(module, symbol)

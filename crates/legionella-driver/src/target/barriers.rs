@@ -8,12 +8,15 @@
 use inkwell::module::Module;
 
 use crate::ir::{self, Builder, Value};
+use crate::lower::vendor;
 
 /// Removes them; others than those have been refused.
 pub(super) fn remove(module: &Module<'_>) {
     for function in ir::functions(module) {
         for call in function.instructions() {
             let assembly = call.callee().and_then(Value::inline_assembly);
+            // What the vendor's code has is for this machine.
+            let assembly = assembly.filter(|_| !call.is_call_with_note(vendor::ASSEMBLY));
             let Some((_, constraints)) = assembly else {
                 continue;
             };

@@ -25,6 +25,17 @@ fn functions(at: Item, x: &[[f32; 3]], mut y: Disjoint<f32>) {
     }
 }
 
+/// What vendors' libraries have assembly for: quotients, and multiples of π in large arguments.
+fn by_assembly(at: Item, x: &[[f32; 3]], mut y: Disjoint<f32>) {
+    if let (Some([a, b, c]), Some(y)) = (x.get(at.global()), y.at(&at)) {
+        let power = f64::from(c.abs()).powf(f64::from(*a));
+        *y = a.tanh() + (b * FAR).sin() + b.tan().atan() + power as f32;
+    }
+}
+
+/// Beyond what numbers reach that are reduced in one step.
+const FAR: f32 = 1e7;
+
 fn by_name(at: Item, x: &[[f32; 3]], mut y: Disjoint<f32>) {
     if let (Some([a, b, c]), Some(y)) = (x.get(at.global()), y.at(&at)) {
         let product = fast::exp(*a) * fast::sin(*b);
@@ -100,6 +111,12 @@ fn exact([a, b, c]: [f64; 3]) -> f64 {
     a.exp() * b.sin() + c.abs().ln() + b.abs().powf(a)
 }
 
+/// In `f64`, what [`by_assembly`] computes.
+fn exact_by_assembly([a, b, c]: [f64; 3]) -> f64 {
+    let far = f64::from(b as f32 * FAR);
+    a.tanh() + far.sin() + b.tan().atan() + c.abs().powf(a)
+}
+
 /// Adds the cases.
 pub fn add(suite: &mut Suite) {
     suite.case("relaxed/nothing", |t| {
@@ -123,6 +140,10 @@ pub fn add(suite: &mut Suite) {
     });
     suite.case("relaxed/vendor", |t| {
         near(&t.results(relaxed(functions).vendor())?, exact, 1e-5)
+    });
+    suite.case("relaxed/vendor_by_assembly", |t| {
+        let results = t.results(relaxed(by_assembly).vendor())?;
+        near(&results, exact_by_assembly, 1e-5)
     });
     suite.case("relaxed/everything", |t| {
         let kernel = relaxed(functions).contract().reciprocal().approximate();

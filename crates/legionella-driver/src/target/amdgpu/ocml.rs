@@ -12,7 +12,11 @@ use super::architectures;
 use crate::ir::{self, Type, llvm};
 use crate::lower::vendor::{Float, Vendor};
 
-pub(super) const VENDOR: Vendor = Vendor { symbol, tell };
+pub(super) const VENDOR: Vendor = Vendor {
+    symbol,
+    tell,
+    settle: |_| (),
+};
 
 const QUESTION: &str = "__oclc_";
 

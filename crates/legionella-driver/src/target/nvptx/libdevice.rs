@@ -1,16 +1,22 @@
 //! NVIDIA's library of mathematical functions, which comes with CUDA ("Libdevice User's Guide").
 //!
-//! Its code asks about the compilation by `__nvvm_reflect`, with the name of what it wants to know.
+//! Its code asks about the compilation by `__nvvm_reflect`, with the name of what it wants to know, and shifts by more bits than
+//! there are, as the machine can: `pow` does so to see whether a large or small exponent is odd.
 
 use inkwell::module::Module;
 use inkwell::targets::TargetMachine;
 use llvm_sys::core as c;
+use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
 
 use super::architectures;
-use crate::ir::{self, Value, llvm};
+use crate::ir::{self, Builder, Function, Value, llvm};
 use crate::lower::vendor::{Float, Vendor};
 
-pub(super) const VENDOR: Vendor = Vendor { symbol, tell };
+pub(super) const VENDOR: Vendor = Vendor {
+    symbol,
+    tell,
+    settle,
+};
 
 const QUESTION: &str = "__nvvm_reflect";
 
@@ -37,6 +43,33 @@ fn tell(module: &Module<'_>, machine: &TargetMachine) {
         call.erase();
     }
     question.delete();
+}
+
+/// Shifts by a number's width or more leave nothing of it, or its sign (PTX ISA, "shl", "shr"); to LLVM they are poison.
+fn settle(function: Function<'_>) {
+    use LLVMOpcode::{LLVMAShr, LLVMLShr, LLVMShl};
+    for shift in function.instructions() {
+        if !matches!(shift.opcode(), Some(LLVMShl | LLVMLShr | LLVMAShr)) {
+            continue;
+        }
+        let (by, width) = (shift.operand(1), shift.ty().integer_width());
+        if by.is_constant() || width == 0 {
+            continue;
+        }
+        let at = Builder::before(shift);
+        let last = by.ty().constant(u64::from(width) - 1);
+        let within = at.compare(LLVMIntPredicate::LLVMIntULE, by, last);
+        let least = at.select(within, by, last);
+        shift.set_operand(1, least);
+        if !shift.is(LLVMAShr)
+            && let Some(next) = shift.next()
+        {
+            let at = Builder::before(next);
+            let settled = at.select(within, shift, shift.ty().zero());
+            shift.replace_all_uses_with(settled);
+            settled.set_operand(1, shift);
+        }
+    }
 }
 
 /// The text that a constant's address stands for.
