@@ -180,7 +180,7 @@ pub fn generate_seen(
     let machine = (target.machine)(spec)?;
     let context = Context::create();
     crate::llvm::diagnostics::log(&context);
-    let kernel = lower::kernel(&context, bitcode, entry)?;
+    let kernel = lower::kernel(&context, bitcode, entry, target.support)?;
     stages.show("ir", &kernel.module)?;
     let lacking = (target.lacking)(&machine);
     let abilities = lower::Abilities {
@@ -217,21 +217,22 @@ pub fn generate_seen(
     if !problems.is_empty() {
         return Err(Failure::Refused(problems));
     }
+    let meanwhile;
     if stages.remarks.is_some() {
         let name = crate::extract::kernel_name(entry);
         let (optimised, remarks) = remarks::on(&context, &kernel.module, &name, || {
             (target.optimise)(&kernel, &machine, stages)
         });
-        optimised?;
+        meanwhile = optimised?;
         stages.remarks = Some(remarks);
         Lines::None.write(&kernel.module);
     } else {
         target.lines.prepare(&kernel.module);
-        (target.optimise)(&kernel, &machine, stages)?;
+        meanwhile = (target.optimise)(&kernel, &machine, stages)?;
         target.lines.write(&kernel.module);
     }
     stages.show("optimized", &kernel.module)?;
-    let code = (target.emit)(&kernel, &machine, toolbox)?;
+    let code = (target.emit)(&kernel, &machine, toolbox, meanwhile)?;
     tracing::debug!(stage = "code", took = ?stages.since.elapsed());
     Ok(code)
 }

@@ -251,6 +251,18 @@ fn loops_read_ahead_of_their_checks() {
 }
 
 #[test]
+fn loops_that_step_through_memory_have_their_loads_under_way_together() {
+    let lines = body(&text("strides"), nvptx::LINE);
+    let is_load = |line: &&String| line.starts_with("ld.global.nc.b32");
+    let first = lines.iter().position(|line| is_load(&line));
+    let turns = lines[first.unwrap()..].iter();
+    let together = turns.take_while(|line| !line.starts_with('@'));
+    assert_eq!(together.filter(is_load).count(), 4 * 2, "{lines:#?}");
+    // Of four turns, and of one.
+    assert_eq!(lines.iter().filter(is_load).count(), 4 * 2 + 2);
+}
+
+#[test]
 fn an_abort_is_a_panic() {
     let all = texts("abort", "sm_90").concat();
     assert!(!all.contains("trap;"), "{all}");

@@ -164,6 +164,14 @@ impl<'m> Builder<'m> {
         Self::value(llvm!(c::LLVMBuildFreeze(self.0, value.raw(), UNNAMED)))
     }
 
+    /// An integer of which LLVM doesn't know what it is computed of, at no cost.
+    pub(crate) fn unforeseen(&self, value: Value<'m>) -> Value<'m> {
+        // To what is no branch, it means nothing; and only what ends code generation looks through it.
+        let module = llvm!(c::LLVMGetGlobalParent(self.block().function().raw()));
+        let expected = super::intrinsic_in(module, "llvm.expect", &[value.ty()]);
+        self.call(expected, &[value, value.ty().zero()])
+    }
+
     /// The smaller of two unsigned integers.
     pub(crate) fn minimum(&self, a: Value<'m>, b: Value<'m>) -> Value<'m> {
         // As LLVM's peephole optimiser writes it, so that both are found to be the same.

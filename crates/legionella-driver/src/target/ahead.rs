@@ -10,14 +10,14 @@
 //! loop is entered only if all that it may read is part of a slice that the kernel was given, whose
 //! address and length lie side by side in the argument block.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 
-use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode, LLVMTypeKind};
 
+use super::chain::{Chain, Copies, Exit, round};
 use super::checks::{claims, may_run_early};
 use crate::ir::flow::{Blocks, LoopId, Loops};
-use crate::ir::{Block, Builder, Function, Type, Types, Value, llvm};
+use crate::ir::{Block, Builder, Function, Type, Types, Value};
 
 /// Turns that are begun together.
 const TURNS: u64 = 4;
@@ -51,12 +51,7 @@ pub(super) fn read<'m>(kernel: Function<'m>, state: Value<'m>) {
 
 /// A loop that counts, and whose other ways out lead to a panic.
 struct Turning<'m> {
-    /// Where it is entered from.
-    before: Block<'m>,
-    /// Its blocks in the order in which they run.
-    blocks: Vec<Block<'m>>,
-    /// What makes it leave for a panic, and whether it does so if that is true.
-    checks: Vec<(Value<'m>, bool)>,
+    chain: Chain<'m>,
     counter: Value<'m>,
     first: Value<'m>,
     end: Value<'m>,
@@ -79,109 +74,37 @@ struct Read<'m> {
 
 impl<'m> Turning<'m> {
     fn of(blocks: &Blocks<'m>, loops: &Loops, id: LoopId, state: Value<'m>) -> Option<Self> {
-        let flow = blocks.flow();
-        let nodes: Vec<_> = loops.nodes(id).collect();
-        let innermost = nodes.iter().all(|node| loops.innermost(*node) == Some(id));
-        let [latch] = *loops.latches(id) else {
+        let chain = Chain::of(blocks, loops, id, LONGEST)?;
+        let panics = |exit: &Exit<'m>| notes_panic(exit.to, state);
+        if chain.exits.is_empty() || !chain.exits.iter().all(panics) {
             return None;
+        }
+        let Exit { test, if_true, to } = chain.end()?;
+        let ends_if = match if_true {
+            true => LLVMIntPredicate::LLVMIntEQ,
+            false => LLVMIntPredicate::LLVMIntNE,
         };
-        if !innermost {
+        if test.predicate() != Some(ends_if) {
             return None;
         }
-        let (header, latch) = (blocks.block(loops.header(id)), blocks.block(latch));
-        let inside: BTreeSet<_> = nodes.iter().map(|node| blocks.block(*node)).collect();
-        let outside = |block: &Block<'m>| !inside.contains(block);
-        let mut entries = (flow.predecessors(loops.header(id)).iter())
-            .map(|node| blocks.block(*node))
-            .filter(outside);
-        let before = entries
-            .next()
-            .filter(|block| block.successors().len() == 1)?;
-        if entries.next().is_some() {
-            return None;
-        }
-
-        let (mut chain, mut checks) = (vec![header], Vec::new());
-        let mut last = header;
-        while last != latch {
-            let next = match last.successors()[..] {
-                [next] => next,
-                [yes, no]
-                    if last.terminator().is(LLVMOpcode::LLVMBr)
-                        && outside(&yes) != outside(&no) =>
-                {
-                    let (out, next) = if outside(&yes) { (yes, no) } else { (no, yes) };
-                    notes_panic(out, state).then_some(())?;
-                    checks.push((last.terminator().operand(0), out == yes));
-                    next
-                }
-                _ => return None,
-            };
-            (inside.contains(&next) && !chain.contains(&next)).then_some(())?;
-            chain.push(next);
-            last = next;
-        }
-        if chain.len() != inside.len() || checks.is_empty() {
-            return None;
-        }
-        let mut all = chain.iter().flat_map(|block| block.instructions());
-        let length = all
-            .clone()
-            .filter(|one| !one.is(LLVMOpcode::LLVMPHI))
-            .count();
-        if length > LONGEST || !all.all(is_plain) {
-            return None;
-        }
-        let [back, exit] = latch.successors()[..] else {
-            return None;
-        };
-        let test = latch.terminator().operand(0);
-        let (exit, ends_if) = if back == header {
-            (exit, LLVMIntPredicate::LLVMIntNE)
-        } else {
-            (back, LLVMIntPredicate::LLVMIntEQ)
-        };
-        if !latch.terminator().is(LLVMOpcode::LLVMBr)
-            || !outside(&exit)
-            || !test.is_instruction()
-            || !test.is(LLVMOpcode::LLVMICmp)
-            || llvm!(c::LLVMGetICmpPredicate(test.raw())) != ends_if
-        {
-            return None;
-        }
-        let is_inside =
-            |value: Value<'m>| value.is_instruction() && inside.contains(&value.block());
         let (next, end) = (test.operand(0), test.operand(1));
-        if !is_inside(next)
+        if !chain.contains(next)
             || !next.is(LLVMOpcode::LLVMAdd)
             || next.operand(1).constant_integer() != Some(1)
-            || is_inside(end)
+            || chain.contains(end)
         {
             return None;
         }
         let counter = next.operand(0);
-        let counts = header.phis().contains(&counter) && round(counter, latch) == Some(next);
+        let is_carried = chain.header().phis().contains(&counter);
+        let counts = is_carried && round(counter, chain.latch()) == Some(next);
         Some(Turning {
-            before,
-            blocks: chain,
-            checks,
             counter: counts.then_some(counter)?,
-            first: round(counter, before)?,
+            first: round(counter, chain.before)?,
             end,
-            exit,
+            exit: to,
+            chain,
         })
-    }
-
-    fn header(&self) -> Block<'m> {
-        self.blocks[0]
-    }
-
-    fn latch(&self) -> Block<'m> {
-        self.blocks[self.blocks.len() - 1]
-    }
-
-    fn contains(&self, value: Value<'m>) -> bool {
-        value.is_instruction() && self.blocks.contains(&value.block())
     }
 
     /// What its checks read, each an element of a slice that the kernel was given; `None` if they read anything
@@ -189,13 +112,13 @@ impl<'m> Turning<'m> {
     fn reads(&self, block: Value<'m>) -> Option<Vec<Read<'m>>> {
         let mut reads = Vec::new();
         let mut seen = HashSet::new();
-        let mut ahead: Vec<_> = self.checks.iter().map(|(check, _)| *check).collect();
+        let mut ahead: Vec<_> = self.chain.exits.iter().map(|exit| exit.test).collect();
         while let Some(value) = ahead.pop() {
-            if !self.contains(value) || !seen.insert(value) {
+            if !self.chain.contains(value) || !seen.insert(value) {
                 continue;
             }
             if value.is(LLVMOpcode::LLVMPHI) {
-                ahead.push(round(value, self.latch())?);
+                ahead.push(round(value, self.chain.latch())?);
                 continue;
             }
             if value.is(LLVMOpcode::LLVMLoad) && !value.operand(0).is_address_in_parameter() {
@@ -218,7 +141,7 @@ impl<'m> Turning<'m> {
         let address = load.operand(0);
         // Only what the kernel was given as `&[T]` is known not to change.
         if !load.has_metadata("invariant.load")
-            || !self.contains(address)
+            || !self.chain.contains(address)
             || !address.is(LLVMOpcode::LLVMGetElementPtr)
         {
             return None;
@@ -227,11 +150,11 @@ impl<'m> Turning<'m> {
             return None;
         };
         let counts = index == self.counter
-            || (self.contains(index)
+            || (self.chain.contains(index)
                 && index.is(LLVMOpcode::LLVMZExt)
                 && index.operand(0) == self.counter);
         let step = bytes(load.ty())?;
-        if !counts || self.contains(base) || bytes(address.element_type()) != Some(step) {
+        if !counts || self.chain.contains(base) || bytes(address.element_type()) != Some(step) {
             return None;
         }
         let mut start = base.in_any_space();
@@ -260,34 +183,25 @@ impl<'m> Turning<'m> {
 
     /// Puts the other loop in front of it.
     fn begin_together(&self, reads: &[Read<'m>], block: Value<'m>) {
-        let function = self.header().function();
+        let function = self.chain.header().function();
         let [together, rest, done, again] =
             ["together", "rest", "done", "again"].map(|name| function.append_block(name));
-        let (header, latch) = (self.header(), self.latch());
+        let (header, latch) = (self.chain.header(), self.chain.latch());
         let phis = header.phis();
 
-        let enter = self.before.terminator();
+        let enter = self.chain.before.terminator();
         let at = Builder::before(enter);
         let may = self.may_enter(&at, reads, block);
         at.branch_if(may, together, header);
         enter.erase();
 
         let at = Builder::at_end(together);
-        let mut copies = Copies {
-            turning: self,
-            of: HashMap::new(),
-        };
-        for phi in &phis {
-            let own = at.phi(phi.ty());
-            if let Some(first) = round(*phi, self.before) {
-                own.add_incoming(first, self.before);
-            }
-            copies.of.insert((*phi, 0), own);
-        }
+        let mut copies = Copies::of(&self.chain);
+        copies.begin(&at);
         let mut leaves: Option<Value<'m>> = None;
         for turn in 0..TURNS {
-            for (check, if_true) in &self.checks {
-                let check = copies.early(*check, turn, &at);
+            for Exit { test, if_true, .. } in &self.chain.exits {
+                let check = copies.early(*test, turn, &at);
                 let truth = check.ty().constant(1);
                 let leaves_here = match if_true {
                     true => check,
@@ -306,12 +220,7 @@ impl<'m> Turning<'m> {
 
         let at = Builder::at_end(rest);
         for turn in 0..TURNS {
-            for block in &self.blocks {
-                let all = block.instructions();
-                for instruction in &all[..all.len() - 1] {
-                    copies.late(*instruction, turn, &at);
-                }
-            }
+            copies.rest(turn, &at);
         }
         let last = |value: Value<'m>| copies.find(value, TURNS - 1);
         let carried = |phi: Value<'m>| last(round(phi, latch).unwrap_or(phi));
@@ -370,85 +279,6 @@ impl<'m> Turning<'m> {
     }
 }
 
-/// Copies of what a loop computes, by the turn.
-struct Copies<'a, 'm> {
-    turning: &'a Turning<'m>,
-    of: HashMap<(Value<'m>, u64), Value<'m>>,
-}
-
-impl<'m> Copies<'_, 'm> {
-    /// The value of a turn, which was copied if it is of the loop.
-    fn find(&self, value: Value<'m>, turn: u64) -> Value<'m> {
-        if let Some(copy) = self.of.get(&(value, turn)) {
-            return *copy;
-        }
-        match self.before(value, turn) {
-            Some(next) if self.turning.contains(value) => self.find(next, turn - 1),
-            _ => value,
-        }
-    }
-
-    /// What a phi at the loop's head is of what the turn before computed.
-    fn before(&self, value: Value<'m>, turn: u64) -> Option<Value<'m>> {
-        let carried = self.turning.contains(value) && value.is(LLVMOpcode::LLVMPHI) && turn > 0;
-        carried
-            .then(|| round(value, self.turning.latch()))
-            .flatten()
-    }
-
-    /// The value of a turn that may not come to pass.
-    fn early(&mut self, value: Value<'m>, turn: u64, at: &Builder<'m>) -> Value<'m> {
-        if !self.turning.contains(value) {
-            return value;
-        }
-        if let Some(copy) = self.of.get(&(value, turn)) {
-            return *copy;
-        }
-        if let Some(next) = self.before(value, turn) {
-            return self.early(next, turn - 1, at);
-        }
-        let operands: Vec<_> = (value.operands().into_iter())
-            .map(|operand| self.early(operand, turn, at))
-            .collect();
-        self.copy(value.clone_speculatable(), operands, (value, turn), at)
-    }
-
-    /// Copies what a turn does that comes to pass.
-    fn late(&mut self, value: Value<'m>, turn: u64, at: &Builder<'m>) {
-        let copied = self.of.contains_key(&(value, turn));
-        if copied || value.is(LLVMOpcode::LLVMPHI) || is_a_hint(value) || is_branch(value) {
-            return;
-        }
-        let operands: Vec<_> = (value.operands().into_iter())
-            .map(|operand| self.find(operand, turn))
-            .collect();
-        self.copy(value.duplicate(), operands, (value, turn), at);
-    }
-
-    fn copy(
-        &mut self,
-        copy: Value<'m>,
-        operands: Vec<Value<'m>>,
-        of: (Value<'m>, u64),
-        at: &Builder<'m>,
-    ) -> Value<'m> {
-        at.insert(copy);
-        for (index, operand) in (0..).zip(operands) {
-            copy.set_operand(index, operand);
-        }
-        self.of.insert(of, copy);
-        copy
-    }
-}
-
-/// What a phi is when its block is entered from another.
-fn round<'m>(phi: Value<'m>, from: Block<'m>) -> Option<Value<'m>> {
-    let mut incoming = phi.incoming().into_iter();
-    incoming
-        .find(|(_, block)| *block == from)
-        .map(|(value, _)| value)
-}
-
 /// Whether a block is the one in which `state` is claimed, or leads there alone without doing anything.
 fn notes_panic<'m>(block: Block<'m>, state: Value<'m>) -> bool {
     if claims(block, state) {
@@ -459,41 +289,6 @@ fn notes_panic<'m>(block: Block<'m>, state: Value<'m>) -> bool {
     let successors = last.successors();
     let passes_on = others.iter().all(|one| one.is(LLVMOpcode::LLVMPHI));
     passes_on && successors.len() == 1 && claims(successors[0], state)
-}
-
-/// Whether an instruction may be copied: it has no effect but its value.
-fn is_plain(instruction: Value<'_>) -> bool {
-    use LLVMOpcode::*;
-    match instruction.opcode() {
-        Some(LLVMLoad) => !instruction.is_ordered(),
-        Some(LLVMCall) => {
-            is_a_hint(instruction)
-                || instruction.called_function().is_some_and(|called| {
-                    called.name().starts_with("llvm.") && called.has_attribute("speculatable")
-                })
-        }
-        Some(LLVMStore | LLVMAtomicRMW | LLVMAtomicCmpXchg | LLVMFence | LLVMAlloca) => false,
-        _ => !instruction.is_call(),
-    }
-}
-
-/// Whether an instruction tells LLVM something and does nothing.
-fn is_a_hint(instruction: Value<'_>) -> bool {
-    instruction.is(LLVMOpcode::LLVMCall)
-        && instruction.called_function().is_some_and(|called| {
-            let name = called.name();
-            [
-                "llvm.assume",
-                "llvm.experimental.noalias.scope.decl",
-                "llvm.dbg.",
-            ]
-            .iter()
-            .any(|hint| name.starts_with(hint))
-        })
-}
-
-fn is_branch(instruction: Value<'_>) -> bool {
-    instruction.is(LLVMOpcode::LLVMBr)
 }
 
 /// Bytes of a number, if that is a power of two and no more than 8.

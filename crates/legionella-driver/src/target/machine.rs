@@ -28,6 +28,7 @@ pub(super) fn simplify_further(
     run(module, machine, promote)?;
     run(module, machine, "function(loop-simplify,lcssa)")?;
     built.read_ahead();
+    built.take_strides();
     run(module, machine, "function(simplifycfg)")?;
     built.join_checks();
     narrow::narrow(module);

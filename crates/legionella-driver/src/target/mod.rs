@@ -4,6 +4,7 @@ mod affine;
 mod ahead;
 pub(crate) mod amdgpu;
 mod barriers;
+mod chain;
 mod checks;
 mod cold;
 pub(crate) mod cpu;
@@ -12,6 +13,7 @@ mod immutable;
 mod kernels;
 mod linker;
 mod machine;
+mod meanwhile;
 mod meetings;
 mod narrow;
 pub(crate) mod nvptx;
@@ -19,6 +21,7 @@ mod reaching;
 mod scopes;
 mod shared_memory;
 mod signs;
+mod strides;
 mod uniform;
 mod unroll;
 mod variables;
@@ -34,6 +37,7 @@ use crate::ir::debug::Lines;
 use crate::lower::Lowered;
 use crate::lower::atomics::Atomics;
 use crate::lower::vendor::Vendor;
+pub(crate) use meanwhile::Meanwhile;
 
 /// What every target module offers, in the order in which it is used.
 pub(crate) struct Target {
@@ -75,10 +79,11 @@ pub(crate) struct Target {
     pub(crate) lockstep: bool,
     /// What its code says of source lines.
     pub(crate) lines: Lines,
-    /// Gives a lowered kernel the target's form and optimises it.
-    pub(crate) optimise: fn(&Lowered<'_>, &TargetMachine, &mut Stages<'_>) -> Result<(), Error>,
-    /// Emits the code that the application loads.
-    pub(crate) emit: fn(&Lowered<'_>, &TargetMachine, &Toolbox) -> Result<Code, Error>,
+    /// Gives a lowered kernel the target's form and optimises it; some of it may be made meanwhile.
+    pub(crate) optimise:
+        fn(&Lowered<'_>, &TargetMachine, &mut Stages<'_>) -> Result<Meanwhile, Error>,
+    /// Emits the code that the application loads, with what was made meanwhile.
+    pub(crate) emit: fn(&Lowered<'_>, &TargetMachine, &Toolbox, Meanwhile) -> Result<Code, Error>,
 }
 
 /// Where the tools beside LLVM are that a target may need.

@@ -875,3 +875,45 @@ start:
   store float %product, ptr %last, align 4
   ret void
 }
+
+; Of two slices, what is so many elements apart as there are items, in turns of which each checks both.
+define void @strides(ptr noundef nonnull readonly align 8 dereferenceable(40) %block) {
+  %xpp = load ptr, ptr %block, align 8
+  %x = call ptr @legionella.immutable(ptr %xpp)
+  %np = getelementptr i8, ptr %block, i64 8
+  %n = load i64, ptr %np, align 8
+  %ypp = getelementptr i8, ptr %block, i64 16
+  %yp = load ptr, ptr %ypp, align 8
+  %y = call ptr @legionella.immutable(ptr %yp)
+  %mp = getelementptr i8, ptr %block, i64 24
+  %m = load i64, ptr %mp, align 8
+  %op = getelementptr i8, ptr %block, i64 32
+  %out = load ptr, ptr %op, align 8
+  %first = call i64 @legionella.global_id(i32 0)
+  %all = call i64 @legionella.grid_size(i32 0)
+  br label %loop
+loop:
+  %i = phi i64 [ %first, %0 ], [ %next, %fine ]
+  %sum = phi float [ 0.0, %0 ], [ %more, %fine ]
+  %goes.on = icmp ult i64 %i, %n
+  br i1 %goes.on, label %inside, label %done
+inside:
+  %in = icmp ult i64 %i, %m
+  br i1 %in, label %fine, label %outside
+fine:
+  %xi = getelementptr inbounds float, ptr %x, i64 %i
+  %a = load float, ptr %xi, align 4
+  %yi = getelementptr inbounds float, ptr %y, i64 %i
+  %b = load float, ptr %yi, align 4
+  %product = fmul float %a, %b
+  %more = fadd float %sum, %product
+  %next = add i64 %i, %all
+  br label %loop
+done:
+  %mine = getelementptr inbounds float, ptr %out, i64 %first
+  store float %sum, ptr %mine, align 4
+  ret void
+outside:
+  call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
+  unreachable
+}

@@ -36,7 +36,7 @@ use llvm_sys::core as c;
 use super::linker::Linker;
 use super::machine::{optimise_cold_code_too, run, set_machine, simplify_further};
 use super::signs::{self, Maker};
-use super::{Target, Toolbox, barriers, immutable, kernels, scopes, unroll};
+use super::{Meanwhile, Target, Toolbox, barriers, immutable, kernels, scopes, unroll};
 use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::debug::Lines;
@@ -151,7 +151,7 @@ fn optimise(
     kernel: &Lowered<'_>,
     machine: &TargetMachine,
     stages: &mut Stages<'_>,
-) -> Result<(), Error> {
+) -> Result<Meanwhile, Error> {
     let module = &kernel.module;
     immutable::mark(module);
     barriers::remove(module);
@@ -191,7 +191,7 @@ fn optimise(
     merges::keep_apart(module, machine)?;
     turns::keep_apart(module, machine)?;
     signs::keep_bits(module, Maker::Amdgpu);
-    Ok(())
+    Ok(Meanwhile::default())
 }
 
 /// Says of all functions what they are compiled for.
@@ -243,7 +243,12 @@ fn set_code_object_version(module: &Module<'_>, version: u64) {
     ));
 }
 
-fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, toolbox: &Toolbox) -> Result<Code, Error> {
+fn emit(
+    kernel: &Lowered<'_>,
+    machine: &TargetMachine,
+    toolbox: &Toolbox,
+    _: Meanwhile,
+) -> Result<Code, Error> {
     let module = &kernel.module;
     let object = |module: &Module<'_>| -> Result<Vec<u8>, Error> {
         let linker = Linker::start(toolbox, EMULATION)?;

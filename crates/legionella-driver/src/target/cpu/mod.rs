@@ -35,7 +35,7 @@ use legionella_abi::protocol::{Code, TargetSpec};
 use llvm_sys::LLVMLinkage;
 
 use super::linker::Linker;
-use super::{Target, Toolbox};
+use super::{Meanwhile, Target, Toolbox};
 use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::debug::Lines;
@@ -207,8 +207,9 @@ fn optimise(
     kernel: &Lowered<'_>,
     machine: &TargetMachine,
     stages: &mut Stages<'_>,
-) -> Result<(), Error> {
-    optimise_by(kernel, machine, stages, Policy::Worthwhile)
+) -> Result<Meanwhile, Error> {
+    optimise_by(kernel, machine, stages, Policy::Worthwhile)?;
+    Ok(Meanwhile::default())
 }
 
 fn optimise_by(
@@ -300,7 +301,12 @@ fn set_machine(kernel: &Lowered<'_>, machine: &TargetMachine) {
     }
 }
 
-fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, toolbox: &Toolbox) -> Result<Code, Error> {
+fn emit(
+    kernel: &Lowered<'_>,
+    machine: &TargetMachine,
+    toolbox: &Toolbox,
+    _: Meanwhile,
+) -> Result<Code, Error> {
     let linker = Linker::start(toolbox, EMULATION)?;
     let object = machine
         .write_to_memory_buffer(&kernel.module, inkwell::targets::FileType::Object)

@@ -21,7 +21,7 @@ use llvm_sys::{LLVMAtomicOrdering, LLVMIntPredicate, LLVMLinkage, LLVMOpcode, LL
 
 use super::cold::{self, Deferred};
 use super::wide::{self, Threads, Wide};
-use super::{ahead, checks};
+use super::{ahead, checks, strides};
 use crate::error::Error;
 use crate::ir::{self, Block, Builder, Function, Types, Value, llvm};
 use device::End;
@@ -70,6 +70,21 @@ struct Kernel<'m> {
     item: Option<Value<'m>>,
     /// The id in the second dimension of a thread's items, likewise.
     row: Option<Value<'m>>,
+}
+
+impl<'m> Kernel<'m> {
+    fn of(device: &'static Device, function: Function<'m>, form: Form) -> Self {
+        let all = function.parameters();
+        Kernel {
+            device,
+            function,
+            form,
+            launch: all[LAUNCH as usize],
+            state: all[STATE as usize],
+            item: None,
+            row: None,
+        }
+    }
 }
 
 /// What a kernel is for.
@@ -142,12 +157,46 @@ impl<'m> Kernels<'m> {
         }
     }
 
+    /// Has loops of each kernel that step through memory make several turns at once.
+    pub(super) fn take_strides(&self) {
+        for kernel in &self.all {
+            strides::take(kernel.function);
+        }
+    }
+
     /// Has each kernel test several checks in a row at once, if their panics are deferred.
     pub(super) fn join_checks(&self) {
         for kernel in &self.all {
             let together = kernel.device.together.is_some();
             checks::join(kernel.function, kernel.state, together);
         }
+    }
+
+    /// The kernel for panics, in a module from which the others are gone.
+    pub(super) fn of_panic(module: &'m Module<'_>, device: &'static Device) -> Option<Self> {
+        let function = ir::function(module, gpu::PANIC)?;
+        Some(Kernels {
+            all: vec![Kernel::of(device, function, Form::Panic)],
+            wide: Vec::new(),
+            cold: None,
+            addresses: 0,
+            unsettled: false,
+            waits: false,
+            by_address: 0,
+            block: ArgumentBlock { size: 0, align: 1 },
+        })
+    }
+
+    /// Whether there is a kernel for panics.
+    pub(super) fn panic_later(&self) -> bool {
+        self.cold.is_some()
+    }
+
+    /// Deletes the kernel for panics; what only that needs is left without a use.
+    pub(super) fn drop_panic(&mut self) {
+        self.cold = None;
+        let panics = self.all.extract_if(.., |kernel| kernel.form == Form::Panic);
+        panics.for_each(|kernel| kernel.function.delete());
     }
 
     /// The functions.
@@ -437,16 +486,7 @@ fn declare<'m>(
         function.add_parameter_attribute(BLOCK, "noalias", 0);
         function.add_parameter_attribute(BLOCK, "readonly", 0);
     }
-    let all = function.parameters();
-    Kernel {
-        device,
-        function,
-        form,
-        launch: all[LAUNCH as usize],
-        state: all[STATE as usize],
-        item: None,
-        row: None,
-    }
+    Kernel::of(device, function, form)
 }
 
 /// A kernel that runs the work-items of a launch.

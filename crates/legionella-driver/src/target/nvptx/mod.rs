@@ -29,12 +29,12 @@ use inkwell::targets::{
     CodeModel, FileType, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine,
     TargetTriple,
 };
+use legionella_abi::intrinsic;
 use legionella_abi::protocol::{Code, TargetSpec};
-use legionella_abi::{intrinsic, nvptx};
 
 use super::machine::{optimise_cold_code_too, run, set_machine, simplify_further};
 use super::signs::{self, Maker};
-use super::{Target, Toolbox, barriers, immutable, kernels, scopes, unroll};
+use super::{Meanwhile, Target, Toolbox, barriers, immutable, kernels, scopes, unroll};
 use crate::error::Error;
 use crate::generate::Stages;
 use crate::ir::debug::Lines;
@@ -106,7 +106,7 @@ fn optimise(
     kernel: &Lowered<'_>,
     machine: &TargetMachine,
     stages: &mut Stages<'_>,
-) -> Result<(), Error> {
+) -> Result<Meanwhile, Error> {
     let module = &kernel.module;
     run(module, machine, "mergefunc,globaldce")?;
     immutable::mark(module);
@@ -125,7 +125,7 @@ fn optimise(
     atomics::mend(module)?;
     set_machine(module, machine);
     optimise_cold_code_too(module);
-    panics::set_aside(module, machine)?;
+    let meanwhile = panics::begin(module, machine, &mut built)?;
     unroll::mark(module, MOST_NESTED);
     Pipeline {
         text: "default<O3>",
@@ -145,16 +145,18 @@ fn optimise(
     set_machine(module, machine);
     let stack = stack::unknown_to_the_assembler(module, machine);
     built.tell_needs(module, stack, shared);
-    run(module, machine, "always-inline,mergefunc,globaldce")
+    run(module, machine, "always-inline,mergefunc,globaldce")?;
+    Ok(meanwhile)
 }
 
-fn emit(kernel: &Lowered<'_>, machine: &TargetMachine, _: &Toolbox) -> Result<Code, Error> {
-    let module = &kernel.module;
-    let (mut bytes, panic) = panics::beside(module, machine, || {
-        let work = kernels::without(module, machine, &[nvptx::PANIC])?;
-        text(&work, machine)
-    })?;
-    if let Some(panic) = panic {
+fn emit(
+    kernel: &Lowered<'_>,
+    machine: &TargetMachine,
+    _: &Toolbox,
+    meanwhile: Meanwhile,
+) -> Result<Code, Error> {
+    let mut bytes = text(&kernel.module, machine)?;
+    if let Some(panic) = meanwhile.end()? {
         bytes.push(0);
         bytes.extend(panic);
     }

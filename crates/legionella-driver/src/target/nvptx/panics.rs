@@ -1,75 +1,46 @@
 //! The text of what panics, which is most of a small kernel's code and seldom run.
 //!
-//! It is [set aside](set_aside) while the work is optimised, and then made [beside](beside) the work's text, by
-//! another thread, in a context of its own. That is optimised as much as keeps its stack small, which every thread
+//! It is taken out of the kernel before that is optimised, so that nothing is done to it twice, and another thread
+//! makes it meanwhile, in a context of its own. It is optimised as much as keeps its stack small, which every thread
 //! of the device has room for, and no further: the whole optimiser and code generator took two thirds of
 //! the time until a small kernel's first launch.
-
-use std::thread;
 
 use inkwell::OptimizationLevel;
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::Module;
 use inkwell::targets::{CodeModel, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple};
-use legionella_abi::nvptx;
 
-use super::super::kernels;
-use super::super::machine::{optimise_cold_code_too, run};
-use super::{internal, text};
+use super::super::kernels::{self, Kernels};
+use super::super::machine::{run, set_machine};
+use super::super::meanwhile::Meanwhile;
+use super::{internal, memory, registers, runtime, text};
 use crate::error::Error;
 use crate::ir;
 
 /// Variables go into registers, and what isn't needed goes.
-const TIDY: &str = "function(sroa,early-cse,simplifycfg,instcombine<no-verify-fixpoint>,simplifycfg,dce),globaldce";
+const TIDY: &str = "always-inline,globaldce,\
+    function(sroa,early-cse,simplifycfg,instcombine<no-verify-fixpoint>,simplifycfg,dce),globaldce";
 
-/// Has the optimiser leave functions alone that only the kernel for panics needs.
-pub(super) fn set_aside(module: &Module<'_>, machine: &TargetMachine) -> Result<(), Error> {
-    if ir::function(module, nvptx::PANIC).is_none() {
-        return Ok(());
-    }
-    let work = kernels::without(module, machine, &[nvptx::PANIC])?;
-    for function in ir::functions(module) {
-        let is_work = ir::function(&work, &function.name()).is_some_and(|of| !of.is_declaration());
-        if !is_work && !function.is_declaration() && !function.has_attribute("alwaysinline") {
-            for attribute in ["optsize", "minsize"] {
-                function.remove_attribute(attribute);
-            }
-            for attribute in ["optnone", "noinline"] {
-                function.add_attribute(attribute);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Makes the text of what panics, if there is any, while `work` makes something else.
-pub(super) fn beside<T>(
+/// Takes the kernel for panics out of a module, if there is one, with what only that needs, and has its text made.
+pub(super) fn begin(
     module: &Module<'_>,
     machine: &TargetMachine,
-    work: impl FnOnce() -> Result<T, Error>,
-) -> Result<(T, Option<Vec<u8>>), Error> {
-    if ir::function(module, nvptx::PANIC).is_none() {
-        return Ok((work()?, None));
+    built: &mut Kernels<'_>,
+) -> Result<Meanwhile, Error> {
+    if !built.panic_later() {
+        return Ok(Meanwhile::default());
     }
-    let panic = kernels::without(module, machine, &kernels::WORK)?;
-    // No profiler looks at it.
-    panic.strip_debug_info();
-    let bitcode = panic.write_bitcode_to_memory().as_slice().to_vec();
-    let triple = machine.get_triple();
-    let triple = triple.as_str().to_string_lossy();
+    let bitcode = module.write_bitcode_to_memory().as_slice().to_vec();
+    built.drop_panic();
+    run(module, machine, "globaldce")?;
+    let triple = machine.get_triple().as_str().to_string_lossy().into_owned();
     let cpu = machine.get_cpu().to_string();
-    let features = machine.get_feature_string().to_string_lossy();
-    thread::scope(|scope| {
-        let panic = scope.spawn(|| small(&bitcode, [&triple, &cpu, &features]));
-        let made = work();
-        let panic = panic.join();
-        let panic = panic.map_err(|_| internal("the thread for panics has panicked".to_owned()))?;
-        Ok((made?, Some(panic?)))
-    })
+    let features = machine.get_feature_string().to_string_lossy().into_owned();
+    Meanwhile::begin(move || small(&bitcode, [&triple, &cpu, &features]))
 }
 
-/// The text of a module, with little effort.
+/// The text of what panics in a module, with little effort.
 fn small(bitcode: &[u8], [triple, cpu, features]: [&str; 3]) -> Result<Vec<u8>, Error> {
     let context = Context::create();
     let buffer = MemoryBuffer::create_from_memory_range(bitcode, "panic");
@@ -87,7 +58,20 @@ fn small(bitcode: &[u8], [triple, cpu, features]: [&str; 3]) -> Result<Vec<u8>, 
             CodeModel::Default,
         )
         .ok_or_else(|| internal(format!("no machine {cpu}")))?;
-    optimise_cold_code_too(&module);
+    for work in kernels::WORK
+        .iter()
+        .filter_map(|name| ir::function(&module, name))
+    {
+        work.delete();
+    }
+    run(&module, &machine, "globaldce")?;
+    // No profiler looks at it.
+    module.strip_debug_info();
+    let panic = Kernels::of_panic(&module, &registers::DEVICE)
+        .ok_or_else(|| internal("the kernel for panics is gone".to_owned()))?;
+    runtime::link(&module, &panic)?;
+    memory::expand(&module);
+    set_machine(&module, &machine);
     run(&module, &machine, TIDY)?;
     text(&module, &machine)
 }
