@@ -5,9 +5,11 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
 
 use legionella_abi::frame;
-use legionella_abi::protocol::{Request, Response};
+use legionella_abi::protocol::{Options, Request, Response, TargetSpec};
 
 use crate::generate::{Failure, generate};
 use crate::llvm;
@@ -40,13 +42,19 @@ pub fn serve() -> std::process::ExitCode {
 }
 
 fn run(toolbox: &Toolbox) -> std::io::Result<()> {
-    let (start, started) = std::sync::mpsc::channel::<()>();
-    std::thread::Builder::new()
-        .name("watchdog".to_owned())
-        .spawn(|| {
-            drop(start);
-            end_with_reader();
-        })?;
+    let (start, started) = mpsc::channel::<()>();
+    let thread = |name: &str| thread::Builder::new().name(name.to_owned());
+    let watching = start.clone();
+    thread("watchdog").spawn(|| {
+        drop(watching);
+        end_with_reader();
+    })?;
+    // Programs send what they have as soon as they start a driver: it is read and unpacked while LLVM is loaded.
+    let (orders, received) = mpsc::channel();
+    thread("reader").spawn(move || {
+        drop(start);
+        read(&orders);
+    })?;
     // A thread can't start while another holds the loader's lock, as loading LLVM does.
     let _ = started.recv();
     let mut output = std::io::stdout().lock();
@@ -63,12 +71,52 @@ fn run(toolbox: &Toolbox) -> std::io::Result<()> {
         version: legionella_abi::VERSION,
         llvm: library.path().display().to_string(),
     })?;
-    let mut input = std::io::stdin().lock();
     let mut images = HashMap::new();
-    while let Some(request) = receive(&mut input)? {
-        send(&answer(request, &mut images, toolbox))?;
+    for order in received {
+        send(&answer(order?, &mut images, toolbox))?;
     }
     Ok(())
+}
+
+/// What an application asks for.
+enum Order {
+    /// To keep an image, which is unpacked, or why it can't be.
+    Keep([u8; 32], Result<Vec<u8>, String>),
+    Generate {
+        image: [u8; 32],
+        entry: String,
+        target: TargetSpec,
+        options: Options,
+    },
+}
+
+/// Passes on what the application sends, until it closes the input.
+fn read(orders: &mpsc::Sender<std::io::Result<Order>>) {
+    let mut input = std::io::stdin().lock();
+    while let Some(request) = receive(&mut input).transpose() {
+        let order = request.map(|request| match request {
+            Request::Image {
+                hash,
+                module,
+                bitcode_len,
+            } => Order::Keep(hash, unpack(&module, bitcode_len, hash)),
+            Request::Generate {
+                image,
+                entry,
+                target,
+                options,
+            } => Order::Generate {
+                image,
+                entry,
+                target,
+                options,
+            },
+        });
+        let last = order.is_err();
+        if orders.send(order).is_err() || last {
+            return;
+        }
+    }
 }
 
 /// Waits until the application has closed the pipe that answers go into, as it does by ending in
@@ -103,24 +151,14 @@ fn receive(input: &mut impl Read) -> std::io::Result<Option<Request>> {
     Ok(Some(request))
 }
 
-fn answer(
-    request: Request,
-    images: &mut HashMap<[u8; 32], Vec<u8>>,
-    toolbox: &Toolbox,
-) -> Response {
-    match request {
-        Request::Image {
-            hash,
-            module,
-            bitcode_len,
-        } => match unpack(&module, bitcode_len, hash) {
-            Ok(bitcode) => {
-                images.insert(hash, bitcode);
-                Response::Image
-            }
-            Err(reason) => Response::Failed(reason),
-        },
-        Request::Generate {
+fn answer(order: Order, images: &mut HashMap<[u8; 32], Vec<u8>>, toolbox: &Toolbox) -> Response {
+    match order {
+        Order::Keep(hash, Ok(bitcode)) => {
+            images.insert(hash, bitcode);
+            Response::Image
+        }
+        Order::Keep(_, Err(reason)) => Response::Failed(reason),
+        Order::Generate {
             image,
             entry,
             target,

@@ -4,6 +4,8 @@
 //! has on the host, and with the body goes all that only it reaches: the panic hook, backtraces, the
 //! host's allocator, standard output. Lowering then leads calls of it elsewhere, as [`Cut`] says.
 
+use legionella_abi::intrinsic;
+
 /// What a call of a function that extraction stops at becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cut {
@@ -64,6 +66,21 @@ pub fn cut(symbol: &str) -> Option<Cut> {
     let path = demangled.split("::<").next().unwrap_or(&demangled);
     let found = TABLE.iter().find(|(candidate, _)| *candidate == path);
     found.map(|&(_, cut)| cut)
+}
+
+/// The function of the device library that takes the place of one at which extraction stops, if calls of it panic.
+pub(crate) fn panic_of(symbol: &str) -> Option<&'static str> {
+    match cut(symbol)? {
+        Cut::PanicHandler => Some(intrinsic::PANIC_HANDLER),
+        Cut::BeginPanic if carries_text(symbol) => Some(intrinsic::PANIC_STR),
+        Cut::AllocError => Some(intrinsic::ALLOC_ERROR),
+        _ => None,
+    }
+}
+
+/// Whether an instance of `begin_panic` is that for `&str`, whose message crosses as two words.
+fn carries_text(symbol: &str) -> bool {
+    super::demangle(symbol).ends_with("::begin_panic::<&str>")
 }
 
 #[cfg(test)]

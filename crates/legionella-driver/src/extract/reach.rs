@@ -13,9 +13,11 @@ use llvm_sys::LLVMAttributeFunctionIndex;
 use llvm_sys::core::*;
 use llvm_sys::prelude::*;
 
+use super::cuts::panic_of;
 use super::ir::{body, constants, name};
 use super::linker::Gathered;
 use super::{heap, maths};
+use crate::lower::is_of_groups;
 
 /// Attribute of an entry shim: the symbols of what may take the place of operations that it reaches,
 /// with commas between.
@@ -27,6 +29,13 @@ const PART: u64 = 40_000;
 /// How much more all parts together may have than the closure, as a fraction. Where kernels have more
 /// than that in common, larger parts are made.
 const GROWTH: (u64, u64) = (3, 2);
+
+/// What targets build on for kernels whose items work together.
+const OF_GROUPS: [&str; 3] = [
+    intrinsic::BARRIER_FAILED,
+    intrinsic::CPU_RUN_GROUPS,
+    intrinsic::ALLOC_ERROR,
+];
 
 /// What an entry reaches.
 pub(super) struct Reach {
@@ -61,9 +70,6 @@ impl Walk<'_> {
         let shim = self.function(entry);
         self.follow(shim, &mut seen, &mut needs);
         let instructions = self.size(&seen);
-        for root in intrinsic::ROOTS {
-            self.follow(self.function(root), &mut seen, &mut needs);
-        }
         // What takes the place of an operation may have operations that need some themselves.
         let mut met = BTreeSet::new();
         while let Some(need) = needs.pop_first() {
@@ -110,8 +116,12 @@ impl Walk<'_> {
                     pending.extend(constants(value));
                     continue;
                 }
+                let symbol = name(value);
+                if is_of_groups(symbol) {
+                    needs.extend(OF_GROUPS.map(str::to_owned));
+                }
                 if LLVMIsDeclaration(value) != 0 {
-                    let symbol = name(value);
+                    needs.extend(panic_of(symbol).map(str::to_owned));
                     needs.extend(heap::of_function(symbol).map(str::to_owned));
                     needs.extend(maths::of_function(symbol));
                     continue;

@@ -4,6 +4,7 @@
 //! it reaches; where there are many, by reading it from a part that several of them are in.
 
 use inkwell::context::Context;
+use legionella_abi::intrinsic;
 
 use crate::error::Error;
 use crate::lower;
@@ -41,7 +42,7 @@ pub(super) fn modules(
                 let kernels = parts.iter().flatten();
                 let entries: Vec<&str> = kernels.map(|&kernel| entries[kernel]).collect();
                 let context = Context::create();
-                let module = lower::reached(&context, &piece.bitcode, &entries)?;
+                let module = lower::reached(&context, &piece.bitcode, &entries, &intrinsic::ROOTS)?;
                 module.write_bitcode_to_memory().as_slice().to_vec()
             };
             Ok(Piece { bitcode, parts })

@@ -51,17 +51,25 @@ fn pause_in_spin_loops(module: &Module<'_>) {
     }
 }
 
-/// Whether a kernel uses what only the items of a group together have.
-pub(crate) fn work_in_groups(module: &Module<'_>) -> bool {
-    let operations = [
+/// What only the items of a group together have.
+fn of_groups() -> impl Iterator<Item = &'static str> {
+    let memory = [
         intrinsic::SHARED,
         intrinsic::DYNAMIC_SHARED,
         intrinsic::SUBGROUP_LANE,
     ];
-    operations
-        .into_iter()
-        .chain(intrinsic::COLLECTIVE)
-        .chain(intrinsic::MATRICES)
+    let together = (intrinsic::COLLECTIVE.into_iter()).chain(intrinsic::MATRICES);
+    memory.into_iter().chain(together)
+}
+
+/// Whether a function is an operation of what only the items of a group together have.
+pub(crate) fn is_of_groups(symbol: &str) -> bool {
+    of_groups().any(|operation| operation == symbol)
+}
+
+/// Whether a kernel uses what only the items of a group together have.
+pub(crate) fn work_in_groups(module: &Module<'_>) -> bool {
+    of_groups()
         .filter_map(|name| ir::function(module, name))
         .any(|function| !function.value().users().is_empty())
 }

@@ -33,7 +33,7 @@ use vendor::Vendor;
 
 pub(crate) use reached::reached;
 
-pub(crate) use intrinsics::{HOST_CALLS, IDS, forget_immutable, work_in_groups};
+pub(crate) use intrinsics::{HOST_CALLS, IDS, forget_immutable, is_of_groups, work_in_groups};
 
 use crate::error::Error;
 use crate::ir::{self, Pipeline};
@@ -45,14 +45,15 @@ pub(crate) struct Lowered<'ctx> {
     pub(crate) entry: String,
 }
 
-/// Reads of a bundle's bitcode what one kernel reaches.
+/// Reads of a bundle's bitcode what one kernel reaches, and of what targets build on that which this one does.
 pub(crate) fn kernel<'ctx>(
     context: &'ctx Context,
     bitcode: &[u8],
     entry: &str,
+    support: &[&str],
 ) -> Result<Lowered<'ctx>, Error> {
     Ok(Lowered {
-        module: reached(context, bitcode, &[entry])?,
+        module: reached(context, bitcode, &[entry], support)?,
         entry: entry.to_owned(),
     })
 }

@@ -6,8 +6,7 @@ use legionella_abi::cpu::Panic;
 use legionella_abi::intrinsic;
 use legionella_abi::protocol::Source;
 
-use crate::extract::cuts::{Cut, cut};
-use crate::extract::demangle;
+use crate::extract::cuts::panic_of;
 use crate::ir::{self, Types, Value};
 
 /// Replaces every cut function by what it becomes on a device.
@@ -16,12 +15,8 @@ pub(super) fn redirect(module: &Module<'_>) {
         if !function.is_declaration() {
             continue;
         }
-        let name = function.name();
-        let target = match cut(&name) {
-            Some(Cut::PanicHandler) => intrinsic::PANIC_HANDLER,
-            Some(Cut::BeginPanic) if carries_text(&name) => intrinsic::PANIC_STR,
-            Some(Cut::AllocError) => intrinsic::ALLOC_ERROR,
-            _ => continue,
+        let Some(target) = panic_of(&function.name()) else {
+            continue;
         };
         if let Some(target) = ir::function(module, target) {
             function.value().replace_all_uses_with(target.value());
@@ -35,11 +30,6 @@ pub(super) fn redirect(module: &Module<'_>) {
             }
         }
     }
-}
-
-/// Whether an instance of `begin_panic` is that for `&str`, whose message crosses as two words.
-fn carries_text(symbol: &str) -> bool {
-    demangle(symbol).ends_with("::begin_panic::<&str>")
 }
 
 /// A constant [`Panic`], for panics that lowering itself puts in.

@@ -20,11 +20,12 @@ use crate::extract::NEEDS;
 use crate::ir::{self, Function, Pipeline, llvm};
 
 /// What entry shims reach, and the functions of the device library that lowering may bind its
-/// operations to.
+/// operations to, but for those that targets build on and this one, which builds on `support`, doesn't.
 pub(crate) fn reached<'ctx>(
     context: &'ctx Context,
     bitcode: &[u8],
     entries: &[&str],
+    support: &[&str],
 ) -> Result<Module<'ctx>, Error> {
     let failed = |reason: String| Error::Bitcode {
         origin: "the program's bundle".to_owned(),
@@ -38,12 +39,14 @@ pub(crate) fn reached<'ctx>(
             kernel: crate::extract::kernel_name(entry),
         });
     }
-    let mut visible: HashSet<String> = intrinsic::ROOTS.map(str::to_owned).into();
+    let mut visible = HashSet::new();
     for entry in entries {
         let needs = ir::function(&image, entry).and_then(|shim| shim.text_attribute(NEEDS));
-        visible.extend(needs.unwrap_or_default().split(',').map(str::to_owned));
+        let needs = needs.unwrap_or_else(|| intrinsic::ROOTS.join(","));
+        visible.extend(needs.split(',').map(str::to_owned));
         visible.insert((*entry).to_owned());
     }
+    visible.retain(|name| name != intrinsic::CPU_RUN_GROUPS || support.contains(&name.as_str()));
     hide_all_but(&image, &visible);
     let module = context.create_module("kernel");
     module
