@@ -1,6 +1,6 @@
 //! Frames to and from a process, with a time limit on everything.
 //!
-//! Takes the three pipes of a child, gives one message back for one message sent, and keeps the
+//! Takes the three pipes of a child, which says one message by itself and then gives one back for each that is sent, and keeps the
 //! last of what the child writes to its standard error. All pipes are served by one loop around
 //! `poll`, so a child that neither reads nor writes, or that fills its standard error, blocks
 //! nobody. It knows nothing of what messages mean.
@@ -39,6 +39,10 @@ pub struct Channel {
     output: ChildStdout,
     errors: ChildStderr,
     errors_open: bool,
+    /// What is still to be sent.
+    unsent: VecDeque<u8>,
+    /// How many messages are to come.
+    expected: usize,
     received: Vec<u8>,
     log: VecDeque<u8>,
 }
@@ -57,25 +61,29 @@ impl Channel {
             output,
             errors,
             errors_open: true,
+            unsent: VecDeque::new(),
+            expected: 1,
             received: Vec::new(),
             log: VecDeque::new(),
         })
     }
 
-    /// Sends a frame, if there is one to send, and waits for the body of the next.
-    pub fn exchange(
-        &mut self,
-        frame: &[u8],
-        limit: Duration,
-        tick: &mut dyn FnMut(),
-    ) -> Result<Vec<u8>, Broken> {
-        if !self.received.is_empty() {
+    /// Has a frame be sent while messages are waited for.
+    pub fn send(&mut self, frame: &[u8]) -> Result<(), Broken> {
+        if self.expected == 0 && !self.received.is_empty() {
             return Err(Broken::Garbled("more than one message for one request"));
         }
+        self.unsent.extend(frame);
+        self.expected += 1;
+        Ok(())
+    }
+
+    /// Waits for the body of the next frame.
+    pub fn receive(&mut self, limit: Duration, tick: &mut dyn FnMut()) -> Result<Vec<u8>, Broken> {
         let deadline = Instant::now() + limit;
-        let mut unsent = frame;
         loop {
             if let Some(body) = self.take_frame()? {
+                self.expected -= 1;
                 return Ok(body);
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -83,20 +91,20 @@ impl Channel {
                 return Err(Broken::TimedOut);
             }
             let ready = self
-                .wait(!unsent.is_empty(), left.min(progress::INTERVAL))
+                .wait(!self.unsent.is_empty(), left.min(progress::INTERVAL))
                 .map_err(Broken::Io)?;
             if ready.errors {
                 self.read_errors();
             }
             if ready.input {
-                match self.send(unsent) {
-                    Ok(sent) => unsent = &unsent[sent..],
+                match self.send_some(self.unsent.as_slices().0) {
+                    Ok(sent) => drop(self.unsent.drain(..sent)),
                     // It reads no more, but may have said why: its output decides.
-                    Err(_) => unsent = &[],
+                    Err(_) => self.unsent.clear(),
                 }
             }
             if ready.output {
-                self.receive()?;
+                self.receive_some()?;
             }
             tick();
         }
@@ -164,7 +172,7 @@ impl Channel {
         })
     }
 
-    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn send_some(&self, bytes: &[u8]) -> io::Result<usize> {
         // SAFETY: a pointer to as many bytes as stated.
         let sent = unsafe {
             libc::send(
@@ -185,7 +193,7 @@ impl Channel {
         }
     }
 
-    fn receive(&mut self) -> Result<(), Broken> {
+    fn receive_some(&mut self) -> Result<(), Broken> {
         let mut chunk = [0; 64 << 10];
         match self.output.read(&mut chunk) {
             Ok(0) => Err(Broken::Ended),

@@ -29,6 +29,8 @@ pub struct Process {
     channel: Channel,
     limit: Duration,
     images: HashSet<[u8; 32]>,
+    /// The image that has been sent and not been answered for.
+    sent: Option<[u8; 32]>,
     owner: u32,
 }
 
@@ -41,7 +43,7 @@ pub enum Answer {
 }
 
 impl Process {
-    /// Starts a driver and waits until it is ready.
+    /// Starts a driver, sends it the kernel's image and waits until it is ready.
     pub fn start(
         driver: PathBuf,
         kernel: &Kernel,
@@ -78,8 +80,10 @@ impl Process {
             channel,
             limit,
             images: HashSet::new(),
+            sent: None,
             owner: std::process::id(),
         };
+        process.send_image(kernel)?;
         process.greet(kernel, tick)?;
         Ok(process)
     }
@@ -116,15 +120,15 @@ impl Process {
                 reason,
             }))
         };
-        let (module, compressed) = kernel.module();
-        let image = module.hash;
+        let image = kernel.module().0.hash;
         if !self.images.contains(&image) {
-            let request = Request::Image {
-                hash: image,
-                module: compressed.to_vec(),
-                bitcode_len: module.bitcode_len,
-            };
-            match self.ask(kernel, &request, tick) {
+            if self.sent != Some(image)
+                && let Err(error) = self.send_image(kernel)
+            {
+                return Answer::Lost(error);
+            }
+            self.sent = None;
+            match self.hear(kernel, tick) {
                 Ok(Response::Image) => self.images.insert(image),
                 Ok(Response::Failed(reason)) => return failed(reason),
                 Ok(other) => return Answer::Lost(self.unexpected(kernel, &other)),
@@ -153,7 +157,7 @@ impl Process {
     /// Waits for the driver's first message.
     fn greet(&mut self, kernel: &Kernel, tick: &mut dyn FnMut()) -> Result<(), Error> {
         let since = Instant::now();
-        let body = match self.channel.exchange(&[], self.limit, tick) {
+        let body = match self.channel.receive(self.limit, tick) {
             Ok(body) => body,
             Err(Broken::Ended) => {
                 let reason = self.how_it_ended();
@@ -188,8 +192,29 @@ impl Process {
         request: &Request,
         tick: &mut dyn FnMut(),
     ) -> Result<Response, Error> {
+        self.send(kernel, request)?;
+        self.hear(kernel, tick)
+    }
+
+    fn send_image(&mut self, kernel: &Kernel) -> Result<(), Error> {
+        let (module, compressed) = kernel.module();
+        self.sent = Some(module.hash);
+        let request = Request::Image {
+            hash: module.hash,
+            module: compressed.to_vec(),
+            bitcode_len: module.bitcode_len,
+        };
+        self.send(kernel, &request)
+    }
+
+    fn send(&mut self, kernel: &Kernel, request: &Request) -> Result<(), Error> {
+        let sent = self.channel.send(&frame::encode(request));
+        sent.map_err(|broken| self.broken(kernel, broken))
+    }
+
+    fn hear(&mut self, kernel: &Kernel, tick: &mut dyn FnMut()) -> Result<Response, Error> {
         self.channel
-            .exchange(&frame::encode(request), self.limit, tick)
+            .receive(self.limit, tick)
             .and_then(|body| {
                 frame::decode(&body).map_err(|_| Broken::Garbled("what is not a message"))
             })
