@@ -1,8 +1,8 @@
 //! What an application and its driver process say to each other, as [frames](crate::frame) over
 //! the driver's standard input and output.
 //!
-//! The driver speaks first ([`Response::Ready`]); then every request gets exactly one response,
-//! in order. The driver ends when its standard input does.
+//! The driver speaks first ([`Response::Ready`]), whether or not requests have been sent by then; then every request gets exactly
+//! one response, in order. The driver ends when its standard input does.
 
 use alloc::{string::String, vec::Vec};
 

@@ -227,7 +227,7 @@ fn leaves_the_host_out() {
     let entry = module.get_function(&program.entry("program::small"));
     assert_eq!(
         needs(entry.unwrap()),
-        "legionella.maths.exp.f32,legionella.maths.sin.f32"
+        "legionella.maths.exp.f32,legionella.maths.sin.f32,legionella.panic_handler"
     );
     external.sort_unstable();
     let mut expected = vec![

@@ -1,6 +1,6 @@
 //! Frames to and from a process, with a time limit on everything.
 //!
-//! Takes the three pipes of a child, which says one message by itself and then gives one back for each that is sent, and keeps the
+//! Takes the three pipes of a child, which says something by itself and then answers each message, in order, and keeps the
 //! last of what the child writes to its standard error. All pipes are served by one loop around
 //! `poll`, so a child that neither reads nor writes, or that fills its standard error, blocks
 //! nobody. It knows nothing of what messages mean.
