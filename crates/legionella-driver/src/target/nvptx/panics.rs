@@ -14,6 +14,7 @@ use inkwell::targets::{CodeModel, RelocMode, Target as LlvmTarget, TargetMachine
 use super::super::kernels::{self, Kernels};
 use super::super::machine::{run, set_machine};
 use super::super::meanwhile::Meanwhile;
+use super::super::signs::{self, Maker};
 use super::{internal, memory, registers, runtime, text};
 use crate::error::Error;
 use crate::ir;
@@ -73,5 +74,6 @@ fn small(bitcode: &[u8], [triple, cpu, features]: [&str; 3]) -> Result<Vec<u8>, 
     memory::expand(&module);
     set_machine(&module, &machine);
     run(&module, &machine, TIDY)?;
+    signs::keep_bits(&module, Maker::Ptxas);
     text(&module, &machine)
 }
