@@ -290,6 +290,7 @@ pub(crate) struct Program {
     /// The kernel's demangled name.
     pub(crate) kernel: Arc<str>,
     code: Box<dyn Code>,
+    order: Option<NonZeroUsize>,
     printer: Option<&'static Printer>,
 }
 
@@ -297,6 +298,7 @@ impl Program {
     pub(crate) fn new(kernel: Arc<str>, code: Box<dyn Code>) -> Self {
         Program {
             kernel,
+            order: code.order(),
             printer: code.printer(),
             code,
         }
@@ -309,7 +311,7 @@ impl Program {
 
     /// As [`Code::order`].
     pub(crate) fn order(&self) -> Option<NonZeroUsize> {
-        self.code.order()
+        self.order
     }
 
     /// As [`Code::group_size`].

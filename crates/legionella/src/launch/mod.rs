@@ -11,6 +11,7 @@
 
 use std::alloc::Layout;
 use std::cell::RefCell;
+use std::hint::cold_path;
 use std::ops::Range;
 use std::ptr;
 use std::sync::Arc;
@@ -416,9 +417,19 @@ fn known_space(binder: &Binder<'_>, program: &'static Program, grid: Grid) -> Re
         known.map(|known| known.space)
     };
     // A thread that ends has nothing of its own.
-    if let Ok(Some(space)) = LAST.try_with(find) {
-        return Ok(space);
+    match LAST.try_with(find) {
+        Ok(Some(space)) => Ok(space),
+        _ => space_unknown(binder, program, grid, place),
     }
+}
+
+#[cold]
+fn space_unknown(
+    binder: &Binder<'_>,
+    program: &'static Program,
+    grid: Grid,
+    place: usize,
+) -> Result<IndexSpace> {
     let space = space_of(binder, program, grid)?;
     let known = Known {
         program,
@@ -465,10 +476,10 @@ unsafe fn schedule(
 ) -> Result<Completion> {
     let space = known_space(&binder, program, grid)?;
     if space.groups.contains(&0) {
+        cold_path();
         return Ok(Completion::immediate());
     }
-    binding.uses = binder.uses;
-    binding.followups = binder.followups;
+    binding.note(binder.uses, binder.followups);
     binding.will_run(program);
     for ticket in after.tickets {
         ticket.precedes(binding.ticket());

@@ -1,6 +1,7 @@
 //! Storage of one argument block, kept from launch to launch.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::hint::cold_path;
 use std::ptr::NonNull;
 
 /// Room that is there from the start: enough for all but extraordinary kernels.
@@ -47,6 +48,7 @@ impl Block {
     /// `from` is readable for the layout's size.
     pub(crate) unsafe fn store(&mut self, from: *const u8, layout: Layout) {
         if layout.size() > self.layout.size() || layout.align() > self.layout.align() {
+            cold_path();
             *self = Block::with_room_for(layout);
         }
         // SAFETY: `from` is readable by the caller's promise; `start` has room for the layout.

@@ -50,15 +50,20 @@ pub(super) fn give(slot: &'static Slot) {
 impl Kept {
     fn take(&mut self) -> Option<&'static Slot> {
         if self.len == 0 {
-            let mut everybodys = everybodys();
-            let rest = everybodys.len().saturating_sub(AT_ONCE);
-            for slot in everybodys.drain(rest..) {
-                self.slots[self.len] = Some(slot);
-                self.len += 1;
-            }
+            self.take_several();
         }
         self.len = self.len.checked_sub(1)?;
         self.slots[self.len].take()
+    }
+
+    #[cold]
+    fn take_several(&mut self) {
+        let mut everybodys = everybodys();
+        let rest = everybodys.len().saturating_sub(AT_ONCE);
+        for slot in everybodys.drain(rest..) {
+            self.slots[self.len] = Some(slot);
+            self.len += 1;
+        }
     }
 
     fn give(&mut self, slot: &'static Slot) {
@@ -69,6 +74,7 @@ impl Kept {
         self.len += 1;
     }
 
+    #[cold]
     fn pass_on(&mut self, count: usize) {
         let rest = self.len - count;
         everybodys().extend(

@@ -41,17 +41,20 @@ static ORDERING: RwLock<()> = RwLock::new(());
 /// Orders a launch after all that it conflicts with, and remembers it. Whether it borrows all that it uses while it is
 /// ordered, `borrows` says.
 pub(super) fn register(uses: &[Use], borrows: bool, launch: Ticket) {
+    match uses {
+        [] => {}
+        [used] => used.register(launch),
+        _ => register_several(uses, borrows, launch),
+    }
+}
+
+#[inline(never)]
+fn register_several(uses: &[Use], borrows: bool, launch: Ticket) {
     let shared = || ORDERING.read().unwrap_or_else(PoisonError::into_inner);
     let alone = || ORDERING.write().unwrap_or_else(PoisonError::into_inner);
-    let several = uses.len() > 1;
-    let _shared = (several && borrows).then(shared);
-    let _alone = (several && !borrows).then(alone);
-    for used in uses {
-        let hazards = &used.allocation.hazards;
-        hazards.add(used.bytes.clone(), used.access, launch, |earlier| {
-            earlier.precedes(launch);
-        });
-    }
+    let _shared = borrows.then(shared);
+    let _alone = (!borrows).then(alone);
+    uses.iter().for_each(|used| used.register(launch));
 }
 
 /// What the host does with memory: in flight until it is dropped.
@@ -82,6 +85,14 @@ impl HostAccess {
 }
 
 impl Use {
+    /// Orders a launch after all that it conflicts with there, and remembers it.
+    fn register(&self, launch: Ticket) {
+        let hazards = &self.allocation.hazards;
+        hazards.add(self.bytes.clone(), self.access, launch, |earlier| {
+            earlier.precedes(launch);
+        });
+    }
+
     /// The same use by another launch.
     pub(crate) fn again(&self) -> Use {
         Use {
@@ -125,7 +136,31 @@ pub(crate) struct InFlight {
 
 impl InFlight {
     /// Remembers a launch, and tells of those that it comes after.
+    #[inline]
     fn add(
+        &mut self,
+        bytes: Range<usize>,
+        access: Access,
+        launch: Ticket,
+        mut comes_after: impl FnMut(Ticket),
+    ) {
+        // One launch after another that writes the same.
+        if let (Access::Write, [writer], []) = (access, &mut self.writers[..], &self.readers[..])
+            && writer.is_within(&bytes)
+            && writer.launch != launch
+        {
+            let entry = Entry { bytes, launch };
+            let before = std::mem::replace(writer, entry).launch;
+            if !before.is_done() {
+                comes_after(before);
+            }
+            return;
+        }
+        self.add_among_others(bytes, access, launch, comes_after);
+    }
+
+    #[inline(never)]
+    fn add_among_others(
         &mut self,
         bytes: Range<usize>,
         access: Access,
@@ -149,17 +184,6 @@ impl InFlight {
             bytes: bytes.clone(),
             launch,
         };
-        // One launch after another that writes the same.
-        if let (Access::Write, [writer], []) = (access, &mut self.writers[..], &self.readers[..])
-            && writer.is_within(&bytes)
-            && writer.launch != launch
-        {
-            let before = std::mem::replace(writer, entry).launch;
-            if !before.is_done() {
-                comes_after(before);
-            }
-            return;
-        }
         match access {
             Access::Read => {
                 wait_for(&mut self.writers, false);

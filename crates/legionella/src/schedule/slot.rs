@@ -14,7 +14,7 @@ use std::alloc::Layout;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::fmt;
-use std::hint::spin_loop;
+use std::hint::{cold_path, spin_loop};
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -106,6 +106,11 @@ struct State {
     asleep: usize,
     waker: Option<Waker>,
     failure: Option<Arc<Failure>>,
+}
+
+/// Puts something to where nothing is that has to be dropped: what a launch has is taken when it ends.
+fn fill<T>(place: &mut T, with: T) {
+    std::mem::forget(std::mem::replace(place, with));
 }
 
 /// Locks what panics can't leave half-changed: every critical section here is free of them.
@@ -288,6 +293,7 @@ thread_local! {
 /// Starts a launch. Starting one may release others; they are started after it, not within.
 pub(crate) fn start(launch: Running) {
     if let Some(waiting) = STARTING.get() {
+        cold_path();
         AHEAD.with_borrow_mut(|ahead| ahead.push_back(launch));
         STARTING.set(Some(waiting + 1));
         return;
@@ -297,8 +303,9 @@ pub(crate) fn start(launch: Running) {
         let waiting = STARTING.get().map_or(0, |waiting| waiting - 1);
         STARTING.set(Some(waiting));
         let program = launch.program.clone();
-        for followup in launch.followups() {
-            followup.begin();
+        if launch.is_followed() {
+            cold_path();
+            launch.followups().iter().for_each(|one| one.begin());
         }
         program.start(launch);
         next = match STARTING.get() {
@@ -319,6 +326,31 @@ const LANE_BITS: u32 = 6;
 impl Lane {
     fn bit(self) -> u64 {
         1 << self.0
+    }
+}
+
+/// Some lanes of one order, a bit each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Behind(u64);
+
+impl Behind {
+    /// The lane, if it is one.
+    pub(crate) fn only(self) -> Option<Lane> {
+        self.0
+            .is_power_of_two()
+            .then(|| Lane(self.0.trailing_zeros()))
+    }
+}
+
+impl Iterator for Behind {
+    type Item = Lane;
+
+    fn next(&mut self) -> Option<Lane> {
+        let lane = Lane(self.0.trailing_zeros());
+        (self.0 != 0).then(|| {
+            self.0 &= self.0 - 1;
+            lane
+        })
     }
 }
 
@@ -521,6 +553,12 @@ impl Binding {
         self.ticket
     }
 
+    /// Takes what was noted of the launch, of which it had nothing.
+    pub(crate) fn note(&mut self, uses: Vec<Use>, followups: Vec<Arc<Followup>>) {
+        fill(&mut self.uses, uses);
+        fill(&mut self.followups, followups);
+    }
+
     /// Says what will be launched; before the launch is ordered after any other.
     pub(crate) fn will_run(&self, program: &Program) {
         let order = program.order().map_or(0, usize::from);
@@ -548,14 +586,14 @@ impl Binding {
         hazards::register(&uses, borrows, ticket);
         // SAFETY: this binds the launch, whose turn comes no sooner than when it is released.
         let content = unsafe { &mut *ticket.slot.content.get() };
-        content.program = Some(program);
         content.space = space;
         // SAFETY: the caller's promise.
         unsafe { content.block.store(block, layout) };
-        content.uses = uses;
-        content.queue = queue;
         let is_followed = !followups.is_empty();
-        content.followups = followups;
+        fill(&mut content.program, Some(program));
+        fill(&mut content.uses, uses);
+        fill(&mut content.queue, queue);
+        fill(&mut content.followups, followups);
         (ticket.slot.is_followed).store(is_followed, Ordering::Relaxed);
         // If there is nothing that it waits for, nothing else changes this.
         match ticket.slot.pending.load(Ordering::Acquire) {
@@ -649,12 +687,14 @@ impl Running {
         &self.slot.cancelled
     }
 
-    /// What its kernel may launch.
-    pub(crate) fn followups(&self) -> Vec<Arc<Followup>> {
-        match self.slot.is_followed.load(Ordering::Relaxed) {
-            true => self.content().followups.clone(),
-            false => Vec::new(),
-        }
+    /// Whether its kernel may launch others.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.slot.is_followed.load(Ordering::Relaxed)
+    }
+
+    /// What its kernel may launch, if it [may](Self::is_followed).
+    pub(crate) fn followups(&self) -> &[Arc<Followup>] {
+        &self.content().followups
     }
 
     /// Whether it was cancelled before anything of it ran.
@@ -663,22 +703,16 @@ impl Running {
     }
 
     /// The lanes of its order behind which the launch comes.
-    pub(crate) fn behind(&self) -> impl Iterator<Item = Lane> + use<> {
-        let mut lanes = self.slot.behind.load(Ordering::Relaxed);
-        std::iter::from_fn(move || {
-            let lane = Lane(lanes.trailing_zeros());
-            (lanes != 0).then(|| {
-                lanes &= lanes - 1;
-                lane
-            })
-        })
+    pub(crate) fn behind(&self) -> Behind {
+        Behind(self.slot.behind.load(Ordering::Relaxed))
     }
 
     /// The device has the launch in a lane of its order: others of that order may follow, and need not
     /// wait for its end. Gives whether somebody waits for that without looking.
     pub(crate) fn is_in(&self, lane: Lane) -> bool {
         let slot = self.slot;
-        if slot.is_followed.load(Ordering::Relaxed) {
+        if self.is_followed() {
+            cold_path();
             // Others wait for what its kernel launches, too.
             self.is_at(lane);
             return true;
@@ -690,6 +724,7 @@ impl Running {
         (state.lane, state.at) = (Some(lane), Some((self.program.clone(), lane)));
         let mut index = 0;
         while index < state.dependents.len() {
+            cold_path();
             if !slot.is_ordered_with(state.dependents[index]) {
                 index += 1;
                 continue;
@@ -713,7 +748,8 @@ impl Running {
         let slot = self.slot;
         // SAFETY: this ran the launch.
         let content = unsafe { &mut *slot.content.get() };
-        if slot.is_followed.load(Ordering::Relaxed) {
+        if self.is_followed() {
+            cold_path();
             slot.is_followed.store(false, Ordering::Relaxed);
             let followups = std::mem::take(&mut content.followups);
             return followup::finish(self, &followups, outcome);

@@ -2,6 +2,7 @@
 //! what parameters.
 
 use std::ffi::c_void;
+use std::hint::cold_path;
 use std::ptr::null_mut;
 use std::sync::Arc;
 
@@ -144,6 +145,7 @@ impl Called<'_> {
         let Some(size) = self.functions.block else {
             return call(self.block.cast_mut().cast());
         };
+        cold_path();
         let api = device.api();
         let mut copied: Address = 0;
         // SAFETY: the block is readable for its size. In the stream's order the copy lives until
@@ -266,6 +268,7 @@ impl Functions {
                 return start(function, [0; 3], space.groups);
             }
         }
+        cold_path();
         let starts = |d: usize| (0..space.groups[d]).step_by(LARGEST[d] as usize);
         for z in starts(2) {
             for y in starts(1) {

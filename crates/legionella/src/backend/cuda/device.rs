@@ -112,7 +112,7 @@ impl Device {
         // SAFETY: the context is lost for everyone in the process.
         match unsafe { (self.api.reset_context)(self.number) } {
             0 => Ok(()),
-            code => Err(self.lost_because(self.api.describe(code))),
+            code => Err(self.lost_because(&self.api.describe(code))),
         }
     }
 
@@ -122,34 +122,41 @@ impl Device {
         call: impl FnOnce(&'static Api) -> Result<T>,
     ) -> Result<T> {
         if let Some(reason) = self.lost.get() {
-            return Err(self.lost_because(reason.clone()));
+            return Err(self.lost_because(reason));
         }
         // SAFETY: a context that is retained.
         self.check(unsafe { (self.api.set_context)(self.context) })?;
         call(self.api)
     }
 
-    fn lost_because(&self, reason: String) -> Error {
+    #[cold]
+    fn lost_because(&self, reason: &str) -> Error {
         Error::DeviceLost {
             accelerator: self.name.clone(),
-            reason,
+            reason: reason.to_owned(),
         }
     }
 
     /// What a result of the driver means; takes note if the context is gone.
+    #[inline]
     pub(super) fn check(&self, code: Code) -> Result<()> {
-        if code == 0 {
-            return Ok(());
+        match code {
+            0 => Ok(()),
+            _ => Err(self.error(code)),
         }
+    }
+
+    #[cold]
+    fn error(&self, code: Code) -> Error {
         let reason = self.api.describe(code);
         if api::is_fatal(code) {
             let reason = self.lost.get_or_init(|| reason).clone();
-            return Err(self.lost_because(reason));
+            return self.lost_because(&reason);
         }
-        Err(Error::Device {
+        Error::Device {
             accelerator: self.name.clone(),
             reason,
-        })
+        }
     }
 
     /// A stream of its own.

@@ -27,7 +27,7 @@ const MOST: usize = 8;
 /// What a replay got.
 pub(super) enum Taken {
     /// An instance.
-    Instance(Running, Instance),
+    Instance(Running, Box<Instance>),
     /// Nothing yet: it is kept until there is one.
     Later,
     /// Nothing, for this reason.
@@ -43,7 +43,11 @@ pub(super) struct Graph {
 
 #[derive(Default)]
 struct Instances {
-    free: Vec<Instance>,
+    #[expect(
+        clippy::vec_box,
+        reason = "they go to launches in flight, which are small"
+    )]
+    free: Vec<Box<Instance>>,
     /// How many there are in all.
     made: usize,
     /// Replays that wait for one.
@@ -112,7 +116,7 @@ impl Graph {
     }
 
     /// Takes an instance back that doesn't run, and gives a replay that waited for one.
-    pub(super) fn give_back(&self, instance: Instance) -> Option<Running> {
+    pub(super) fn give_back(&self, instance: Box<Instance>) -> Option<Running> {
         let mut instances = self.lock();
         instances.free.push(instance);
         instances.waiting.pop_front()
@@ -167,7 +171,7 @@ impl Graph {
     }
 
     /// Makes an instance. The context is current.
-    fn instantiate(&self) -> Result<Instance> {
+    fn instantiate(&self) -> Result<Box<Instance>> {
         let device = &self.opened.device;
         let api = device.api();
         let mut building = Building {
@@ -197,7 +201,7 @@ impl Graph {
                 let aside = self.opened.launches.aside();
                 // SAFETY: so that the first replay doesn't take longer; a stream of the device.
                 device.check(unsafe { (api.upload_instance)(instance.exec, aside) })?;
-                Ok(instance)
+                Ok(Box::new(instance))
             }
             Err(error) => {
                 self.discard(instance);
@@ -232,7 +236,8 @@ impl Drop for Graph {
         let free = std::mem::take(&mut self.lock().free);
         // A lost device has nothing left to destroy.
         let _lost = self.opened.device.with_context(|_| {
-            free.into_iter().for_each(|instance| self.discard(instance));
+            free.into_iter()
+                .for_each(|instance| self.discard(*instance));
             Ok(())
         });
     }

@@ -18,7 +18,7 @@ use super::api::{self, Address, Event, Stream};
 use super::device::Device;
 use super::states::Place;
 use crate::error::{Error, Result};
-use crate::schedule::slot::Lane;
+use crate::schedule::slot::{Behind, Lane};
 
 /// Streams of a device.
 pub(super) const STREAMS: usize = 8;
@@ -145,7 +145,15 @@ impl Lanes {
 
     /// The lane for something that comes after what is in these lanes, for all of which it then waits.
     /// Behind none, it is one that has nothing to do, if there is such a lane. The context is current.
-    pub(super) fn choose(&self, mut behind: impl Iterator<Item = Lane>) -> Result<Lane> {
+    pub(super) fn choose(&self, behind: Behind) -> Result<Lane> {
+        match behind.only() {
+            Some(lane) => Ok(lane),
+            None => self.choose_among(behind),
+        }
+    }
+
+    #[inline(never)]
+    fn choose_among(&self, mut behind: Behind) -> Result<Lane> {
         let Some(lane) = behind.next() else {
             let idle = self.lines.iter().position(Line::is_idle);
             let any = || self.turn.fetch_add(1, Ordering::Relaxed) % self.lines.len();
@@ -200,33 +208,22 @@ impl Lanes {
         let line = self.line(lane);
         let mut given = lock(&line.given);
         let alone = line.is_idle() && !given.in_row;
-        let before = match marks.before && given.last != given.marked {
-            true => self.mark(line, &mut given),
-            false => Ok(()),
-        };
-        let issued = before.and_then(|()| {
+        let given = &mut *given;
+        let issue = || {
+            if marks.before && given.last != given.marked {
+                self.mark(line, given)?;
+            }
             let gives = give(line.stream, &mut given.places)?;
             given.last += 1;
             line.last.store(given.last as u32, Ordering::Relaxed);
             if marks.behind || alone || given.last - given.marked >= u64::from(BATCH) {
-                self.mark(line, &mut given)?;
+                self.mark(line, given)?;
                 given.in_row = true;
             }
-            Ok(gives)
-        });
-        match issued {
-            Ok(gives) => Ok((
-                Position {
-                    lane,
-                    number: given.last,
-                },
-                gives,
-            )),
-            Err(error) => {
-                self.wait(lane);
-                Err(error)
-            }
-        }
+            let number = given.last;
+            Ok((Position { lane, number }, gives))
+        };
+        issue().inspect_err(|_| self.wait(lane))
     }
 
     /// Waits for all that a lane was given, whether or not it fails.
@@ -249,6 +246,7 @@ impl Lanes {
         }
     }
 
+    #[inline(never)]
     fn mark(&self, line: &Line, given: &mut Given) -> Result<()> {
         let (api, word) = (self.device.api(), given.last as u32);
         // SAFETY: the stream is the device's, and the word stays. The device writes it after all that

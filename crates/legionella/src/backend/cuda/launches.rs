@@ -11,7 +11,7 @@
 //! costs both of them time, as much as a launch.
 
 use std::collections::VecDeque;
-use std::hint::spin_loop;
+use std::hint::{cold_path, spin_loop};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -87,7 +87,7 @@ enum Work {
     Transfer,
     Graph {
         graph: Arc<Graph>,
-        instance: Instance,
+        instance: Box<Instance>,
     },
 }
 
@@ -120,12 +120,21 @@ struct Flights {
 }
 
 impl Flights {
-    fn insert(&mut self, flight: Flight) {
-        // Those of several threads may have overtaken each other.
-        let earlier = |other: &Flight| other.position.number < flight.position.number;
-        let behind = self.flights.iter().rev();
-        let behind = behind.take_while(|other| !earlier(other)).count();
-        self.flights.insert(self.flights.len() - behind, flight);
+    fn insert(&mut self, work: Work, launch: Running, position: Position) {
+        let earlier = |other: &Flight| other.position.number < position.number;
+        let is_last = self.flights.back().is_none_or(earlier);
+        self.flights.push_back(Flight {
+            work,
+            launch,
+            position,
+            cancelled: false,
+        });
+        if !is_last {
+            // Those of several threads may have overtaken each other.
+            cold_path();
+            let all = self.flights.make_contiguous();
+            all.sort_by_key(|flight| flight.position.number);
+        }
     }
 }
 
@@ -228,19 +237,21 @@ impl Launches {
     /// A state for a launch in a lane: of those that the lane has, or that launches in it have left. The context is
     /// current.
     fn place(&self, lane: Lane, places: &mut Vec<Place>) -> Result<Place> {
-        if places.is_empty() {
-            std::mem::swap(
-                places,
-                &mut lock(&self.in_flight[lane.0 as usize].flights).places,
-            );
-        }
         match places.pop() {
             Some(place) => Ok(place),
-            None => {
-                *places = self.states.take_several(&self.device, SEVERAL)?;
-                self.states.take(&self.device)
-            }
+            None => self.more_places(lane, places),
         }
+    }
+
+    #[cold]
+    fn more_places(&self, lane: Lane, places: &mut Vec<Place>) -> Result<Place> {
+        let left = &mut lock(&self.in_flight[lane.0 as usize].flights).places;
+        std::mem::swap(places, left);
+        if let Some(place) = places.pop() {
+            return Ok(place);
+        }
+        *places = self.states.take_several(&self.device, SEVERAL)?;
+        self.states.take(&self.device)
     }
 
     /// Runs a transfer.
@@ -328,15 +339,9 @@ impl Launches {
         if !settled {
             launch.is_at(lane);
         }
-        let flight = Flight {
-            work,
-            launch,
-            position,
-            cancelled: false,
-        };
         let in_lane = &self.in_flight[lane.0 as usize];
         let mut flights = lock(&in_lane.flights);
-        flights.insert(flight);
+        flights.insert(work, launch, position);
         flights.reached = self.lanes.reached(lane, flights.reached);
         // The stream may have come that far already, or to the end of what is before it.
         let reached = flights.reached;
@@ -347,10 +352,7 @@ impl Launches {
         let asleep = self.asleep.load(Ordering::Relaxed);
         drop(flights);
         if asleep {
-            let _waking = lock(&self.waking);
-            // Until it runs, others needn't wake it as well.
-            self.asleep.store(false, Ordering::Relaxed);
-            self.woken.notify_one();
+            self.wake();
         }
         self.land_reached(lane);
         match settled {
@@ -359,6 +361,15 @@ impl Launches {
             true if awaited => self.watch_over(lane),
             true => {}
         }
+    }
+
+    /// Wakes the watching thread.
+    #[cold]
+    fn wake(&self) {
+        let _waking = lock(&self.waking);
+        // Until it runs, others needn't wake it as well.
+        self.asleep.store(false, Ordering::Relaxed);
+        self.woken.notify_one();
     }
 
     /// Somebody waits for what is in a lane.
@@ -389,7 +400,15 @@ impl Launches {
 
     /// Starts the thread that watches, once.
     fn watch(self: &Arc<Self>) -> Result<()> {
-        if self.watched.load(Ordering::Relaxed) || self.watched.swap(true, Ordering::Relaxed) {
+        match self.watched.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => self.begin_to_watch(),
+        }
+    }
+
+    #[cold]
+    fn begin_to_watch(self: &Arc<Self>) -> Result<()> {
+        if self.watched.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
         let launches = Arc::clone(self);
@@ -504,10 +523,13 @@ impl Launches {
     /// Finishes the launches of a lane that have ended.
     pub(super) fn land_reached(self: &Arc<Self>, lane: Lane) {
         let in_lane = &self.in_flight[lane.0 as usize];
-        let word = self.lanes.word(lane);
-        if in_lane.settled.load(Ordering::Relaxed) == word {
-            return;
+        if in_lane.settled.load(Ordering::Relaxed) != self.lanes.word(lane) {
+            self.land_all_reached(lane, in_lane);
         }
+    }
+
+    #[inline(never)]
+    fn land_all_reached(self: &Arc<Self>, lane: Lane, in_lane: &InLane) {
         // Finishing them may launch others.
         let mut left = [None; AT_ONCE];
         loop {
@@ -637,9 +659,12 @@ fn called<'a>(launch: &'a Running, functions: &'a Functions) -> Called<'a> {
 fn uncancelled(launch: &Running) -> Result<()> {
     match launch.is_cancelled() {
         false => Ok(()),
-        true => Err(Error::Cancelled {
-            kernel: launch.program().kernel.clone(),
-        }),
+        true => {
+            cold_path();
+            Err(Error::Cancelled {
+                kernel: launch.program().kernel.clone(),
+            })
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl Launches {
                 continue;
             };
             let functions = Arc::clone(functions);
-            let children = self.prepare(&followup, node, functions, queue)?;
+            let children = self.prepare(followup, node, functions, queue)?;
             all.push(children);
         }
         Ok(all)
