@@ -95,6 +95,7 @@ impl Called<'_> {
     /// # Safety
     /// The block is what the functions take; what it points to is valid until they have ended, and nothing
     /// that conflicts runs meanwhile.
+    #[inline]
     pub(super) unsafe fn issue(&self, device: &Device, place: Place, stream: Stream) -> Result<()> {
         let with_block = |block| {
             let call = |call: Call| {
@@ -255,18 +256,8 @@ impl Functions {
             })
         };
         // SAFETY: the caller's promise.
-        if unsafe { self.is_usual(space, block) } {
-            let is_single = |d: usize| space.grid[d] == 1 && space.group[d] == 1;
-            let (plane, line) = (is_single(2), is_single(1) && is_single(2));
-            if let Some(wide) = self.wide(space.grid).filter(|_| plane) {
-                let items = space.group[0] * nvptx::WIDTH;
-                let [_, rows, _] = space.groups;
-                return start(wide, [0; 3], [space.grid[0].div_ceil(items), rows, 1]);
-            }
-            let usual = if line { self.line } else { self.plane };
-            if let Some(function) = usual.filter(|_| plane) {
-                return start(function, [0; 3], space.groups);
-            }
+        if let Some((function, groups)) = unsafe { self.at_once(space, block) } {
+            return start(function, [0; 3], groups);
         }
         cold_path();
         let starts = |d: usize| (0..space.groups[d]).step_by(LARGEST[d] as usize);
@@ -280,6 +271,29 @@ impl Functions {
             }
         }
         Ok(())
+    }
+
+    /// The function for a launch, and its groups, if the device takes the grid as a whole.
+    ///
+    /// # Safety
+    /// `block` is the launch's argument block.
+    unsafe fn at_once(&self, space: &Space, block: *const u8) -> Option<(Function, [u64; 3])> {
+        // SAFETY: the caller's promise.
+        if unsafe { self.is_usual(space, block) } {
+            let is_single = |d: usize| space.grid[d] == 1 && space.group[d] == 1;
+            let (plane, line) = (is_single(2), is_single(1) && is_single(2));
+            if let Some(wide) = self.wide(space.grid).filter(|_| plane) {
+                let items = space.group[0] * nvptx::WIDTH;
+                let [_, rows, _] = space.groups;
+                return Some((wide, [space.grid[0].div_ceil(items), rows, 1]));
+            }
+            let usual = if line { self.line } else { self.plane };
+            if let Some(function) = usual.filter(|_| plane) {
+                return Some((function, space.groups));
+            }
+        }
+        let fits = (0..3).all(|d| space.groups[d] <= LARGEST[d]);
+        fits.then_some((self.any, space.groups))
     }
 
     /// Whether a launch is a usual one, in the sense of [`nvptx::LINE`].

@@ -24,7 +24,7 @@ use crate::schedule::slot::{Behind, Lane};
 pub(super) const STREAMS: usize = 8;
 
 /// How many launches follow each other without a mark.
-const BATCH: u32 = 32;
+const BATCH: u32 = 64;
 
 /// A word that a device writes and the host reads, apart from others.
 #[repr(C, align(128))]
@@ -199,6 +199,7 @@ impl Lanes {
     /// is lent the states that launches there may have. The context is current.
     ///
     /// If it fails, parts of it may be in the stream, which have then ended.
+    #[inline]
     pub(super) fn give<T>(
         &self,
         lane: Lane,

@@ -317,6 +317,7 @@ impl Launches {
     }
 
     /// Gives something to the device. Others may follow before it has ended if it is `settled`.
+    #[inline]
     fn run(
         self: &Arc<Self>,
         launch: Running,
