@@ -71,6 +71,31 @@ impl Trial<'_> {
     }
 }
 
+/// Elements go to every accelerator of the machine, the trial's own among them, through a kernel there, and to the
+/// next, each time in several parts that begin anywhere; in the end they are back.
+fn all_around(t: &mut Trial<'_>) -> Verdict {
+    let mut expected = values::<u64>(70_001);
+    let key = values::<u64>(expected.len());
+    let mut here = t.accelerator.upload(&expected)?;
+    for other in Accelerator::list()?.iter().chain([t.accelerator]) {
+        let (mut there, its_key) = (other.filled(expected.len(), 1u64)?, other.upload(&key)?);
+        // What is under way is waited for.
+        let key_here = t.accelerator.upload(&key)?;
+        (t.accelerator).launch(scramble, expected.len(), (&key_here, &mut here))?;
+        for part in [0..1, 1..40_000, 40_000..expected.len()] {
+            let from = here.slice(part.clone())?;
+            there.slice_mut(part)?.copy_from(from)?;
+        }
+        other.launch(scramble, expected.len(), (&its_key, &mut there))?;
+        here.as_slice_mut().copy_from(&there)?;
+        for _ in 0..2 {
+            host::launch(scramble, expected.len(), (&key, &mut expected));
+        }
+        same(&expected, &here.to_vec()?)?;
+    }
+    Ok(())
+}
+
 fn pinned(accelerator: &Accelerator, len: usize) -> Result<HostBuffer<u64>> {
     accelerator.pinned(len, 0)
 }
@@ -85,6 +110,7 @@ pub fn add(suite: &mut Suite) {
     suite.case("host_memory/managed_in_place", |t| t.in_place(managed));
     suite.case("host_memory/pinned_round_trip", |t| t.round_trip(pinned));
     suite.case("host_memory/managed_round_trip", |t| t.round_trip(managed));
+    suite.case("host_memory/all_around", all_around);
     suite.case("host_memory/first_values", |t| {
         let first = t.accelerator.pinned(1000, 0x0102_0304_0506_0708u64)?;
         same(&[0x0102_0304_0506_0708; 1000], &first.read()?)?;
