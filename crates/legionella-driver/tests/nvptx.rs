@@ -96,14 +96,28 @@ fn atomics_keep_their_ordering_and_have_the_scope_of_the_device() {
 
 #[test]
 fn atomics_have_the_scope_that_was_asked_for() {
-    let lines = body(&text("scopes"), nvptx::LINE);
+    let text = text("scopes");
+    let lines = body(&text, nvptx::LINE);
     assert_eq!(count(&lines, "fence.acq_rel.cta"), 1, "{lines:#?}");
+    // Those for the whole system, where the host's memory has such.
     assert_eq!(
         count(&lines, "atom.acq_rel.sys.global.cas"),
-        1,
+        2,
         "{lines:#?}"
     );
     assert_eq!(count(&lines, "ld.relaxed.sys.global"), 1, "{lines:#?}");
+    // And elsewhere.
+    let variable = format!(".const .align 8 .u64 {}", nvptx::HOST_ATOMICS);
+    assert!(text.contains(&variable), "{text}");
+    assert_eq!(count(&lines, "ld.const"), 1, "{lines:#?}");
+    assert_eq!(count(&lines, "atom.global.max.u32"), 1, "{lines:#?}");
+    assert_eq!(
+        count(&lines, "atom.relaxed.gpu.global.cas"),
+        1,
+        "{lines:#?}"
+    );
+    assert_eq!(count(&lines, "fence.acq_rel.sys"), 4, "{lines:#?}");
+    assert!(!self::text("atomics").contains(nvptx::HOST_ATOMICS));
 }
 
 #[test]

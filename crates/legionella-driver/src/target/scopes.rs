@@ -12,17 +12,19 @@ pub(super) const SYSTEM: &str = "legionella.system";
 /// LLVM's number of the scope without a name, which is the system.
 pub(super) const ALL: u32 = 1;
 
+/// LLVM's number of a scope of that name.
+pub(super) fn scope(module: &Module<'_>, name: &str) -> u32 {
+    llvm!(c::LLVMGetSyncScopeID(
+        c::LLVMGetModuleContext(module.as_mut_ptr()),
+        name.as_ptr().cast(),
+        name.len()
+    ))
+}
+
 /// Gives all atomic operations the scopes that they were meant to have, where LLVM calls that of the
 /// device `device`; gives the operations, each with its scope.
 pub(super) fn settle<'m>(module: &'m Module<'_>, device: &str) -> Vec<(Value<'m>, u32)> {
-    let scope = |name: &str| {
-        llvm!(c::LLVMGetSyncScopeID(
-            c::LLVMGetModuleContext(module.as_mut_ptr()),
-            name.as_ptr().cast(),
-            name.len()
-        ))
-    };
-    let (device, system) = (scope(device), scope(SYSTEM));
+    let (device, system) = (scope(module, device), scope(module, SYSTEM));
     ir::functions(module)
         .into_iter()
         .flat_map(Function::instructions)

@@ -537,7 +537,7 @@ define void @crossed(ptr noundef nonnull readonly align 8 dereferenceable(16) %b
 
 declare ptr @legionella.scoped(ptr, i32)
 
-; An operation for the group, and one for the whole system.
+; An operation for the group, and two for the whole system.
 define void @scopes(ptr noundef nonnull readonly align 8 dereferenceable(16) %block) {
   %p = load ptr, ptr %block, align 8
   %group = call ptr @legionella.scoped(ptr %p, i32 0)
@@ -546,6 +546,7 @@ define void @scopes(ptr noundef nonnull readonly align 8 dereferenceable(16) %bl
   %q = load ptr, ptr %qp, align 8
   %system = call ptr @legionella.scoped(ptr %q, i32 2)
   %b = atomicrmw umax ptr %system, i32 5 acq_rel, align 4
+  %c = cmpxchg ptr %system, i32 %b, i32 2 acq_rel acquire, align 4
   ret void
 }
 

@@ -4,9 +4,14 @@
 //! were asked for: they are relaxed, and for the device. Here the ordering moves into fences, which it
 //! selects correctly; an operation for the whole system becomes a loop of compare-exchange, of which
 //! the same is true.
+//!
+//! Where the host is reached by PCIe, no operation that reads and writes is atomic for the host, whatever its scope, and
+//! those for the whole system are errors to NVIDIA's tools. There it is one for the device, between fences for the system.
+//! Which of both it is the application tells ([`nvptx::HOST_ATOMICS`]).
 
 use inkwell::module::Module;
-use llvm_sys::LLVMAtomicOrdering::*;
+use legionella_abi::nvptx;
+use llvm_sys::LLVMAtomicOrdering::{self, *};
 use llvm_sys::LLVMAtomicRMWBinOp::{self, *};
 use llvm_sys::core as c;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode, LLVMTypeKind};
@@ -14,7 +19,9 @@ use llvm_sys::{LLVMIntPredicate, LLVMOpcode, LLVMTypeKind};
 use super::super::scopes::{self, ALL};
 use super::internal;
 use crate::error::Error;
-use crate::ir::{Builder, Type, Types, Value, llvm};
+use crate::ir::{self, Builder, Type, Types, Value, llvm};
+
+const TEXT: &std::ffi::CStr = ir::ir_text!("atomics.ll");
 
 /// LLVM's name of the scope of a group.
 pub(super) const GROUP: &str = "block";
@@ -25,20 +32,60 @@ const DEVICE: &str = "device";
 /// Mends all atomic operations of a module.
 pub(super) fn mend(module: &Module<'_>) -> Result<(), Error> {
     for (operation, given) in scopes::settle(module, DEVICE) {
-        if !operation.is(LLVMOpcode::LLVMAtomicRMW) {
+        let exchanges = operation.is(LLVMOpcode::LLVMAtomicCmpXchg);
+        if !exchanges && !operation.is(LLVMOpcode::LLVMAtomicRMW) {
             continue;
         }
         if given == ALL {
-            by_exchange(module, operation)?;
-        } else {
+            as_the_host_allows(module, operation)?;
+        } else if !exchanges {
             order_by_fences(operation, given);
         }
     }
     Ok(())
 }
 
+/// Makes two of an operation for the whole system, one of which takes place.
+fn as_the_host_allows<'m>(module: &'m Module<'_>, operation: Value<'m>) -> Result<(), Error> {
+    if ir::global(module, nvptx::HOST_ATOMICS).is_none() {
+        ir::link_text(module, TEXT)?;
+    }
+    let variable = ir::global(module, nvptx::HOST_ATOMICS)
+        .ok_or_else(|| internal(format!("no {}", nvptx::HOST_ATOMICS)))?;
+    let types = Types::of(module);
+    let before = operation.block();
+    let behind = before.split_before(operation);
+    let ways = ["whole", "device"].map(|name| before.function().append_block(name));
+    let enter = before.terminator();
+    let at = Builder::before(enter);
+    let told = at.load(types.i64, variable);
+    let allowed = at.compare(LLVMIntPredicate::LLVMIntNE, told, types.i64.zero());
+    at.branch_if(allowed, ways[0], ways[1]);
+    enter.erase();
+
+    let result = Builder::before(operation).phi(operation.ty());
+    let [whole, device] = ways.map(|way| {
+        let at = Builder::at_end(way);
+        let copy = operation.duplicate();
+        at.insert(copy);
+        at.branch(behind);
+        result.add_incoming(copy, way);
+        copy
+    });
+    operation.replace_all_uses_with(result);
+    operation.erase();
+    let scope = scopes::scope(module, DEVICE);
+    llvm!(c::LLVMSetAtomicSyncScopeID(device.raw(), scope));
+    order_by_fences(device, ALL);
+    match whole.is(LLVMOpcode::LLVMAtomicRMW) {
+        true => by_exchange(module, whole),
+        false => Ok(()),
+    }
+}
+
+/// Makes an operation a relaxed one, between fences of a scope.
 fn order_by_fences(operation: Value<'_>, scope: u32) {
-    let (before, after) = match llvm!(c::LLVMGetOrdering(operation.raw())) {
+    let (before, after) = match ordering(operation) {
         LLVMAtomicOrderingAcquire => (None, Some(LLVMAtomicOrderingAcquire)),
         LLVMAtomicOrderingRelease => (Some(LLVMAtomicOrderingRelease), None),
         LLVMAtomicOrderingAcquireRelease => (
@@ -51,10 +98,7 @@ fn order_by_fences(operation: Value<'_>, scope: u32) {
         ),
         _ => return,
     };
-    llvm!(c::LLVMSetOrdering(
-        operation.raw(),
-        LLVMAtomicOrderingMonotonic
-    ));
+    relax(operation);
     if let Some(ordering) = before {
         Builder::before(operation).fence(ordering, scope);
     }
@@ -62,6 +106,31 @@ fn order_by_fences(operation: Value<'_>, scope: u32) {
         && let Some(next) = operation.next()
     {
         Builder::before(next).fence(ordering, scope);
+    }
+}
+
+/// The ordering of an operation, whether or not it finds what it expects.
+fn ordering(operation: Value<'_>) -> LLVMAtomicOrdering {
+    if operation.is(LLVMOpcode::LLVMAtomicRMW) {
+        return llvm!(c::LLVMGetOrdering(operation.raw()));
+    }
+    let success = llvm!(c::LLVMGetCmpXchgSuccessOrdering(operation.raw()));
+    let failure = llvm!(c::LLVMGetCmpXchgFailureOrdering(operation.raw()));
+    match (success, failure) {
+        (_, LLVMAtomicOrderingSequentiallyConsistent) => failure,
+        (LLVMAtomicOrderingMonotonic, _) => failure,
+        (LLVMAtomicOrderingRelease, LLVMAtomicOrderingAcquire) => LLVMAtomicOrderingAcquireRelease,
+        _ => success,
+    }
+}
+
+fn relax(operation: Value<'_>) {
+    let relaxed = LLVMAtomicOrderingMonotonic;
+    if operation.is(LLVMOpcode::LLVMAtomicRMW) {
+        llvm!(c::LLVMSetOrdering(operation.raw(), relaxed));
+    } else {
+        llvm!(c::LLVMSetCmpXchgSuccessOrdering(operation.raw(), relaxed));
+        llvm!(c::LLVMSetCmpXchgFailureOrdering(operation.raw(), relaxed));
     }
 }
 

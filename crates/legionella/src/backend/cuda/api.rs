@@ -63,6 +63,7 @@ pub(super) const CAPABILITY_MAJOR: c_uint = 75;
 pub(super) const CAPABILITY_MINOR: c_uint = 76;
 pub(super) const MULTIPROCESSORS: c_uint = 16;
 pub(super) const MEMORY_POOLS: c_uint = 115;
+pub(super) const HOST_NATIVE_ATOMICS: c_uint = 86;
 pub(super) const CONCURRENT_MANAGED_ACCESS: c_uint = 89;
 pub(super) const MOST_SHARED_MEMORY: c_uint = 97;
 

@@ -418,6 +418,7 @@ impl Backend for Cuda {
                 std::ptr::from_ref(printer.port()).addr() as u64
             }),
             heap: heap.as_ref().map_or(0, |heap| heap.address()),
+            host_atomics: u64::from(opened.device.attribute(api::HOST_NATIVE_ATOMICS)? != 0),
         };
         // SAFETY: the context is current; the code is as the caller promises.
         let code = (opened.device)

@@ -31,13 +31,15 @@ pub(super) struct Loaded {
     pub(super) most_shared: u64,
 }
 
-/// What code is given that asks for it: addresses.
+/// What code is given that asks for it.
 #[derive(Clone, Copy)]
 pub(super) struct Given {
     /// Where it prints to.
     pub(super) port: u64,
     /// What it allocates from.
     pub(super) heap: u64,
+    /// Whether the host sees the device's atomic operations as such, 1 or 0.
+    pub(super) host_atomics: u64,
 }
 
 /// Loads the code of a kernel. The device's context is current.
@@ -179,14 +181,18 @@ pub(super) fn load_panic(
 
 /// Gives a module what it asks for.
 fn give(device: &Device, module: Module, given: Given) -> Result<()> {
-    for (name, value) in [(nvptx::PORT, given.port), (nvptx::HEAP, given.heap)] {
+    for (name, value) in [
+        (nvptx::PORT, given.port),
+        (nvptx::HEAP, given.heap),
+        (nvptx::HOST_ATOMICS, given.host_atomics),
+    ] {
         if value == 0 {
             continue;
         }
         let (mut address, mut len) = (0, 0);
         let name = CString::new(name).unwrap_or_default();
         let api = device.api();
-        // SAFETY: valid for writes; the name is terminated; the variable is an address. Without a
+        // SAFETY: valid for writes; the name is terminated; the variable has 8 bytes. Without a
         // stream the copy is done when the call returns.
         unsafe {
             match (api.global)(&mut address, &mut len, module, name.as_ptr()) {

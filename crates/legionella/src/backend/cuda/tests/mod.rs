@@ -83,7 +83,11 @@ impl Bench {
         waits: bool,
         body: impl Fn(&Run) + Send + Sync + 'static,
     ) -> Kernel {
-        let none = Given { port: 0, heap: 0 };
+        let none = Given {
+            port: 0,
+            heap: 0,
+            host_atomics: 0,
+        };
         let functions = Functions {
             any: fake::function(size_of::<Block>(), body),
             line: None,
