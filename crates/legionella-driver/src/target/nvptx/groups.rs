@@ -159,8 +159,11 @@ impl<'m> Meetings<'m> {
     fn bind(self, module: &'m Module<'_>, entry: Function<'m>) -> Result<(), Error> {
         let types = Types::of(module);
         let crowd = Crowd::of(module, entry, &self);
+        let bands = bands::are_used(module);
         let apart = |wanted: bool, other| -> Result<_, Error> {
-            let apart = wanted.then(|| Apart::new(module, entry, other, &self.sites));
+            let ends = |at: &Builder<'m>| bands::end(at, &types);
+            let ends: Option<&dyn Fn(&Builder<'m>)> = bands.then_some(&ends);
+            let apart = wanted.then(|| Apart::new(module, entry, other, &self.sites, ends));
             apart.transpose()
         };
         let highest = self.votes.iter().flatten().max();
@@ -168,19 +171,11 @@ impl<'m> Meetings<'m> {
         let apart_in_warp = apart(self.votes.iter().any(Option::is_some), OTHER_IN_WARP)?;
         let barriers = self.sites.iter().any(|site| site.kind == Kind::Barrier);
         let apart_in_group = apart(barriers, OTHER_IN_GROUP)?;
-        let bands = bands::are_used(module);
         let differ = ir::function(module, LABELS_DIFFER)
             .ok_or_else(|| internal(format!("the function {LABELS_DIFFER} is gone")))?;
         for (index, site) in self.sites.iter().enumerate() {
             let number = types.i32.constant(index as u64 + 1);
-            // Where a stream's barrier or an operation on matrices is, products may be under way.
-            let streams = match (site.kind, self.own[index]) {
-                (Kind::Matrix, _) | (Kind::Barrier, None) => true,
-                (_, label) => label == Some(STREAM | index as u64),
-            };
-            let leave = |apart: &Apart<'m>, failed| {
-                apart.leave_if(failed, number, site.call, bands && streams);
-            };
+            let leave = |apart: &Apart<'m>, failed| apart.leave_if(failed, number, site.call);
             if let (Some(apart), Some(vote)) = (&apart_in_warp, self.votes[index]) {
                 let at = Builder::before(site.call);
                 let none = types.i32.zero();
@@ -403,9 +398,12 @@ impl<'m> Crowd<'m> {
     }
 }
 
-/// Where items go that can't meet: they find out where others are, and panic.
+/// Where items go that can't meet: they find out where others are, and panic. Before that, what may be under way ends.
+///
+/// All lanes of a warp that haven't ended come here at once, from several places. For products of bands to end they have
+/// to be at one, which is here; and the assembler has to see that these end on the way from each place, or it has all that
+/// panic wait for them, one by one and also before there are any.
 struct Apart<'m> {
-    types: Types<'m>,
     block: Block<'m>,
     /// The number of the place where an item waits.
     site: Value<'m>,
@@ -417,6 +415,7 @@ impl<'m> Apart<'m> {
         entry: Function<'m>,
         other: &str,
         sites: &[Site<'m>],
+        ends: Option<&dyn Fn(&Builder<'m>)>,
     ) -> Result<Self, Error> {
         let missing = |name: &str| internal(format!("the function {name} is gone"));
         let types = Types::of(module);
@@ -430,6 +429,9 @@ impl<'m> Apart<'m> {
         let block = entry.append_block("apart");
         let at = Builder::at_end(block);
         let site = at.phi(types.i32);
+        if let Some(ends) = ends {
+            ends(&at);
+        }
         let other = at.call(other, &[site]);
         let panic = entry.append_block("failed");
         at.branch(panic);
@@ -437,25 +439,16 @@ impl<'m> Apart<'m> {
         let place = |number| at.load(types.ptr, at.element(types.ptr, places, number));
         at.call(failed, &[place(site), place(other)]);
         at.unreachable();
-        Ok(Apart { types, block, site })
+        Ok(Apart { block, site })
     }
 
-    /// Sends items here, from before an instruction, if `failed` is true. On the way, products of bands end of which
-    /// nobody will look at the sums: elsewhere the assembler has all that panic wait for these, also before there are any.
-    fn leave_if(&self, failed: Value<'m>, site: Value<'m>, before: Value<'m>, products: bool) {
+    /// Sends items here, from before an instruction, if `failed` is true.
+    fn leave_if(&self, failed: Value<'m>, site: Value<'m>, before: Value<'m>) {
         let from = before.block();
         let behind = from.split_before(before);
         let branch = from.terminator();
-        let (mut last, mut to) = (from, self.block);
-        if products {
-            let way = from.function().append_block("products");
-            let at = Builder::at_end(way);
-            bands::end(&at, &self.types);
-            at.branch(self.block);
-            (last, to) = (way, way);
-        }
-        Builder::before(branch).branch_if(failed, to, behind);
+        Builder::before(branch).branch_if(failed, self.block, behind);
         branch.erase();
-        self.site.add_incoming(site, last);
+        self.site.add_incoming(site, from);
     }
 }

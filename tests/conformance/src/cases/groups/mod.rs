@@ -6,6 +6,7 @@ mod fourier;
 mod matrices;
 mod numeric;
 mod panels;
+mod parts;
 mod reductions;
 mod searches;
 mod sorting;
@@ -23,6 +24,7 @@ pub fn add(suite: &mut Suite) {
     subgroups::add(suite);
     matrices::add(suite);
     panels::add(suite);
+    parts::add(suite);
     together::add(suite);
     reductions::add(suite);
     sorting::add(suite);
