@@ -159,6 +159,40 @@ pub const COPY_WAIT: &str = "legionella.copy.wait";
 /// Copies that go on while the item does, which a target may bind, all or none.
 pub const COPIES: [&str; 4] = [COPY_REACHES, COPY_BEGIN, COPY_CLOSE, COPY_WAIT];
 
+/// `fn() -> bool`: whether the target binds the operations that follow, by which the first item of a group copies whole
+/// parts of two matrices to shared memory, for products of bands. Lowering answers it.
+///
+/// Parts have rows of 128 bytes, arranged as `legionella_device::matrix::Tile` has it. Of these operations, all but
+/// [`PART_TOLD`] and [`PART_WAIT`] are for that item alone. While copies are open, no item ends but where items can't
+/// meet, at a barrier that [is a step](is_stepwise) of a stream or at an operation on matrices: there the target waits
+/// for copies that have begun, and closes them.
+pub const PARTS: &str = "legionella.parts";
+/// `fn(left: *const u8, width: u64, rows: u32, part: u32, right: *const u8, width: u64, rows: u32, part: u32)`: opens
+/// copies of parts of two matrices. The rows of each have `width` times 16 bytes, from 1 to 2²⁹ − 1, and there are from
+/// 1 to 2³¹ − 1 of them; a part has `part`, from 1 to 256. What is beyond the last row or a row's end is copied as
+/// zeros. The memory is that of buffers ([`COPY_REACHES`]), and nobody writes it. There may be none left of what copies
+/// need: then they aren't open.
+pub const PART_OPEN: &str = "legionella.part.open";
+/// `fn() -> u32`: 0, unless copies are open; else a number with a bit for each stage, from bit 0 on. It is for those
+/// behind a barrier that comes after [`PART_OPEN`], all of whom are told the same.
+pub const PART_TOLD: &str = "legionella.part.told";
+/// `fn(left: *mut u8, right: *mut u8, strip: u32, left_row: u32, right_row: u32, stage: u32, bytes: u32)`: begins to
+/// copy a part of each matrix, from these rows on, and from the strip of 16 bytes of that number on in each, to what a
+/// stage below [`PART_STAGES`] has in shared memory, aligned to 1,024 bytes, and of which nobody knows the content.
+/// `bytes` are those of both parts. Copies are open; numbers are below 2²⁹, those of rows below 2³¹.
+pub const PART_BEGIN: &str = "legionella.part.begin";
+/// `fn(stage: u32, phase: u32)`: waits until a stage is there for all that the item does behind it. `phase` is the
+/// stage's bit of what [`PART_TOLD`] gave, turned for each time that the stage was waited for; such a copy has begun
+/// before a barrier that the item has passed.
+pub const PART_WAIT: &str = "legionella.part.wait";
+/// `fn()`: closes copies, all of which have been waited for.
+pub const PART_CLOSE: &str = "legionella.part.close";
+/// Most stages that parts are copied to.
+pub const PART_STAGES: usize = 8;
+
+/// Copies of whole parts, which a target may bind, all or none.
+pub const PART_COPIES: [&str; 5] = [PART_OPEN, PART_TOLD, PART_BEGIN, PART_WAIT, PART_CLOSE];
+
 /// Whether lanes carry out the operation of that name together, if a target binds it.
 pub fn is_collective(name: &str) -> bool {
     COLLECTIVE.contains(&name) || MATRICES.contains(&name)

@@ -304,6 +304,46 @@ pub(crate) extern "C" fn copy_close() {}
 #[inline(never)]
 pub(crate) extern "C" fn copy_wait(_sets: u32) {}
 
+/// Whether the target copies whole parts of matrices: lowering replaces it by the answer.
+#[unsafe(export_name = "legionella.parts")]
+#[inline(never)]
+pub(crate) extern "C" fn parts() -> bool {
+    false
+}
+
+macro_rules! part_copies {
+    ($($(#[$doc:meta])* $name:ident $symbol:literal ($($parameter:ident: $type:ty),*) $(-> $result:ty)?;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// In device code that has it, as [`legionella_abi::intrinsic::PARTS`] and what follows there have it.
+        #[unsafe(export_name = $symbol)]
+        #[inline(never)]
+        #[allow(clippy::too_many_arguments)]
+        pub(crate) unsafe extern "C" fn $name($($parameter: $type),*) $(-> $result)? {
+            only_on_devices(stringify!($name))
+        }
+    )*};
+}
+
+part_copies! {
+    /// Opens copies of parts of two matrices.
+    part_open "legionella.part.open" (
+        _left: *const u8, _left_width: u64, _left_rows: u32, _left_part: u32,
+        _right: *const u8, _right_width: u64, _right_rows: u32, _right_part: u32
+    );
+    /// What is known of them to all items.
+    part_told "legionella.part.told" () -> u32;
+    /// Begins to copy a part of each matrix.
+    part_begin "legionella.part.begin" (
+        _left: *mut u8, _right: *mut u8, _strip: u32, _left_row: u32, _right_row: u32, _stage: u32, _bytes: u32
+    );
+    /// Waits until a stage is there.
+    part_wait "legionella.part.wait" (_stage: u32, _phase: u32);
+    /// Closes copies.
+    part_close "legionella.part.close" ();
+}
+
 /// The address of an atomic, noted to be operated on at a scope.
 #[unsafe(export_name = "legionella.scoped")]
 #[inline(never)]

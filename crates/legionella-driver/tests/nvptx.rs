@@ -526,6 +526,42 @@ fn bands_of_matrices_are_multiplied_by_four_warps_on_hopper() {
 }
 
 #[test]
+fn parts_of_matrices_are_copied_by_one_item_on_hopper() {
+    let all = texts("parts", "sm_90a").swap_remove(0);
+    let lines = body(&all, nvptx::LINE);
+    let places = |what: &str| -> Vec<usize> {
+        let lines = lines.iter().enumerate();
+        let found = lines.filter(|(_, line)| line.starts_with(what));
+        found.map(|(place, _)| place).collect()
+    };
+    let (copy, wait) = ("cp.async.bulk.tensor.2d", "mbarrier.try_wait.parity");
+    assert_eq!(places("mbarrier.init").len(), 8, "{all}");
+    assert_eq!(places("tensormap.replace").len(), 2 * 13, "{all}");
+    assert_eq!(places(copy).len(), 2, "{all}");
+    // The stage's, and those of all stages where items can't go on, before they look for others.
+    let waits = places(wait);
+    assert_eq!(waits.len(), 1 + 8, "{all}");
+    let last = |what: &str| places(what).last().copied();
+    let order = [
+        last("mbarrier.init"),
+        last("tensormap.replace"),
+        last("fence.proxy.tensormap::generic.acquire"),
+        last("fence.proxy.async.shared::cta;"),
+        places("bar.red.popc").first().copied(),
+        last("mbarrier.arrive.expect_tx"),
+        last(copy),
+        last("bar.red.popc"),
+    ];
+    assert!(order.is_sorted_by(|a, b| a.is_some() && a < b), "{all}");
+    // Panics are none of the way's business.
+    assert!(!all.contains(".local"), "{all}");
+    // Memory for maps is the code's own, and there is none where none are made.
+    let maps = ".global .align 128 .b8 legionella_$_parts_$_maps[262144];";
+    assert!(all.contains(maps), "{all}");
+    assert!(!texts("bands", "sm_90a")[0].contains("parts"));
+}
+
+#[test]
 fn code_is_for_the_machine_that_was_asked_for() {
     for (cpu, target) in [
         ("sm_70", ".target sm_70"),

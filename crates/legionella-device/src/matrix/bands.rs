@@ -6,7 +6,7 @@
 
 use core::panic::Location;
 
-use super::stream::{ROW, run};
+use super::stream::{ROW, Stage, run};
 use super::{Factor, Panel, Stages, Strip, Sum, Tile, Unit};
 use crate::intrinsic;
 
@@ -49,7 +49,8 @@ impl Unit<'_> {
     ///
     /// The products of an element are added up from zero on, in ascending order of the panels' columns, 32 bytes
     /// at a time; for these, [`matrix`](super) has how. All items of the group have to come here, at one place of the
-    /// program and with panels of as many columns, or the launch fails.
+    /// program and with panels of as many columns, or the launch fails. They give the same panels: of others, each strip
+    /// is as one of the items has it.
     ///
     /// # Panics
     /// If the group isn't whole, or has other than a subgroup for every 16 rows, or if the memory for the left panel
@@ -90,7 +91,8 @@ impl Unit<'_> {
         let mut sums = [Sum::filled(T::Sum::default()); SQUARES];
         let columns = (SQUARES * BAND) as u32;
         let who = (rank, items);
-        run::<T, L, R, STAGES, 1>(group, who, panels, memory, place, |(left, right)| {
+        let turn = |(left, right): Stage<T, L, R>| {
+            let (left, right): (*const Strip<T>, *const Strip<T>) = (left.cast(), right.cast());
             if T::bands() {
                 let row = index / TOGETHER * TOGETHER * BAND;
                 // SAFETY: the four subgroups, whole as they are, come here together, behind the barrier of this
@@ -117,7 +119,9 @@ impl Unit<'_> {
                     self.multiply(&left, &right, sum);
                 }
             }
-        });
+        };
+        // SAFETY: if in bands, it does nothing but multiply them.
+        unsafe { run::<T, L, R, STAGES, 1>(group, who, panels, memory, place, T::bands(), turn) }
         if T::bands() {
             let floats = u32::from(size_of::<T>() > 1);
             // SAFETY: as above; the sum is the only one that there is.

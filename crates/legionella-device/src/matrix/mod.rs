@@ -17,7 +17,7 @@
 //!
 //! | machine | what they become |
 //! | --- | --- |
-//! | NVIDIA, compute capability 9.0 | `wgmma` of four warps out of shared memory (not of `f64`), copies by `cp.async` |
+//! | NVIDIA, compute capability 9.0 | `wgmma` of four warps out of shared memory (not of `f64`), copies for that by TMA, others by `cp.async` |
 //! | NVIDIA, from compute capability 8.0 on | products as above, copies by `cp.async` |
 //! | all others | products as above, copies through registers |
 //!

@@ -17,8 +17,18 @@
 //! full, and everybody is done with the stages of the turns before `t - LAG`. Behind it, an item copies
 //! to a stage of one of these, of which each strip is one item's: that of the rank by which its number is divided.
 //! The stages of the turns from `t - LAG` to `t` are left alone.
+//!
+//! Where a machine copies whole parts, the group's first item may have it do so from the panels that it has itself, and
+//! the others copy none (`Whole`). It opens such copies before the barrier of the first turn, behind which all items are
+//! told, and know so for every turn how that is copied. The parts of turn `t` are begun behind the barrier of an earlier
+//! turn, to stages that nobody uses, as above; each item waits for them behind the barrier of turn `t`, and then the
+//! stage is written in full. Such copies go on if the item that had them begun ends, and would write memory that may be
+//! another group's by then. So while any are under way nothing runs that may end that item but the stream's barriers and
+//! products ([`run`]), and there the target waits for them if items can't meet.
 
 use core::panic::Location;
+
+use legionella_abi::intrinsic::PART_STAGES;
 
 use super::{Factor, Strip, Tile};
 use crate::tile::Shared;
@@ -62,6 +72,13 @@ impl<'m, T: Factor> Panel<'m, T> {
     #[inline(always)]
     pub(super) fn turns(&self) -> usize {
         self.width.div_ceil(ROW)
+    }
+
+    /// Whether the machine can copy parts of it: there is a row, and words of 4 bytes in a row, and rows of the matrix,
+    /// have numbers of 31 bits.
+    #[inline(always)]
+    fn has_parts(&self) -> bool {
+        self.first < self.rows && self.width < 1 << 29 && self.rows < 1 << 31
     }
 
     /// What an item copies of it.
@@ -161,13 +178,158 @@ fn out_of_order() -> ! {
 pub type Stages<'g, T, const N: usize, const STAGES: usize> = Shared<'g, [[Strip<T>; N]; STAGES]>;
 
 /// Where the parts of two panels are at a turn.
-pub(super) type Parts<T> = (*const Strip<T>, *const Strip<T>);
+pub(super) type Stage<T, const L: usize, const R: usize> = (*mut [Strip<T>; L], *mut [Strip<T>; R]);
+
+/// Whether the group's first item has whole parts copied. It opens such copies while those of the first turns are under
+/// way, which each item begins of its own strips.
+struct Whole {
+    /// Whether the first item may do so.
+    may: bool,
+    /// Whether this item does.
+    does: bool,
+    /// What all items are told: a bit for each stage, turned each time that it is waited for. 0 before that, and if no
+    /// parts are copied whole.
+    phases: u32,
+    /// The rows that parts begin with.
+    rows: [u32; 2],
+}
+
+impl Whole {
+    /// Most rows of a part.
+    const ROWS: usize = 256;
+
+    /// Opens copies, by the first item.
+    ///
+    /// # Safety
+    /// If `in_bands`, by an item that comes to the barriers of a stream next, of which only products of bands read what
+    /// is copied.
+    #[inline(always)]
+    unsafe fn open<T: Factor, const L: usize, const R: usize, const STAGES: usize>(
+        in_bands: bool,
+        rank: usize,
+        (left, right): (&Panel<'_, T>, &Panel<'_, T>),
+        turns: usize,
+    ) -> Self {
+        let fits = STAGES <= PART_STAGES && L / ROW <= Self::ROWS && R / ROW <= Self::ROWS;
+        let may = in_bands && fits && intrinsic::on_device() && intrinsic::parts();
+        // With few turns there is little to gain.
+        let worth = turns > 2 * STAGES;
+        let does = may && rank == 0 && worth && left.has_parts() && right.has_parts();
+        if does {
+            let part = |strips: usize| (strips / ROW) as u32;
+            // SAFETY: matrices of so many rows, which are borrowed; numbers are as they may be.
+            unsafe {
+                intrinsic::part_open(
+                    left.strips.as_ptr().cast(),
+                    left.width as u64,
+                    left.rows as u32,
+                    part(L),
+                    right.strips.as_ptr().cast(),
+                    right.width as u64,
+                    right.rows as u32,
+                    part(R),
+                );
+            }
+        }
+        Whole {
+            may,
+            does,
+            phases: 0,
+            rows: [left.first as u32, right.first as u32],
+        }
+    }
+
+    /// Has items know whether copies are open.
+    ///
+    /// # Safety
+    /// Behind a barrier that all items of the group came to since [`open`](Self::open).
+    #[inline(always)]
+    unsafe fn hear(&mut self) {
+        if self.may {
+            // SAFETY: the caller's promise.
+            self.phases = unsafe { intrinsic::part_told() };
+        }
+    }
+
+    /// Whether copies are open, as far as is known.
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        self.may && self.phases != 0
+    }
+
+    /// Has the first item begin to copy a turn's parts.
+    ///
+    /// # Safety
+    /// Copies are [open](Self::is_open). The memory is of a stage, whole, that nobody uses at this turn.
+    #[inline(always)]
+    unsafe fn copy<T: Factor, const L: usize, const R: usize>(
+        &self,
+        turn: usize,
+        stage: usize,
+        (left, right): Stage<T, L, R>,
+    ) {
+        if self.does {
+            let bytes = ((L + R) * size_of::<Strip<T>>()) as u32;
+            let strip = (turn * ROW) as u32;
+            let (to_left, to_right) = (left.cast(), right.cast());
+            let [left, right] = self.rows;
+            // SAFETY: the caller's promise.
+            unsafe {
+                intrinsic::part_begin(to_left, to_right, strip, left, right, stage as u32, bytes);
+            }
+        }
+    }
+
+    /// Waits for a stage's parts.
+    ///
+    /// # Safety
+    /// The first item began to copy them before a barrier that this one has passed; once for each such copy.
+    #[inline(always)]
+    unsafe fn wait(&mut self, stage: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { intrinsic::part_wait(stage as u32, self.phases >> stage & 1) }
+        self.phases ^= 1 << stage;
+    }
+
+    /// Has the first item close copies.
+    ///
+    /// # Safety
+    /// They are open, and all parts have been waited for.
+    #[inline(always)]
+    unsafe fn close(&self) {
+        if self.does {
+            // SAFETY: the caller's promise.
+            unsafe { intrinsic::part_close() }
+        }
+    }
+}
+
+/// Begins to copy what an item has of a turn to a stage.
+///
+/// # Safety
+/// As [`Own::copy`] has it, for both.
+#[inline(always)]
+unsafe fn copy<T: Factor, const L: usize, const R: usize>(
+    (own_left, own_right): &(Own<'_, T>, Own<'_, T>),
+    turn: usize,
+    (left, right): Stage<T, L, R>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        own_left.copy::<L>(turn, left.cast());
+        own_right.copy::<R>(turn, right.cast());
+    }
+}
 
 /// Calls a function once a turn. It may leave what it reads in use for `LAG` more turns.
 ///
 /// `items` and `rank` are the group's and the item's, the former in terms by which loops may be unrolled.
+///
+/// # Safety
+/// If `in_bands`, only products of bands read what is copied, and nothing else in the function may end the item: what a
+/// machine copies for the group must not go on without it.
 #[inline(always)]
-pub(super) fn run<
+pub(super) unsafe fn run<
     T: Factor,
     const L: usize,
     const R: usize,
@@ -179,7 +341,8 @@ pub(super) fn run<
     (left, right): (Panel<'_, T>, Panel<'_, T>),
     memory: (Stages<'_, T, L, STAGES>, Stages<'_, T, R, STAGES>),
     place: &'static Location<'static>,
-    mut turn_with: impl FnMut(Parts<T>),
+    in_bands: bool,
+    mut turn_with: impl FnMut(Stage<T, L, R>),
 ) {
     const {
         assert!(
@@ -197,36 +360,65 @@ pub(super) fn run<
     let label = memory.0.streams() | memory.1.streams();
     let (to_left, to_right) = (memory.0.into_raw(), memory.1.into_raw());
     let turns = left.turns().max(right.turns());
-    let (left, right) = (left.of(rank, items), right.of(rank, items));
     let ahead = STAGES - 1 - LAG;
-    let copy = |turn: usize, stage: usize| {
+    let own = (left.of(rank, items), right.of(rank, items));
+    // SAFETY: within the memory.
+    let stages = |stage: usize| unsafe { (to_left.add(stage), to_right.add(stage)) };
+    for turn in 0..ahead {
         if turn < turns {
-            // SAFETY: a stage that nobody uses at this turn, of which each item has strips of its own.
+            // SAFETY: a stage that nobody uses yet, of which each item has strips of its own.
+            unsafe { copy(&own, turn, stages(turn)) }
+        }
+        intrinsic::copy_close();
+    }
+    // SAFETY: the barriers follow; the rest is the caller's promise.
+    let mut whole =
+        unsafe { Whole::open::<T, L, R, STAGES>(in_bands, rank, (&left, &right), turns) };
+    let after = |stage: usize| if stage + 1 < STAGES { stage + 1 } else { 0 };
+    let (mut turn, mut stage, mut next) = (0, 0, ahead);
+    while turn < turns && !(whole.is_open() && turn == ahead) {
+        intrinsic::copy_wait(ahead as u32 - 1);
+        group.wait(label, place);
+        if turn == 0 {
+            // SAFETY: behind that barrier.
+            unsafe { whole.hear() }
+        }
+        if LAG > 0 {
+            turn_with(stages(stage));
+        }
+        if turn + ahead < turns {
+            // SAFETY: a stage that nobody uses at this turn, of which each item has strips of its own; all know
+            // whether copies are open.
             unsafe {
-                left.copy::<L>(turn, to_left.add(stage).cast());
-                right.copy::<R>(turn, to_right.add(stage).cast());
+                match whole.is_open() {
+                    true => whole.copy(turn + ahead, next, stages(next)),
+                    false => copy(&own, turn + ahead, stages(next)),
+                }
             }
         }
         intrinsic::copy_close();
-    };
-    for turn in 0..ahead {
-        copy(turn, turn);
-    }
-    let (mut stage, mut next) = (0, ahead);
-    let after = |stage: usize| if stage + 1 < STAGES { stage + 1 } else { 0 };
-    for turn in 0..turns {
-        intrinsic::copy_wait(ahead as u32 - 1);
-        group.wait(label, place);
         if LAG == 0 {
-            copy(turn + ahead, next);
+            turn_with(stages(stage));
         }
-        // SAFETY: within the memory.
-        turn_with(unsafe { (to_left.add(stage).cast(), to_right.add(stage).cast()) });
-        if LAG > 0 {
-            copy(turn + ahead, next);
-        }
-        (stage, next) = (after(stage), after(next));
+        (turn, stage, next) = (turn + 1, after(stage), after(next));
     }
+    // Products are what leaves stages in use.
+    if LAG == 0 || !whole.is_open() {
+        return;
+    }
+    while turn < turns {
+        group.wait(label, place);
+        if turn + ahead < turns {
+            // SAFETY: copies are open; a stage that nobody uses at this turn.
+            unsafe { whole.copy(turn + ahead, next, stages(next)) }
+        }
+        // SAFETY: the first item began to copy this turn's before the barrier.
+        unsafe { whole.wait(stage) }
+        turn_with(stages(stage));
+        (turn, stage, next) = (turn + 1, after(stage), after(next));
+    }
+    // SAFETY: this was for the last turn.
+    unsafe { whole.close() }
 }
 
 impl Group<'_> {
@@ -235,7 +427,8 @@ impl Group<'_> {
     /// comes next is copied; on NVIDIA's devices, without going through registers (`cp.async`).
     ///
     /// All items of the group have to come here, at one place of the program and with panels of as many columns, or
-    /// the launch fails. Of the memory, that for the left panel is the kernel's earlier parameter. It is used up:
+    /// the launch fails. They give the same panels: of others, each strip is as one of the items has it. Of the memory,
+    /// that for the left panel is the kernel's earlier parameter. It is used up:
     ///
     /// ```compile_fail,E0382
     /// use legionella_device::Group;
@@ -268,9 +461,16 @@ impl Group<'_> {
     ) {
         let who = memory.0.who();
         let place = Location::caller();
-        run::<T, L, R, STAGES, 0>(self, who, panels, memory, place, |(left, right)| {
+        let turn = |(left, right): Stage<T, L, R>| {
             // SAFETY: stages that are written in full, and stay so for this turn.
-            unsafe { turn(Tile::from_raw(left, L), Tile::from_raw(right, R)) }
-        });
+            unsafe {
+                turn(
+                    Tile::from_raw(left.cast(), L),
+                    Tile::from_raw(right.cast(), R),
+                )
+            }
+        };
+        // SAFETY: not in bands.
+        unsafe { run::<T, L, R, STAGES, 0>(self, who, panels, memory, place, false, turn) }
     }
 }

@@ -75,7 +75,8 @@ pub(crate) fn work_in_groups(module: &Module<'_>) -> bool {
 }
 
 /// Discards the host's bodies; where the target binds [`intrinsic::OPPORTUNISTIC`] operations, theirs as
-/// well, and those of the [`intrinsic::MATRICES`] and [`intrinsic::COPIES`] that it binds. Loops that spin pause.
+/// well, and those of the [`intrinsic::MATRICES`], [`intrinsic::COPIES`] and [`intrinsic::PART_COPIES`] that it binds.
+/// Loops that spin pause.
 pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
     for name in IDS.into_iter().chain(CONSTANT) {
         if let Some(function) = ir::function(module, name) {
@@ -110,7 +111,8 @@ pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
             function.add_attribute("alwaysinline");
         }
     }
-    for name in intrinsic::COPIES {
+    let copies = intrinsic::COPIES.into_iter().chain(intrinsic::PART_COPIES);
+    for name in copies {
         let Some(function) = ir::function(module, name) else {
             continue;
         };
@@ -164,6 +166,7 @@ pub(super) fn declare(module: &Module<'_>, peers: bool, matrices: &[&str]) {
     answer(module, intrinsic::MATRIX_LOADS, loads);
     let bands = has(&[intrinsic::MATRIX_BAND_STEP, intrinsic::MATRIX_BAND_END]);
     answer(module, intrinsic::MATRIX_BANDS, bands);
+    answer(module, intrinsic::PARTS, has(&intrinsic::PART_COPIES));
     if let Some(panic) = ir::function(module, intrinsic::PANIC) {
         panic.drop_body();
         for attribute in ["noreturn", "cold", "nounwind"] {

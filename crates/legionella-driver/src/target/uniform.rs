@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use legionella_abi::intrinsic::{self, SUBGROUP_BALLOT, SUBGROUP_SHUFFLE};
+use legionella_abi::intrinsic::{self, PART_TOLD, SUBGROUP_BALLOT, SUBGROUP_SHUFFLE};
 use llvm_sys::LLVMOpcode;
 
 use crate::ir::flow::{Blocks, LoopId, Loops, Spread};
@@ -153,6 +153,7 @@ impl<'m, F: Fn(Value<'m>) -> Option<Known>> Analysis<'_, 'm, F> {
             Some(LLVMOpcode::LLVMCall) if self.in_subgroups && calls(value, SUBGROUP_SHUFFLE) => {
                 !self.found.contains(value.operand(1))
             }
+            Some(LLVMOpcode::LLVMCall) if calls(value, PART_TOLD) => false,
             _ if value.is_void() => false,
             Some(LLVMOpcode::LLVMUDiv | LLVMOpcode::LLVMURem) => !of_uniform(),
             Some(LLVMOpcode::LLVMSDiv | LLVMOpcode::LLVMSRem) => !of_uniform(),

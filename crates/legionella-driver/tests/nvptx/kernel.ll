@@ -713,6 +713,56 @@ behind:
   ret void
 }
 
+declare i1 @legionella.parts()
+declare void @legionella.part.open(ptr, i64, i32, i32, ptr, i64, i32, i32)
+declare i32 @legionella.part.told()
+declare void @legionella.part.begin(ptr, ptr, i32, i32, i32, i32, i32)
+declare void @legionella.part.wait(i32, i32)
+declare void @legionella.part.close()
+
+; The same product of parts that the first item has copied.
+define void @parts(ptr noundef nonnull readonly align 8 dereferenceable(16) %block) {
+start:
+  %sum = alloca [16 x float], align 4
+  %p = load ptr, ptr %block, align 8
+  %np = getelementptr i8, ptr %block, i64 8
+  %n = load i64, ptr %np, align 8
+  %i = call i64 @legionella.global_id(i32 0)
+  %l = call i64 @legionella.local_id(i32 0)
+  %first = icmp eq i64 %l, 0
+  %mine = getelementptr float, ptr %p, i64 %i
+  call void @llvm.memset.p0.i64(ptr align 4 %sum, i8 0, i64 64, i1 false)
+  %left = call ptr @legionella.shared(i64 8192, i64 16, i32 1)
+  %right = call ptr @legionella.shared(i64 4096, i64 16, i32 2)
+  %has = call i1 @legionella.parts()
+  %does = and i1 %first, %has
+  br i1 %does, label %prepare, label %meet
+prepare:
+  call void @legionella.part.open(ptr %p, i64 %n, i32 5, i32 64, ptr %p, i64 %n, i32 5, i32 32)
+  br label %meet
+meet:
+  call void @legionella.barrier(i32 60, ptr @here)
+  %told = call i32 @legionella.part.told()
+  br i1 %first, label %copy, label %again
+copy:
+  call void @legionella.part.begin(ptr %left, ptr %right, i32 0, i32 3, i32 4, i32 0, i32 12288)
+  br label %again
+again:
+  call void @legionella.barrier(i32 60, ptr @here)
+  %phase = and i32 %told, 1
+  call void @legionella.part.wait(i32 0, i32 %phase)
+  call void @legionella.matrix.band.bf16(ptr %left, ptr %right, i32 32, ptr %sum, ptr @there)
+  call void @legionella.matrix.band.end(i32 32, i32 1, ptr %sum, ptr @there)
+  br i1 %first, label %close, label %done
+close:
+  call void @legionella.part.close()
+  br label %done
+done:
+  %v = load float, ptr %sum, align 4
+  store float %v, ptr %mine, align 4
+  ret void
+}
+
 ; Elements of one slice by those of another, whose length is how many there are.
 define void @gathers(ptr noundef nonnull readonly align 8 dereferenceable(48) %block) {
   %cp = load ptr, ptr %block, align 8

@@ -131,7 +131,7 @@ pub(super) fn machine(name: &str) -> Option<Machine> {
     if name == HOPPER_ONLY {
         return Some(Machine {
             cpu: name.to_owned(),
-            features: "+ptx83".to_owned(),
+            features: "+ptx85".to_owned(),
         });
     }
     let number: u32 = name.strip_prefix("sm_")?.parse().ok()?;

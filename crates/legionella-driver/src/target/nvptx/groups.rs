@@ -41,6 +41,7 @@ use super::super::kernels::SharedMemory;
 use super::super::machine::run;
 use super::super::meetings::{self, Kind, Site, calls, delete, first_instruction};
 use super::super::shared_memory;
+use super::parts::{self, Parts};
 use super::{bands, internal, matrices, together};
 use crate::error::Error;
 use crate::ir::{self, Block, Builder, Function, Types, Value};
@@ -75,7 +76,9 @@ pub(super) fn bind(
     } else {
         1
     };
-    let shared = shared_memory::bind(module, entry, MOST_STATIC, least)?;
+    let parts = Parts::of(module);
+    let most = MOST_STATIC - parts.map_or(0, |_| parts::SHARED);
+    let shared = shared_memory::bind(module, entry, most, least)?;
     let in_warps = intrinsic::COLLECTIVE
         .into_iter()
         .chain(intrinsic::MATRICES)
@@ -88,9 +91,12 @@ pub(super) fn bind(
     matrices::unroll(module, entry, &meetings.sites);
     if !meetings.sites.is_empty() {
         ir::link_text(module, TEXT)?;
-        meetings.bind(module, entry)?;
+        meetings.bind(module, entry, parts)?;
     }
     matrices::bind(module, &machine.get_cpu().to_string())?;
+    if parts.is_some() {
+        parts::bind(module, entry)?;
+    }
     bind_lanes(module);
     Ok(shared)
 }
@@ -156,12 +162,22 @@ impl<'m> Meetings<'m> {
         })
     }
 
-    fn bind(self, module: &'m Module<'_>, entry: Function<'m>) -> Result<(), Error> {
+    fn bind(
+        self,
+        module: &'m Module<'_>,
+        entry: Function<'m>,
+        parts: Option<Parts<'m>>,
+    ) -> Result<(), Error> {
         let types = Types::of(module);
         let crowd = Crowd::of(module, entry, &self);
         let bands = bands::are_used(module);
         let apart = |wanted: bool, other| -> Result<_, Error> {
-            let ends = |at: &Builder<'m>| bands::end(at, &types);
+            let ends = |at: &Builder<'m>| {
+                bands::end(at, &types);
+                if let Some(parts) = parts {
+                    parts.end(at);
+                }
+            };
             let ends: Option<&dyn Fn(&Builder<'m>)> = bands.then_some(&ends);
             let apart = wanted.then(|| Apart::new(module, entry, other, &self.sites, ends));
             apart.transpose()

@@ -46,6 +46,7 @@ pub(super) fn bound(cpu: &str) -> Vec<&'static str> {
     }
     if architectures::has_bands(cpu) {
         bound.extend(bands::OPERATIONS);
+        bound.extend(intrinsic::PART_COPIES);
     }
     bound
 }

@@ -2,8 +2,8 @@
 //! [`legionella_abi::nvptx`]).
 //!
 //! [`registers`] says what its kernels ([`super::kernels`]) are made of, [`groups`] binds what the items of a
-//! group do together, [`matrices`] and [`bands`] what its matrix units do, [`copies`] what is copied meanwhile, and
-//! [`peers`] what those do that happen to be at the same place, [`atomics`], [`memory`], [`runtime`] and [`super::signs`] replace what
+//! group do together, [`matrices`] and [`bands`] what its matrix units do, [`copies`] and [`parts`] what is copied
+//! meanwhile, and [`peers`] what those do that happen to be at the same place, [`atomics`], [`memory`], [`runtime`] and [`super::signs`] replace what
 //! LLVM's code generator or the assembler get wrong or have not; [`panics`] makes
 //! the text of what panics; [`stack`] and [`barriers`] see to the rest.
 
@@ -17,6 +17,7 @@ mod libdevice;
 mod matrices;
 mod memory;
 mod panics;
+mod parts;
 mod peers;
 mod registers;
 mod runtime;

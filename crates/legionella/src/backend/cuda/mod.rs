@@ -234,10 +234,18 @@ impl Cuda {
 /// Compute capability of Hopper's devices.
 const HOPPER: c_int = 90;
 
+/// The CUDA of the oldest driver that runs code for one capability alone: earlier assemblers take the distances of rows
+/// in maps of matrices in another unit (PTX ISA 8.5, "tensormap.replace").
+const ALONE: c_int = 12_050;
+
 /// What code is generated for where there is none: for Hopper, whose matrix units are used by instructions that no other
 /// device has, what runs on that alone (PTX ISA, "wgmma"); for all others what later ones run as well.
-fn architecture(capability: c_int) -> String {
-    let alone = if capability == HOPPER { "a" } else { "" };
+fn architecture(capability: c_int, driver: c_int) -> String {
+    let alone = if capability == HOPPER && driver >= ALONE {
+        "a"
+    } else {
+        ""
+    };
     format!("sm_{capability}{alone}")
 }
 
@@ -246,7 +254,9 @@ fn machine(capability: c_int, driver: c_int) -> Machine {
     let mut features: Vec<String> = (OLDEST..=capability)
         .map(|number| format!("sm_{number}"))
         .collect();
-    features.push(format!("sm_{capability}a"));
+    if driver >= ALONE {
+        features.push(format!("sm_{capability}a"));
+    }
     Machine::new(&format!("sm_{capability} by driver {driver}"), features)
 }
 
@@ -269,7 +279,7 @@ impl Backend for Cuda {
     fn target(&self) -> TargetSpec {
         TargetSpec {
             kind: "nvptx".into(),
-            cpu: architecture(self.capability),
+            cpu: architecture(self.capability, self.api.version()),
         }
     }
 
