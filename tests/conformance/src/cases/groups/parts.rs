@@ -38,6 +38,7 @@ const AT_THE_START: Places = Places {
 };
 
 /// Two products, one after the other, beside each other: 64 × 16 of each for a group.
+#[allow(clippy::too_many_arguments)]
 fn twice(
     group: Group,
     places: [Places; 2],
