@@ -156,6 +156,7 @@ fn assembly(ir: &str, spec: &TargetSpec) -> Result<String, Error> {
     };
     let machine = (target::find(spec)?.machine)(spec)?;
     let context = Context::create();
+    crate::llvm::diagnostics::log(&context);
     let buffer = MemoryBuffer::create_from_memory_range_copy(ir.as_bytes(), "kernel");
     let module = context
         .create_module_from_ir(buffer)

@@ -114,9 +114,23 @@ pub(crate) fn link_text(
     };
     added.set_triple(&module.get_triple());
     added.set_data_layout(&module.get_data_layout());
-    module
-        .link_in_module(added)
-        .map_err(|error| failed(error.to_string()))
+    link(module, added).map_err(|refused| failed(refused.to_owned()))
+}
+
+/// Links a module of the same context into another. Why LLVM refuses that, it tells the log.
+///
+/// `inkwell`'s own way leaves a handler of diagnostics behind, which writes to where it was called from.
+pub(crate) fn link(
+    module: &inkwell::module::Module<'_>,
+    other: inkwell::module::Module<'_>,
+) -> Result<(), &'static str> {
+    let (to, from) = (module.as_mut_ptr(), other.as_mut_ptr());
+    // LLVM takes it over.
+    std::mem::forget(other);
+    match llvm!(llvm_sys::linker::LLVMLinkModules2(to, from)) {
+        0 => Ok(()),
+        _ => Err("LLVM can't link it"),
+    }
 }
 
 /// Gives the functions whose names begin so internal linkage, so that what is not used goes.

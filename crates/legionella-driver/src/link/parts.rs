@@ -42,6 +42,7 @@ pub(super) fn modules(
                 let kernels = parts.iter().flatten();
                 let entries: Vec<&str> = kernels.map(|&kernel| entries[kernel]).collect();
                 let context = Context::create();
+                crate::llvm::diagnostics::log(&context);
                 let module = lower::reached(&context, &piece.bitcode, &entries, &intrinsic::ROOTS)?;
                 module.write_bitcode_to_memory().as_slice().to_vec()
             };

@@ -49,9 +49,7 @@ pub(crate) fn reached<'ctx>(
     visible.retain(|name| name != intrinsic::CPU_RUN_GROUPS || support.contains(&name.as_str()));
     hide_all_but(&image, &visible);
     let module = context.create_module("kernel");
-    module
-        .link_in_module(image)
-        .map_err(|error| failed(error.to_string()))?;
+    ir::link(&module, image).map_err(|refused| failed(refused.to_owned()))?;
     Pipeline {
         text: "globaldce",
         ..PLAIN

@@ -143,9 +143,7 @@ fn link(
         theirs.as_mut_ptr(),
         c::LLVMGetDataLayoutStr(module.as_mut_ptr())
     ));
-    module
-        .link_in_module(theirs)
-        .map_err(|error| failed(error.to_string()))
+    ir::link(module, theirs).map_err(|refused| failed(refused.to_owned()))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::super::signs::{self, Maker};
 use super::{internal, memory, registers, runtime, text};
 use crate::error::Error;
 use crate::ir;
+use crate::llvm::diagnostics;
 
 /// Variables go into registers, and what isn't needed goes.
 const TIDY: &str = "always-inline,globaldce,\
@@ -44,6 +45,7 @@ pub(super) fn begin(
 /// The text of what panics in a module, with little effort.
 fn small(bitcode: &[u8], [triple, cpu, features]: [&str; 3]) -> Result<Vec<u8>, Error> {
     let context = Context::create();
+    diagnostics::log(&context);
     let buffer = MemoryBuffer::create_from_memory_range(bitcode, "panic");
     let module = Module::parse_bitcode_from_buffer(&buffer, &context)
         .map_err(|error| internal(error.to_string()))?;
