@@ -62,8 +62,9 @@ pub(super) unsafe fn load(
     let mut text = || texts.next().transpose();
     let no_text = |_| refused("it is no text".to_owned());
     let (work, panic) = (text().map_err(no_text)?, text().map_err(no_text)?);
-    let module = compile(device, &work.unwrap_or_default(), &refused)?;
-    give(device, module, given)?;
+    let work = work.unwrap_or_default();
+    let module = compile(device, &work, &refused)?;
+    give(device, module, &work, given)?;
     let needs = needs(device, module)?;
     if needs.stack > 0 {
         device.deepen_stacks(needs.stack as usize)?;
@@ -175,18 +176,19 @@ pub(super) fn load_panic(
     };
     device.deepen_stacks(0)?;
     let module = compile(device, text, &refused)?;
-    give(device, module, given)?;
+    give(device, module, text, given)?;
     function(device, module, nvptx::PANIC)
 }
 
-/// Gives a module what it asks for.
-fn give(device: &Device, module: Module, given: Given) -> Result<()> {
+/// Gives the module of a text what it asks for. What isn't there is not asked for: NVIDIA's tools take the
+/// driver's answer for an error.
+fn give(device: &Device, module: Module, text: &CStr, given: Given) -> Result<()> {
     for (name, value) in [
         (nvptx::PORT, given.port),
         (nvptx::HEAP, given.heap),
         (nvptx::HOST_ATOMICS, given.host_atomics),
     ] {
-        if value == 0 {
+        if value == 0 || !text.to_str().is_ok_and(|text| text.contains(name)) {
             continue;
         }
         let (mut address, mut len) = (0, 0);
@@ -196,7 +198,7 @@ fn give(device: &Device, module: Module, given: Given) -> Result<()> {
         // stream the copy is done when the call returns.
         unsafe {
             match (api.global)(&mut address, &mut len, module, name.as_ptr()) {
-                // The other text asks for it.
+                // It is mentioned in another way.
                 api::NOT_FOUND => continue,
                 code => device.check(code)?,
             }
