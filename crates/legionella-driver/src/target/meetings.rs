@@ -4,7 +4,7 @@ use inkwell::module::Module;
 use legionella_abi::intrinsic;
 
 use crate::error::Error;
-use crate::ir::{self, Function, Value};
+use crate::ir::{self, Builder, Function, Value};
 
 /// A place where items meet.
 pub(super) struct Site<'m> {
@@ -81,6 +81,22 @@ pub(super) fn delete(module: &Module<'_>, name: &str) {
     if let Some(function) = ir::function(module, name) {
         function.delete();
     }
+}
+
+/// Moves all variables to the start of a function, and gives what follows them. Behind the branches of something that
+/// is inlined there, they would no longer be at the start, and have new memory whenever execution comes by.
+pub(super) fn behind_variables(entry: Function<'_>) -> Value<'_> {
+    let start = entry.blocks()[0];
+    let variables = start.allocas();
+    let mut instructions = start.instructions().into_iter();
+    let first = instructions.find(|instruction| !variables.contains(instruction));
+    let first = first.unwrap_or_else(|| start.terminator());
+    let at = Builder::before(first);
+    for variable in variables {
+        variable.detach();
+        at.insert(variable);
+    }
+    first
 }
 
 /// Where a function starts.

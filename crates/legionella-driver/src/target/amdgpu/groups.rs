@@ -27,7 +27,7 @@ use llvm_sys::{LLVMIntPredicate, LLVMLinkage, LLVMOpcode};
 
 use super::super::kernels::SharedMemory;
 use super::super::machine::run;
-use super::super::meetings::{self, Kind, Site, calls, delete};
+use super::super::meetings::{self, Kind, Site, behind_variables, calls, delete};
 use super::super::shared_memory;
 use super::{internal, reach, together, votes};
 use crate::amdgcn::{Usage, occupancy};
@@ -199,22 +199,6 @@ fn rank<'m>(module: &'m Module<'_>, at: &Builder<'m>) -> (Value<'m>, Value<'m>) 
     }
     let first = at.compare(LLVMIntPredicate::LLVMIntEQ, rank, types.i32.zero());
     (rank, first)
-}
-
-/// Moves all variables to the start of a function, and gives what follows them. Behind the branches of something that
-/// is inlined there, they would no longer be at the start, and have new memory whenever execution comes by.
-fn behind_variables(entry: Function<'_>) -> Value<'_> {
-    let start = entry.blocks()[0];
-    let variables = start.allocas();
-    let mut instructions = start.instructions().into_iter();
-    let first = instructions.find(|instruction| !variables.contains(instruction));
-    let first = first.unwrap_or_else(|| start.terminator());
-    let at = Builder::before(first);
-    for variable in variables {
-        variable.detach();
-        at.insert(variable);
-    }
-    first
 }
 
 /// The function of that name in `groups.ll`.

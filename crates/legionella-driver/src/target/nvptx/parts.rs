@@ -9,9 +9,8 @@
 
 use inkwell::module::Module;
 use legionella_abi::intrinsic;
-use llvm_sys::LLVMOpcode;
 
-use super::super::meetings::{calls, delete, first_instruction};
+use super::super::meetings::{behind_variables, calls, delete};
 use super::internal;
 use crate::error::Error;
 use crate::ir::{self, Builder, Function, Types};
@@ -57,7 +56,7 @@ pub(super) fn bind<'m>(module: &'m Module<'_>, entry: Function<'m>) -> Result<()
     let function = |name: &str| {
         ir::function(module, name).ok_or_else(|| internal(format!("the function {name} is gone")))
     };
-    behind_variables(entry).call(function(READY)?, &[]);
+    Builder::before(behind_variables(entry)).call(function(READY)?, &[]);
     for name in intrinsic::PART_COPIES {
         let operation = name.rsplit('.').next().unwrap_or(name);
         let ours = function(&format!("{PREFIX}{operation}"))?;
@@ -75,18 +74,4 @@ pub(super) fn bind<'m>(module: &'m Module<'_>, entry: Function<'m>) -> Result<()
     }
     ir::keep_inside(module, PREFIX);
     Ok(())
-}
-
-/// Where a function starts, behind its variables, which have to stay in its first block.
-fn behind_variables(function: Function<'_>) -> Builder<'_> {
-    let first = first_instruction(function);
-    let mut place = first;
-    let mut next = Some(first);
-    while let Some(instruction) = next {
-        next = instruction.next();
-        if instruction.is(LLVMOpcode::LLVMAlloca) {
-            place = next.unwrap_or(instruction);
-        }
-    }
-    Builder::before(place)
 }
