@@ -114,7 +114,7 @@ pub(crate) fn link_text(
     };
     added.set_triple(&module.get_triple());
     added.set_data_layout(&module.get_data_layout());
-    link(module, added).map_err(|refused| failed(refused.to_owned()))
+    link(module, added).map_err(failed)
 }
 
 /// Links a module of the same context into another. Why LLVM refuses that, it tells the log.
@@ -123,13 +123,13 @@ pub(crate) fn link_text(
 pub(crate) fn link(
     module: &inkwell::module::Module<'_>,
     other: inkwell::module::Module<'_>,
-) -> Result<(), &'static str> {
+) -> Result<(), String> {
     let (to, from) = (module.as_mut_ptr(), other.as_mut_ptr());
     // LLVM takes it over.
     std::mem::forget(other);
     match llvm!(llvm_sys::linker::LLVMLinkModules2(to, from)) {
         0 => Ok(()),
-        _ => Err("LLVM can't link it"),
+        _ => Err("LLVM can't link it".to_owned()),
     }
 }
 

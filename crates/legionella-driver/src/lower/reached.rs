@@ -49,7 +49,7 @@ pub(crate) fn reached<'ctx>(
     visible.retain(|name| name != intrinsic::CPU_RUN_GROUPS || support.contains(&name.as_str()));
     hide_all_but(&image, &visible);
     let module = context.create_module("kernel");
-    ir::link(&module, image).map_err(|refused| failed(refused.to_owned()))?;
+    ir::link(&module, image).map_err(failed)?;
     Pipeline {
         text: "globaldce",
         ..PLAIN

@@ -143,7 +143,7 @@ fn link(
         theirs.as_mut_ptr(),
         c::LLVMGetDataLayoutStr(module.as_mut_ptr())
     ));
-    ir::link(module, theirs).map_err(|refused| failed(refused.to_owned()))
+    ir::link(module, theirs).map_err(failed)
 }
 
 #[cfg(test)]
