@@ -29,16 +29,16 @@ pub const SMALL: u64 = 1 << 30;
 /// What the addresses of a usual launch are aligned to: the widest access, in bytes.
 pub const ALIGN: u64 = 16;
 
-/// Symbol of the function that runs a usual launch of one dimension with [`WIDTH`] work-items a thread:
+/// Symbol of the function that runs a usual launch of one dimension with several work-items a thread:
 /// work-groups have as many threads as otherwise, and there are the fewer of them.
 pub const WIDE: &str = "legionella_wide";
 
-/// Symbol of the function that runs a usual launch of two dimensions with [`WIDTH`] work-items a thread, which are
+/// Symbol of the function that runs a usual launch of two dimensions with several work-items a thread, which are
 /// neighbours in the first dimension; otherwise as [`WIDE`].
 pub const WIDE_PLANE: &str = "legionella_wide_plane";
 
-/// Work-items of a thread of [`WIDE`] and [`WIDE_PLANE`].
-pub const WIDTH: u64 = 4;
+/// Most work-items of a thread of [`WIDE`] and [`WIDE_PLANE`].
+pub const MOST_WIDE: u64 = 4;
 
 /// Symbol of the function that panics as a work-item left it.
 pub const PANIC: &str = "legionella_panic";
@@ -76,7 +76,7 @@ pub struct Needs {
     /// 1 if a panic that was left as a place depends on memory: [`PANIC`] has to run before that is
     /// written again.
     pub unsettled: u64,
-    /// [`WIDTH`] if there is a [`WIDE`], and else 0.
+    /// Work-items of a thread of [`WIDE`], a power of two up to [`MOST_WIDE`]; 0 if there is none.
     pub wide: u64,
     /// Which of the first 64 words of the argument block are addresses that the functions for usual
     /// launches take to be aligned, a bit each.
@@ -87,7 +87,7 @@ pub struct Needs {
     pub align: u64,
     /// 1 if work-items may wait for what others do, who may be the host.
     pub waits: u64,
-    /// [`WIDTH`] if there is a [`WIDE_PLANE`], and else 0.
+    /// Work-items of a thread of [`WIDE_PLANE`], as many as of [`WIDE`]; 0 if there is none.
     pub wide_plane: u64,
 }
 

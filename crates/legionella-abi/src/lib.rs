@@ -31,4 +31,4 @@ pub mod protocol;
 pub mod record;
 
 /// Version of every contract in this crate together. Programs that disagree refuse each other.
-pub const VERSION: u32 = 11;
+pub const VERSION: u32 = 12;

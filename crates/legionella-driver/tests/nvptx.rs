@@ -185,6 +185,29 @@ fn threads_that_run_several_items_access_memory_at_once() {
 }
 
 #[test]
+fn threads_run_as_many_items_as_one_access_takes() {
+    let text = text("doubles");
+    assert_eq!(needs(&text).wide, 2);
+    let lines = body(&text, nvptx::WIDE);
+    for access in [
+        "ld.global.nc.v2.b32",
+        "ld.global.nc.v2.b64",
+        "st.global.v2.b64",
+    ] {
+        assert_eq!(count(&lines, access), 1, "{access} in {text}");
+    }
+}
+
+#[test]
+fn what_items_of_a_thread_read_is_read_before_any_of_them_writes() {
+    let text = text("raw");
+    let lines = body(&text, nvptx::WIDE);
+    assert_eq!(count(&lines, "ld.global.v4.b32"), 2, "{text}");
+    assert_eq!(count(&lines, "st.global.v4.b32"), 1, "{text}");
+    assert!(!text.contains("__local_depot"), "{text}");
+}
+
+#[test]
 fn threads_that_run_several_items_of_a_row_share_what_those_read() {
     let lines = body(&text("still"), nvptx::WIDE_PLANE);
     // Of three rows, and what is written; of each item one by one besides.
@@ -316,7 +339,7 @@ fn large_argument_blocks_go_by_address() {
         needs(&small),
         nvptx::Needs {
             line: 1,
-            wide: nvptx::WIDTH,
+            wide: nvptx::MOST_WIDE,
             // The input's and the output's.
             addresses: 0b11,
             arguments: 32,

@@ -158,8 +158,17 @@ impl<'m> Quick<'m> {
 
     /// Computes a value of the loop that is the same for all lanes again, before it.
     pub(in crate::target) fn before_loop(&self, value: Value<'m>, at: &Builder<'m>) -> Value<'m> {
-        let first = self.last.ty().zero();
-        self.affine(&self.blocks()).repeat(value, at, first)
+        self.before_loop_of(value, at, self.last.ty().zero())
+    }
+
+    /// Computes a value of the loop again, before it and for a given lane.
+    pub(in crate::target) fn before_loop_of(
+        &self,
+        value: Value<'m>,
+        at: &Builder<'m>,
+        lane: Value<'m>,
+    ) -> Value<'m> {
+        self.affine(&self.blocks()).repeat(value, at, lane)
     }
 
     fn affine<'a>(&self, blocks: &'a BTreeSet<Block<'m>>) -> Affine<'a, 'm> {
@@ -171,8 +180,9 @@ impl<'m> Quick<'m> {
         }
     }
 
-    /// Decides what the loop assumes, and replaces the stand-ins. Whether the guard can hold.
-    pub(in crate::target) fn settle(self, module: &'m Module<'_>) -> bool {
+    /// Decides what the loop assumes, and replaces the stand-ins; `unchecked` says whether it is of use where it would assume
+    /// nothing. Whether the guard can hold.
+    pub(in crate::target) fn settle(&self, module: &'m Module<'_>, unchecked: bool) -> bool {
         let types = Types::of(module);
         let blocks = self.blocks();
         let affine = self.affine(&blocks);
@@ -189,7 +199,7 @@ impl<'m> Quick<'m> {
         let boolean = self.guard.ty();
         let guarded = self.free_of_panics(&affine, &mut assumed);
         let guard = match &guarded {
-            Some(demands) if !(checks.is_empty() && demands.is_empty()) => {
+            Some(demands) if unchecked || !(checks.is_empty() && demands.is_empty()) => {
                 let at = Builder::before(self.guard);
                 let mut guard = boolean.constant(1);
                 for (condition, outcome) in demands {

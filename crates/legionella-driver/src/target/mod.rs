@@ -8,6 +8,7 @@ mod chain;
 mod checks;
 mod cold;
 pub(crate) mod cpu;
+mod first_reads;
 mod guards;
 mod immutable;
 mod kernels;

@@ -3,7 +3,7 @@
 //! Takes the function of a work-item that is short and straight; gives a kernel with two loops over the
 //! items of a thread. The *quick* one runs where all of them pass their checks
 //! ([`super::guards`]) and where the memory that they access together is aligned for it: LLVM
-//! unrolls it and makes one access of four. Elsewhere the other one runs, which checks each item. Where
+//! unrolls it and makes one access of all of them. Elsewhere the other one runs, which checks each item. Where
 //! memory isn't aligned, a thread's items there are as far apart as its group has threads, so that neighbours
 //! still access neighbours.
 
@@ -16,6 +16,7 @@ use llvm_sys::core as c;
 use llvm_sys::target as t;
 use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
 
+use super::first_reads;
 use super::guards::{Quick, delete_if_unused, depends_on};
 use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
 
@@ -95,6 +96,25 @@ pub(super) fn has_rows(item: Function<'_>) -> bool {
         .any(|call| !call.users().iter().all(numbers))
 }
 
+/// How many items a thread of such a kernel runs, given the work-item's function: as many as one access takes of
+/// what its largest arrays have.
+pub(super) fn width(module: &Module<'_>, item: Function<'_>) -> u64 {
+    let layout = llvm!(t::LLVMGetModuleDataLayout(module.as_mut_ptr()));
+    let is_element = |address: &Value<'_>| {
+        address.is(LLVMOpcode::LLVMGetElementPtr)
+            && address.operands().len() == 2
+            && address.operand(1).constant_integer().is_none()
+    };
+    let fitting = |address: Value<'_>| {
+        let element = llvm!(c::LLVMGetGEPSourceElementType(address.raw()));
+        let bytes = llvm!(t::LLVMABISizeOfType(layout, element));
+        WIDEST / bytes.max(1).next_power_of_two()
+    };
+    let all = item.instructions().into_iter().filter(is_element);
+    let fewest = all.map(fitting).filter(|items| *items > 1).min();
+    fewest.map_or(gpu::MOST_WIDE, |items| items.min(gpu::MOST_WIDE))
+}
+
 /// The threads that run the items of such a kernel.
 pub(super) struct Threads<'m> {
     /// The thread's number in the first dimension.
@@ -103,6 +123,8 @@ pub(super) struct Threads<'m> {
     pub(super) in_group: Value<'m>,
     /// Threads of a group in the first dimension.
     pub(super) group: Value<'m>,
+    /// Items that each runs.
+    pub(super) width: u64,
     /// The id of its items in the second dimension, if there is one.
     pub(super) row: Option<Value<'m>>,
 }
@@ -110,6 +132,8 @@ pub(super) struct Threads<'m> {
 /// The loops of such a kernel, under construction.
 pub(super) struct Wide<'m> {
     quick: Quick<'m>,
+    /// Items of a thread.
+    width: u64,
     /// A stand-in for whether memory is aligned.
     aligned: Value<'m>,
     /// A stand-in for whether the items of the other loop are apart.
@@ -139,14 +163,14 @@ impl<'m> Wide<'m> {
         let types = Types::of(module);
         let function = at.block().function();
         let number = |value: u64| types.i64.constant(value);
-        let width = number(gpu::WIDTH);
+        let width = number(threads.width);
         let [enter, header, body, other, other_body] =
             ["enter", "quick", "quick_item", "checked", "checked_item"]
                 .map(|name| function.append_block(name));
         let first = at.mul_no_wrap(threads.thread, width);
         let before_group = at.sub(threads.thread, threads.in_group);
         let begins = at.add(at.mul_no_wrap(before_group, width), threads.in_group);
-        let last = at.add(first, number(gpu::WIDTH - 1));
+        let last = at.add(first, number(threads.width - 1));
         let whole = at.compare(LLVMIntPredicate::LLVMIntULT, last, items);
         let guarded = Quick::guarded(module, at);
         let guard = Quick::guard(module, at);
@@ -189,9 +213,10 @@ impl<'m> Wide<'m> {
                 place,
                 lane,
                 header,
-                last: number(gpu::WIDTH - 1),
+                last: number(threads.width - 1),
                 row: threads.row,
             },
+            width: threads.width,
             aligned,
             apart,
             enter,
@@ -223,7 +248,10 @@ impl<'m> Wide<'m> {
     /// loop is of use.
     pub(super) fn settle(self, module: &'m Module<'_>, machine: &TargetMachine) -> bool {
         let narrow = self.align(module, machine);
-        let guarded = self.quick.settle(module);
+        let guarded = self.quick.settle(module, true);
+        if narrow && guarded {
+            first_reads::make(&self.quick, self.enter, self.width);
+        }
         narrow && guarded
     }
 
@@ -242,7 +270,7 @@ impl<'m> Wide<'m> {
             let element = llvm!(c::LLVMGetGEPSourceElementType(address.raw()));
             let stride = llvm!(t::LLVMABISizeOfType(data.as_mut_ptr(), element));
             let element = Type::from_raw(element);
-            let bytes = stride * gpu::WIDTH;
+            let bytes = stride * self.width;
             if bytes > WIDEST || !bytes.is_power_of_two() {
                 too_wide = true;
                 continue;

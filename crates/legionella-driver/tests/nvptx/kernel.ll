@@ -6,6 +6,7 @@ declare i64 @legionella.local_id(i32)
 declare ptr @legionella.immutable(ptr)
 declare void @legionella.panic(ptr)
 declare float @llvm.exp2.f32(float)
+declare float @llvm.sqrt.f32(float)
 declare float @llvm.fma.f32(float, float, float)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)
@@ -65,6 +66,53 @@ fine:
 out:
   call void @legionella.panic_handler(ptr inttoptr (i64 16 to ptr))
   unreachable
+}
+
+; z[i] = x[i] + y[i], of which x has shorter elements than the others.
+define void @doubles(ptr noundef nonnull readonly align 8 dereferenceable(24) %block) {
+  %xp = load ptr, ptr %block, align 8
+  %x = call ptr @legionella.immutable(ptr %xp)
+  %yp = getelementptr i8, ptr %block, i64 8
+  %yl = load ptr, ptr %yp, align 8
+  %y = call ptr @legionella.immutable(ptr %yl)
+  %zp = getelementptr i8, ptr %block, i64 16
+  %z = load ptr, ptr %zp, align 8
+  %i = call i64 @legionella.global_id(i32 0)
+  %xi = getelementptr float, ptr %x, i64 %i
+  %yi = getelementptr double, ptr %y, i64 %i
+  %zi = getelementptr double, ptr %z, i64 %i
+  %a = load float, ptr %xi, align 4
+  %wide = fpext float %a to double
+  %b = load double, ptr %yi, align 8
+  %sum = fadd double %wide, %b
+  store double %sum, ptr %zi, align 8
+  ret void
+}
+
+; z[i] = x[i] + y[i], where i is below n; each may be memory of the others.
+define void @raw(ptr noundef nonnull readonly align 8 dereferenceable(32) %block) {
+start:
+  %x = load ptr, ptr %block, align 8
+  %yp = getelementptr i8, ptr %block, i64 8
+  %y = load ptr, ptr %yp, align 8
+  %zp = getelementptr i8, ptr %block, i64 16
+  %z = load ptr, ptr %zp, align 8
+  %np = getelementptr i8, ptr %block, i64 24
+  %n = load i64, ptr %np, align 8
+  %i = call i64 @legionella.global_id(i32 0)
+  %in = icmp ult i64 %i, %n
+  br i1 %in, label %fine, label %out
+fine:
+  %xi = getelementptr float, ptr %x, i64 %i
+  %a = load float, ptr %xi, align 4
+  %yi = getelementptr float, ptr %y, i64 %i
+  %b = load float, ptr %yi, align 4
+  %sum = fadd float %a, %b
+  %zi = getelementptr float, ptr %z, i64 %i
+  store float %sum, ptr %zi, align 4
+  br label %out
+out:
+  ret void
 }
 
 define void @atomics(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {

@@ -1,6 +1,5 @@
 //! Sizes of the work-groups that a caller leaves to a GPU.
 
-use legionella_abi::gpu;
 use legionella_device::Index;
 
 /// Work-items of such a group, unless a kernel's code asks for another number.
@@ -22,18 +21,19 @@ pub(super) fn in_rows(grid: Index, items: usize, row: usize, deepest: usize) -> 
 /// From how many work-items on a thread runs several: fewer would leave much of a large device without any.
 const MANY: u64 = 1 << 20;
 
-/// Of the functions whose threads run several neighbouring items, for one dimension and for two, the one that a usual launch on a
+/// Of the functions whose threads run `width` neighbouring items, for one dimension and for two, the one that a usual launch on a
 /// grid is worth. In two dimensions, rows are then likely to be aligned as the first is.
 pub(super) fn wide<F>(
     line: Option<F>,
     plane: Option<F>,
+    width: u64,
     [columns, rows, _]: [u64; 3],
 ) -> Option<F> {
     match rows {
         1 => line.filter(|_| columns >= MANY),
         _ => {
             let many = columns.saturating_mul(rows) >= MANY;
-            plane.filter(|_| many && columns.is_multiple_of(gpu::WIDTH))
+            plane.filter(|_| many && columns.is_multiple_of(width))
         }
     }
 }
@@ -44,14 +44,16 @@ mod tests {
 
     #[test]
     fn threads_run_several_items_of_large_grids() {
-        let of = |grid| wide(Some("line"), Some("plane"), grid);
+        let of = |grid| wide(Some("line"), Some("plane"), 4, grid);
         assert_eq!(of([MANY, 1, 1]), Some("line"));
         assert_eq!(of([MANY - 1, 1, 1]), None);
         assert_eq!(of([1 << 10, MANY >> 10, 1]), Some("plane"));
         assert_eq!(of([(1 << 10) + 2, MANY, 1]), None);
+        let pairs = wide(Some("line"), Some("plane"), 2, [(1 << 10) + 2, MANY, 1]);
+        assert_eq!(pairs, Some("plane"));
         assert_eq!(of([1 << 9, MANY >> 10, 1]), None);
         assert_eq!(of([1 << 40, 1 << 40, 1]), Some("plane"));
-        assert_eq!(wide(Some("line"), None, [1 << 10, MANY, 1]), None);
+        assert_eq!(wide(Some("line"), None, 4, [1 << 10, MANY, 1]), None);
     }
 
     #[test]

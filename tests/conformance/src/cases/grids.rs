@@ -1,5 +1,8 @@
 //! Index spaces: dimensions, odd sizes, odd groups, none, one and millions of work-items.
 
+use std::fmt::Display;
+use std::ops::{Add, Mul};
+
 use legionella::Error;
 use legionella::prelude::*;
 
@@ -101,6 +104,45 @@ fn many(t: &mut Trial) -> Verdict {
     }
 }
 
+/// `y[i] = 2 * x[i] + y[i]` by addresses, of as many elements as there are items.
+fn add_twice<T>(at: Item, x: *const T, y: *mut T)
+where
+    T: Copy + Mul<Output = T> + Add<Output = T> + From<u8>,
+{
+    let i = at.global();
+    // SAFETY: the launch's promise; no item uses the element that another writes.
+    unsafe { *y.add(i) = T::from(2) * *x.add(i) + *y.add(i) };
+}
+
+/// So many items that targets may do several at once, where LLVM can't know that one doesn't write what the next one reads:
+/// of two arrays, and of one in place.
+fn many_by_addresses<T>(t: &mut Trial, small: fn(u16) -> T) -> Verdict
+where
+    T: DeviceData + PartialEq + Display + Mul<Output = T> + Add<Output = T> + From<u8>,
+{
+    const LEN: usize = (1 << 20) + 7;
+    let x: Vec<T> = (0..LEN).map(|i| small((i % 1009) as u16)).collect();
+    let y: Vec<T> = (0..LEN).map(|i| small((i % 1013) as u16)).collect();
+    for is_in_place in [true, false] {
+        let (other, to) = (t.accelerator.upload(&x)?, t.accelerator.upload(&y)?);
+        let from = if is_in_place { &to } else { &other };
+        let arguments = (from.device_ptr(), to.device_ptr());
+        // SAFETY: both buffers live until `wait` returns and have as many elements as there are items, of which each uses its own.
+        unsafe {
+            t.accelerator
+                .launch_unchecked(add_twice::<T>, LEN, arguments)
+        }?
+        .wait()?;
+        for (i, found) in to.to_vec()?.into_iter().enumerate() {
+            let expected = T::from(2) * if is_in_place { y[i] } else { x[i] } + y[i];
+            if found != expected {
+                return Err(Failure::unexpected(format!("{expected} at {i}"), found));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Of an item's element and its neighbours in rows of another width than the grid's; of those at the edges, and in the row
 /// `special`, the element alone.
 fn around(at: Item, [pitch, special]: [usize; 2], x: &[f32], mut out: Disjoint<f32>) {
@@ -152,6 +194,11 @@ fn apart(at: Item, x: &[f32], y: &[f32], mut out: Disjoint<f32>) {
 pub fn add(suite: &mut Suite) {
     suite.case("grids/many_items", many);
     suite.case("grids/many_items_in_rows", many_in_rows);
+    suite.case("grids/many_items_by_addresses", |t| {
+        many_by_addresses::<f32>(t, f32::from)?;
+        many_by_addresses::<f64>(t, f64::from)?;
+        many_by_addresses::<u64>(t, u64::from)
+    });
     suite.case("grids/turns_of_all_items", |t| {
         for (len, items) in [
             (0, 5),

@@ -43,6 +43,8 @@ pub(super) struct Kernels<'m> {
     all: Vec<Kernel<'m>>,
     /// The loops of those whose threads run several items.
     wide: Vec<(Function<'m>, Wide<'m>)>,
+    /// How many items such a thread runs.
+    width: u64,
     /// What the kernel for panics calls.
     cold: Option<Function<'m>>,
     /// As in [`gpu::Needs::addresses`].
@@ -178,6 +180,7 @@ impl<'m> Kernels<'m> {
         Some(Kernels {
             all: vec![Kernel::of(device, function, Form::Panic)],
             wide: Vec::new(),
+            width: 0,
             cold: None,
             addresses: 0,
             unsettled: false,
@@ -236,12 +239,12 @@ impl<'m> Kernels<'m> {
             u64::from(shared.dynamic),
             shared.front,
             u64::from(self.unsettled),
-            if has(Form::Wide) { gpu::WIDTH } else { 0 },
+            if has(Form::Wide) { self.width } else { 0 },
             self.addresses,
             self.block.size,
             self.block.align,
             u64::from(self.waits),
-            if has(Form::WidePlane) { gpu::WIDTH } else { 0 },
+            if has(Form::WidePlane) { self.width } else { 0 },
         ];
         let mut needs = needs.map(|number| types.i64.constant(number).raw());
         let name = ir::c_name(gpu::NEEDS);
@@ -319,13 +322,14 @@ pub(super) fn build<'m>(
         all.push(kernel(module, device, &shape, &block, Form::Plane, ends));
     }
     let mut wide = Vec::new();
+    let width = wide::width(module, item);
     let forms = match (!in_groups && wide::is_suitable(item), wide::has_rows(item)) {
         (false, _) => &[][..],
         (true, false) => &[Form::Wide],
         (true, true) => &[Form::Wide, Form::WidePlane],
     };
     for form in forms {
-        let (kernel, loops) = wide_kernel(module, device, &shape, &block, *form);
+        let (kernel, loops) = wide_kernel(module, device, &shape, &block, *form, width);
         all.push(kernel);
         wide.push((kernel.function, loops));
     }
@@ -347,6 +351,7 @@ pub(super) fn build<'m>(
     Kernels {
         all,
         wide,
+        width,
         cold,
         addresses: 0,
         unsettled,
@@ -562,13 +567,14 @@ fn run_item<'m>(
     Builder::at_end(behind)
 }
 
-/// A kernel whose threads run several items each.
+/// A kernel whose threads run `width` items each.
 fn wide_kernel<'m>(
     module: &'m Module<'_>,
     device: &'static Device,
     shape: &Shape<'m>,
     block: &ArgumentBlock,
     form: Form,
+    width: u64,
 ) -> (Kernel<'m>, Wide<'m>) {
     let types = Types::of(module);
     let name = match form {
@@ -588,7 +594,8 @@ fn wide_kernel<'m>(
         row
     });
     let threads = Threads {
-        thread: ids.linear_thread(&at, 0, gpu::SMALL / gpu::WIDTH),
+        thread: ids.linear_thread(&at, 0, gpu::SMALL / width),
+        width,
         in_group: ids.register(&at, Register::Local, 0),
         group: ids.group_size(&at, 0),
         row,

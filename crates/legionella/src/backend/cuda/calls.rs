@@ -32,6 +32,8 @@ pub(super) struct Functions {
     pub(super) wide: Option<Function>,
     /// For large ones of two dimensions, likewise.
     pub(super) wide_plane: Option<Function>,
+    /// How many items a thread of these two runs.
+    pub(super) width: u64,
     /// Which words of the argument block a usual launch has aligned, a bit each.
     pub(super) addresses: u64,
     /// Size of the argument block, if it is passed by address.
@@ -222,7 +224,7 @@ impl Functions {
 
     /// As in [`groups::wide`].
     fn wide(&self, grid: [u64; 3]) -> Option<Function> {
-        groups::wide(self.wide, self.wide_plane, grid)
+        groups::wide(self.wide, self.wide_plane, self.width, grid)
     }
 
     /// Bytes that a launch gives to each group, if its arguments ask for so many.
@@ -283,7 +285,7 @@ impl Functions {
             let is_single = |d: usize| space.grid[d] == 1 && space.group[d] == 1;
             let (plane, line) = (is_single(2), is_single(1) && is_single(2));
             if let Some(wide) = self.wide(space.grid).filter(|_| plane) {
-                let items = space.group[0] * nvptx::WIDTH;
+                let items = space.group[0] * self.width;
                 let [_, rows, _] = space.groups;
                 return Some((wide, [space.grid[0].div_ceil(items), rows, 1]));
             }

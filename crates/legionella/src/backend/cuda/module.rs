@@ -132,6 +132,7 @@ pub(super) unsafe fn load(
             plane,
             wide,
             wide_plane,
+            width: needs.wide.max(needs.wide_plane),
             addresses: needs.addresses,
             settled: needs.unsettled == 0,
             waits: needs.waits != 0,

@@ -31,6 +31,8 @@ pub(super) struct Functions {
     pub(super) wide: Option<Kernel>,
     /// For large ones of two dimensions, likewise.
     pub(super) wide_plane: Option<Kernel>,
+    /// How many items a lane of these two runs.
+    pub(super) width: u64,
     /// Which words of the argument block a usual launch has aligned, a bit each.
     pub(super) addresses: u64,
     /// Size and alignment of the argument block.
@@ -63,8 +65,8 @@ impl Functions {
         let is_single = |d: usize| space.grid[d] == 1 && space.group[d] == 1;
         let (plane, line) = (is_single(2), is_single(1) && is_single(2));
         if plane && is_usual(self, space, block) {
-            if let Some(wide) = groups::wide(self.wide, self.wide_plane, space.grid) {
-                return (wide, gpu::WIDTH);
+            if let Some(wide) = groups::wide(self.wide, self.wide_plane, self.width, space.grid) {
+                return (wide, self.width);
             }
             if let Some(usual) = if line { self.line } else { self.plane } {
                 return (usual, 1);

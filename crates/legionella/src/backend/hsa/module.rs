@@ -61,6 +61,7 @@ pub(super) unsafe fn load(
         plane: usual(needs.line, gpu::PLANE)?,
         wide: usual(needs.wide, gpu::WIDE)?,
         wide_plane: usual(needs.wide_plane, gpu::WIDE_PLANE)?,
+        width: needs.wide.max(needs.wide_plane),
         addresses: needs.addresses,
         arguments: needs.arguments as usize,
         align: needs.align as usize,

@@ -86,7 +86,7 @@ pub(in super::super) fn bind_ids(module: &Module<'_>, run: Run<'_>) -> Result<()
         function.delete();
     }
     if let Some((quick, _)) = run.quick {
-        quick.settle(module);
+        quick.settle(module, false);
     }
     Ok(())
 }

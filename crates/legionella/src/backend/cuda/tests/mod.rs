@@ -94,6 +94,7 @@ impl Bench {
             plane: None,
             wide: None,
             wide_plane: None,
+            width: 0,
             addresses: 0,
             block: None,
             shared: None,
