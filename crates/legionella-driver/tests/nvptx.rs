@@ -208,6 +208,22 @@ fn what_items_of_a_thread_read_is_read_before_any_of_them_writes() {
 }
 
 #[test]
+fn quotients_and_roots_in_a_row_are_computed_without_a_branch() {
+    let text = text("quotients");
+    let lines = body(&text, nvptx::KERNEL);
+    let numbers = |what: &str| count(&lines, what);
+    // Of a constant, the reciprocal is known.
+    assert_eq!(numbers("rcp.approx.ftz.f32"), 2, "{text}");
+    assert_eq!(numbers("rsqrt.approx.ftz.f32"), 1, "{text}");
+    // If one is rare, all are computed again, but for the root of what was read behind them.
+    assert_eq!(numbers("div.rn.f32"), 2, "{text}");
+    assert_eq!(numbers("rcp.rn.f32"), 1, "{text}");
+    assert_eq!(numbers("sqrt.rn.f32"), 2, "{text}");
+    // Besides, items that are outside of the grid leave.
+    assert_eq!(numbers("@"), 2, "{text}");
+}
+
+#[test]
 fn threads_that_run_several_items_of_a_row_share_what_those_read() {
     let lines = body(&text("still"), nvptx::WIDE_PLANE);
     // Of three rows, and what is written; of each item one by one besides.

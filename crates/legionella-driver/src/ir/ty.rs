@@ -84,6 +84,11 @@ impl<'m> Type<'m> {
         Value::from_raw(llvm!(c::LLVMConstInt(self.0, value, 0)))
     }
 
+    /// A number of a type of floats, rounded to it.
+    pub(crate) fn float(self, value: f64) -> Value<'m> {
+        Value::from_raw(llvm!(c::LLVMConstReal(self.0, value)))
+    }
+
     pub(crate) fn zero(self) -> Value<'m> {
         Value::from_raw(llvm!(c::LLVMConstNull(self.0)))
     }

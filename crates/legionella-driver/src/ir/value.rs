@@ -433,6 +433,13 @@ impl<'m> Value<'m> {
             .then(|| llvm!(c::LLVMConstIntGetZExtValue(self.0)))
     }
 
+    /// The value of a constant of a type of floats.
+    pub(crate) fn constant_float(self) -> Option<f64> {
+        let mut inexact = 0;
+        (!llvm!(c::LLVMIsAConstantFP(self.0)).is_null())
+            .then(|| llvm!(c::LLVMConstRealGetDouble(self.0, &mut inexact)))
+    }
+
     /// Whether a global variable, or a function, has no definition here.
     pub(crate) fn is_declaration(self) -> bool {
         llvm!(c::LLVMIsDeclaration(self.0)) != 0

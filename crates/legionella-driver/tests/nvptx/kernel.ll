@@ -115,6 +115,32 @@ out:
   ret void
 }
 
+; Quotients and roots in a row, of which the last is by what is read where the others say, and a root without them.
+define void @quotients(ptr noundef nonnull readonly align 8 dereferenceable(16) %block) {
+  %xp = load ptr, ptr %block, align 8
+  %x = call ptr @legionella.immutable(ptr %xp)
+  %yp = getelementptr i8, ptr %block, i64 8
+  %y = load ptr, ptr %yp, align 8
+  %i = call i64 @legionella.global_id(i32 0)
+  %ai = getelementptr [4 x float], ptr %x, i64 %i
+  %a = load float, ptr %ai, align 4
+  %bi = getelementptr i8, ptr %ai, i64 4
+  %b = load float, ptr %bi, align 4
+  %quotient = fdiv float %a, %b
+  %scaled = fdiv float 1.0, %quotient
+  %root = call float @llvm.sqrt.f32(float %scaled)
+  %third = fdiv float %root, 3.0
+  %place = fptoui float %third to i32
+  %wide = zext i32 %place to i64
+  %ci = getelementptr float, ptr %x, i64 %wide
+  %c = load float, ptr %ci, align 4
+  %d = call float @llvm.sqrt.f32(float %c)
+  %yi = getelementptr float, ptr %y, i64 %i
+  %sum = fadd float %root, %d
+  store float %sum, ptr %yi, align 4
+  ret void
+}
+
 define void @atomics(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
   %p = load ptr, ptr %block, align 8
   %relaxed = atomicrmw add ptr %p, i32 1 monotonic, align 4

@@ -65,6 +65,21 @@ macro_rules! float {
                 &pairs::<$type>(),
             )
         });
+        // Devices compute several in a row otherwise than one, and what follows from one that is rare.
+        $suite.case(concat!("floats/", stringify!($type), "/quotients"), |t| {
+            t.map(
+                |[a, b, c, d]: [$type; 4]| {
+                    let (first, second) = (a / b, c / d);
+                    let less = if first < second { first } else { d.recip() };
+                    let root = (a * a + b * b).sqrt();
+                    (
+                        [first, second, less.sqrt(), root, c / (root * root * root)],
+                        [1.5 / a, b / 3.0, (c / 7.0) as i16 as $type, d.sqrt() / less],
+                    )
+                },
+                &arrays::<$type, 4>(2000),
+            )
+        });
         $suite.case(concat!("floats/", stringify!($type), "/remainder"), |t| {
             t.map(|[a, b]: [$type; 2]| a % b, &pairs::<$type>())
         });

@@ -19,6 +19,7 @@ mod memory;
 mod panics;
 mod parts;
 mod peers;
+mod quotients;
 mod registers;
 mod runtime;
 mod stack;
@@ -128,6 +129,7 @@ fn optimise(
     optimise_cold_code_too(module);
     let meanwhile = panics::begin(module, machine, &mut built)?;
     unroll::mark(module, MOST_NESTED);
+    run(module, machine, "function(alignment-from-assumptions)")?;
     Pipeline {
         text: "default<O3>",
         vectorise: true,
@@ -140,6 +142,7 @@ fn optimise(
         let simplify = "function(early-cse,instcombine<no-verify-fixpoint>)";
         run(module, machine, simplify)?;
     }
+    quotients::compute_together(module);
     runtime::link(module, &built)?;
     memory::expand(module);
     signs::keep_bits(module, Maker::Ptxas);
