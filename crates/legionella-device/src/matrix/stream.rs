@@ -403,22 +403,25 @@ pub(super) unsafe fn run<
         (turn, stage, next) = (turn + 1, after(stage), after(next));
     }
     // Products are what leaves stages in use.
-    if LAG == 0 || !whole.is_open() {
-        return;
-    }
-    while turn < turns {
-        group.wait(label, place);
-        if turn + ahead < turns {
-            // SAFETY: copies are open; a stage that nobody uses at this turn.
-            unsafe { whole.copy(turn + ahead, next, stages(next)) }
+    if LAG > 0 && whole.is_open() {
+        while turn < turns {
+            group.wait(label, place);
+            if turn + ahead < turns {
+                // SAFETY: copies are open; a stage that nobody uses at this turn.
+                unsafe { whole.copy(turn + ahead, next, stages(next)) }
+            }
+            // SAFETY: the first item began to copy this turn's before the barrier.
+            unsafe { whole.wait(stage) }
+            turn_with(stages(stage));
+            (turn, stage, next) = (turn + 1, after(stage), after(next));
         }
-        // SAFETY: the first item began to copy this turn's before the barrier.
-        unsafe { whole.wait(stage) }
-        turn_with(stages(stage));
-        (turn, stage, next) = (turn + 1, after(stage), after(next));
+        // SAFETY: this was for the last turn.
+        unsafe { whole.close() }
     }
-    // SAFETY: this was for the last turn.
-    unsafe { whole.close() }
+    // Who multiplied bands has all subgroups end that at one place.
+    if in_bands {
+        group.wait(label, place);
+    }
 }
 
 impl Group<'_> {

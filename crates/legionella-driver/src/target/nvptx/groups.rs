@@ -58,6 +58,9 @@ const MOST_NUMBERED: usize = 3;
 /// Lanes of a warp.
 const WARP: u64 = 32;
 
+/// A label that no barrier has.
+const NOWHERE: u64 = 0xffff_ffff;
+
 /// All lanes of a warp: those that have ended, or never were, are waited for no more.
 const EVERY_LANE: u64 = 0xffff_ffff;
 
@@ -126,7 +129,7 @@ struct Meetings<'m> {
     labels: Option<Vec<u64>>,
     /// Whether labels needn't be compared: who comes to a barrier comes to the same one as all others.
     alike: bool,
-    /// For each place, what the lanes of a warp vote on there: a number, 0 for barriers; `None` if they are
+    /// For each place, what the lanes of a warp vote on there: a number, 0 for most barriers; `None` if they are
     /// together.
     votes: Vec<Option<u64>>,
     /// For each place, whether the lanes of a warp are certainly together there.
@@ -154,7 +157,7 @@ impl<'m> Meetings<'m> {
                 .map(|labels| labels.into_iter().collect())
                 .filter(|labels: &Vec<u64>| labels.len() <= MOST_NUMBERED),
             votes: match in_warps {
-                true => votes(&together, &sites),
+                true => votes(&together, &sites, bands::are_used(module)),
                 false => vec![None; sites.len()],
             },
             together,
@@ -170,23 +173,12 @@ impl<'m> Meetings<'m> {
     ) -> Result<(), Error> {
         let types = Types::of(module);
         let crowd = Crowd::of(module, entry, &self);
-        let bands = bands::are_used(module);
-        let apart = |wanted: bool, other| -> Result<_, Error> {
-            let ends = |at: &Builder<'m>| {
-                bands::end(at, &types);
-                if let Some(parts) = parts {
-                    parts.end(at);
-                }
-            };
-            let ends: Option<&dyn Fn(&Builder<'m>)> = bands.then_some(&ends);
-            let apart = wanted.then(|| Apart::new(module, entry, other, &self.sites, ends));
-            apart.transpose()
-        };
         let highest = self.votes.iter().flatten().max();
         let most = highest.map_or(0, |highest| *highest as usize);
-        let apart_in_warp = apart(self.votes.iter().any(Option::is_some), OTHER_IN_WARP)?;
+        let apart = |wanted: bool| wanted.then(|| Apart::new(entry, &types));
+        let apart_in_warp = apart(self.votes.iter().any(Option::is_some));
         let barriers = self.sites.iter().any(|site| site.kind == Kind::Barrier);
-        let apart_in_group = apart(barriers, OTHER_IN_GROUP)?;
+        let apart_in_group = apart(barriers);
         let differ = ir::function(module, LABELS_DIFFER)
             .ok_or_else(|| internal(format!("the function {LABELS_DIFFER} is gone")))?;
         for (index, site) in self.sites.iter().enumerate() {
@@ -216,12 +208,7 @@ impl<'m> Meetings<'m> {
                     Some(label) => types.i32.constant(label),
                     None => own_of_a_stream(&types, &at, site.call.operand(0), index as u64),
                 };
-                let failed = match &self.labels {
-                    _ if self.alike => crowd.count_numbers(&at, &[0], types.i32.zero()),
-                    Some(labels) => crowd.count_numbers(&at, labels, label),
-                    None => at.call(differ, &[label, crowd.items]),
-                };
-                leave(apart, failed);
+                leave(apart, self.differ_in_group(&crowd, differ, &at, label));
             }
             let at = Builder::before(site.call);
             let operand = |index| site.call.operand(index);
@@ -246,10 +233,116 @@ impl<'m> Meetings<'m> {
             }
             site.call.erase();
         }
+        self.lead_apart(
+            module,
+            entry,
+            [apart_in_warp, apart_in_group],
+            parts,
+            |at| {
+                at.call(crowd.meet, &[types.i32.constant(EVERY_LANE)]);
+                self.differ_in_group(&crowd, differ, at, types.i32.constant(NOWHERE));
+            },
+        )?;
         for name in intrinsic::COLLECTIVE {
             delete(module, name);
         }
         Ok(())
+    }
+
+    /// Has items that can't meet, in their warp or in their group, panic. Before that, what may be under way ends: products
+    /// of bands at one place for all warps of the group, so that those of a warp that can't meet `meet` the others first.
+    fn lead_apart(
+        &self,
+        module: &'m Module<'_>,
+        entry: Function<'m>,
+        [in_warp, in_group]: [Option<Apart<'m>>; 2],
+        parts: Option<Parts<'m>>,
+        meet: impl Fn(&Builder<'m>),
+    ) -> Result<(), Error> {
+        let types = Types::of(module);
+        if let (Some(apart), true) = (&in_warp, in_group.is_some() && bands::are_used(module)) {
+            meet(&Builder::at_end(apart.block));
+        }
+        let all = [(in_warp, OTHER_IN_WARP), (in_group, OTHER_IN_GROUP)];
+        let all = all
+            .into_iter()
+            .filter_map(|(apart, other)| Some((apart?, other)));
+        let all: Vec<_> = all.collect();
+        if !bands::are_used(module) {
+            return all.iter().try_for_each(|(apart, other)| {
+                let panic = self.panic(module, entry, other, apart.site)?;
+                Builder::at_end(apart.block).branch(panic);
+                Ok(())
+            });
+        }
+        let at = Builder::at_end(entry.append_block("end"));
+        let (site, which) = (at.phi(types.i32), at.phi(types.i32));
+        for (number, (apart, _)) in (0..).zip(&all) {
+            Builder::at_end(apart.block).branch(at.block());
+            site.add_incoming(apart.site, apart.block);
+            which.add_incoming(types.i32.constant(number), apart.block);
+        }
+        bands::end(&at, &types);
+        if let Some(parts) = parts {
+            parts.end(&at);
+        }
+        let panics: Vec<_> = (all.iter())
+            .map(|(_, other)| self.panic(module, entry, other, site))
+            .collect::<Result<_, _>>()?;
+        match panics[..] {
+            [one] => at.branch(one),
+            [warp, group] => {
+                let in_warp = at.compare(LLVMIntPredicate::LLVMIntEQ, which, types.i32.zero());
+                at.branch_if(in_warp, warp, group)
+            }
+            _ => at.unreachable(),
+        };
+        Ok(())
+    }
+
+    /// Where items panic that wait at the place of that number, having found another by a function.
+    fn panic(
+        &self,
+        module: &'m Module<'_>,
+        entry: Function<'m>,
+        other: &str,
+        site: Value<'m>,
+    ) -> Result<Block<'m>, Error> {
+        let missing = |name: &str| internal(format!("the function {name} is gone"));
+        let types = Types::of(module);
+        let other = ir::function(module, other).ok_or_else(|| missing(other))?;
+        let failed = ir::function(module, intrinsic::BARRIER_FAILED)
+            .ok_or_else(|| missing(intrinsic::BARRIER_FAILED))?;
+        let nowhere = std::iter::once(types.ptr.zero());
+        let places = nowhere.chain(self.sites.iter().map(|site| site.place));
+        let places = ir::constant(module, &places.collect::<Vec<_>>());
+        let find = Builder::at_end(entry.append_block("find"));
+        let other = find.call(other, &[site]);
+        // A block of its own is what panics later.
+        let at = Builder::at_end(entry.append_block("failed"));
+        find.branch(at.block());
+        let place = |number| at.load(types.ptr, at.element(types.ptr, places, number));
+        at.call(failed, &[place(site), place(other)]);
+        at.unreachable();
+        Ok(find.block())
+    }
+
+    /// Waits for all items of the group, and says whether they differ in what they came for.
+    fn differ_in_group(
+        &self,
+        crowd: &Crowd<'m>,
+        differ: Function<'m>,
+        at: &Builder<'m>,
+        label: Value<'m>,
+    ) -> Value<'m> {
+        match &self.labels {
+            _ if self.alike && label.constant_integer() == Some(NOWHERE) => {
+                crowd.count(at, crowd.types.i1.zero())
+            }
+            _ if self.alike => crowd.count_numbers(at, &[0], crowd.types.i32.zero()),
+            Some(labels) => crowd.count_numbers(at, labels, label),
+            None => at.call(differ, &[label, crowd.items]),
+        }
     }
 }
 
@@ -281,8 +374,9 @@ fn own_of_a_stream<'m>(
     at.select(stepwise, number(STREAM | index), label)
 }
 
-/// What lanes vote on at each place, where they aren't together.
-fn votes(together: &[bool], sites: &[Site<'_>]) -> Vec<Option<u64>> {
+/// What lanes vote on at each place, where they aren't together. With products of `bands` a barrier of a stream has a number of
+/// its own, as it has a label: lanes that are at different ones leave at once, and not one after the other.
+fn votes(together: &[bool], sites: &[Site<'_>], bands: bool) -> Vec<Option<u64>> {
     let apart = |index: &usize| !together[*index];
     let exchanges: BTreeSet<Kind> = (0..sites.len())
         .filter(apart)
@@ -291,12 +385,16 @@ fn votes(together: &[bool], sites: &[Site<'_>]) -> Vec<Option<u64>> {
         .collect();
     let mut last = exchanges.len() as u64;
     let mut votes = vec![None; sites.len()];
+    let is_of_stream = |site: &Site<'_>| {
+        let label = site.call.operand(0).constant_integer();
+        label.is_some_and(intrinsic::is_stepwise)
+    };
     for index in (0..sites.len()).filter(apart) {
         let exchange = exchanges
             .iter()
             .position(|known| *known == sites[index].kind);
         votes[index] = Some(match (sites[index].kind, exchange) {
-            (Kind::Barrier, _) => 0,
+            (Kind::Barrier, _) if !(bands && is_of_stream(&sites[index])) => 0,
             (_, Some(number)) => number as u64 + 1,
             _ => {
                 last += 1;
@@ -305,7 +403,7 @@ fn votes(together: &[bool], sites: &[Site<'_>]) -> Vec<Option<u64>> {
         });
     }
     // Barriers alone know that they miss nobody.
-    if last == 0 {
+    if (0..sites.len()).all(|index| votes[index].is_none() || sites[index].kind == Kind::Barrier) {
         return vec![None; sites.len()];
     }
     votes
@@ -414,11 +512,10 @@ impl<'m> Crowd<'m> {
     }
 }
 
-/// Where items go that can't meet: they find out where others are, and panic. Before that, what may be under way ends.
+/// Where items go that can't meet: all lanes of a warp that haven't ended, at once, from several places.
 ///
-/// All lanes of a warp that haven't ended come here at once, from several places. For products of bands to end they have
-/// to be at one, which is here; and the assembler has to see that these end on the way from each place, or it has all that
-/// panic wait for them, one by one and also before there are any.
+/// For products of bands to end, all have to be at one instruction; and the assembler has to see that these end on the way
+/// from each place, or it has all that panic wait for them, one by one and also before there are any.
 struct Apart<'m> {
     block: Block<'m>,
     /// The number of the place where an item waits.
@@ -426,36 +523,12 @@ struct Apart<'m> {
 }
 
 impl<'m> Apart<'m> {
-    fn new(
-        module: &'m Module<'_>,
-        entry: Function<'m>,
-        other: &str,
-        sites: &[Site<'m>],
-        ends: Option<&dyn Fn(&Builder<'m>)>,
-    ) -> Result<Self, Error> {
-        let missing = |name: &str| internal(format!("the function {name} is gone"));
-        let types = Types::of(module);
-        let other = ir::function(module, other).ok_or_else(|| missing(other))?;
-        let failed = ir::function(module, intrinsic::BARRIER_FAILED)
-            .ok_or_else(|| missing(intrinsic::BARRIER_FAILED))?;
-        let nowhere = std::iter::once(types.ptr.zero());
-        let places: Vec<_> = nowhere.chain(sites.iter().map(|site| site.place)).collect();
-        let places = ir::constant(module, &places);
-
-        let block = entry.append_block("apart");
-        let at = Builder::at_end(block);
-        let site = at.phi(types.i32);
-        if let Some(ends) = ends {
-            ends(&at);
+    fn new(entry: Function<'m>, types: &Types<'m>) -> Self {
+        let at = Builder::at_end(entry.append_block("apart"));
+        Apart {
+            block: at.block(),
+            site: at.phi(types.i32),
         }
-        let other = at.call(other, &[site]);
-        let panic = entry.append_block("failed");
-        at.branch(panic);
-        let at = Builder::at_end(panic);
-        let place = |number| at.load(types.ptr, at.element(types.ptr, places, number));
-        at.call(failed, &[place(site), place(other)]);
-        at.unreachable();
-        Ok(Apart { block, site })
     }
 
     /// Sends items here, from before an instruction, if `failed` is true.
