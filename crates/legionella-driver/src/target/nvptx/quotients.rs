@@ -161,38 +161,60 @@ struct Row<'m> {
     operations: Vec<Value<'m>>,
     /// These, and what is computed of them, in order.
     uncertain: Vec<Value<'m>>,
-    /// What comes behind them.
+    /// What writes them, and whatever is written behind that, up to `next`.
+    writes: Vec<Value<'m>>,
+    /// What comes behind all of it.
     next: Value<'m>,
 }
 
 /// Those of a block.
 fn rows(block: Block<'_>) -> Vec<Row<'_>> {
-    let (mut rows, mut operations, mut uncertain) = (Vec::new(), Vec::new(), Vec::new());
-    let mut known_uncertain = HashSet::new();
     let end = block.terminator();
+    let begun = || Row {
+        operations: Vec::new(),
+        uncertain: Vec::new(),
+        writes: Vec::new(),
+        next: end,
+    };
+    let (mut rows, mut row, mut uncertain) = (Vec::new(), begun(), HashSet::new());
     for next in block.instructions() {
         let is_operation = Operation::of(next).is_some();
-        let is_uncertain = (next.operands().iter()).any(|one| known_uncertain.contains(one));
-        let is_full = is_operation && operations.len() == MOST;
-        let ends = next == end || is_full || (is_uncertain && !may_be_repeated(next));
-        if ends {
-            rows.push(Row {
-                operations: std::mem::take(&mut operations),
-                uncertain: std::mem::take(&mut uncertain),
-                next,
-            });
-            known_uncertain.clear();
+        let is_uncertain = next.operands().iter().any(|one| uncertain.contains(one));
+        let is_write = next.is(LLVMOpcode::LLVMStore) && !next.is_ordered();
+        if is_write && (is_uncertain || !row.writes.is_empty()) {
+            row.writes.push(next);
+            continue;
+        }
+        let is_full = is_operation && row.operations.len() == MOST;
+        let may_stay = match is_uncertain {
+            true => may_be_repeated(next),
+            false => row.writes.is_empty() || may_pass_writes(next),
+        };
+        if next == end || is_full || !may_stay {
+            rows.push(Row { next, ..row });
+            row = begun();
+            uncertain.clear();
+            if !is_operation {
+                continue;
+            }
         }
         if is_operation {
-            operations.push(next);
+            row.operations.push(next);
         }
-        if is_operation || (is_uncertain && !ends) {
-            uncertain.push(next);
-            known_uncertain.insert(next);
+        if is_operation || is_uncertain {
+            row.uncertain.push(next);
+            uncertain.insert(next);
         }
     }
     rows.retain(|row| row.operations.len() > 1);
     rows
+}
+
+/// Whether an instruction may come before writes that it is behind.
+fn may_pass_writes(instruction: Value<'_>) -> bool {
+    !instruction.touches_memory()
+        || may_be_repeated(instruction)
+        || (instruction.is(LLVMOpcode::LLVMLoad) && instruction.has_metadata("invariant.load"))
 }
 
 /// Whether an instruction has no effect but its value, also where an operand is wrong.
@@ -218,7 +240,11 @@ impl<'m> Row<'m> {
     /// Computes them. What is behind moves to another block.
     fn compute(self, module: &'m Module<'_>) {
         let block = self.next.block();
-        let behind = block.split_before(self.next);
+        for write in &self.writes {
+            write.detach();
+            Builder::before(self.next).insert(*write);
+        }
+        let behind = block.split_before(*self.writes.first().unwrap_or(&self.next));
         let again = block.function().append_block("again");
         let copies = self.repeat(again, behind);
 
