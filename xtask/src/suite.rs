@@ -1,10 +1,10 @@
 //! `cargo xtask test`: every test of the repository, cheapest first. Takes the tools, prints what
 //! the tests print, and at the end what passed and what was left out.
 
-use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
@@ -20,6 +20,9 @@ const APART: [&str; 5] = [
     "examples",
     "peer",
 ];
+
+/// Variable with the time that tests compare random kernels for.
+const FUZZ_SECONDS: &str = "LEGIONELLA_FUZZ_SECONDS";
 
 /// Kinds of accelerators that there are backends for, by the first part of their names.
 const KINDS: [&str; 3] = ["cpu", "cuda", "hsa"];
@@ -71,12 +74,13 @@ impl Summary {
 pub fn run(tools: &Tools) -> anyhow::Result<()> {
     let mut summary = Summary::default();
 
-    summary.step("unit tests", || {
+    let programs = Meanwhile::build(tools, &["conformance", "benches", "examples"]);
+    summary.step("unit tests, and random kernels", || {
         let mut tests = tools.cargo();
         tests.args(["test", "--workspace", "--lib", "--bins", "--tests"]);
+        tests.env(FUZZ_SECONDS, "60");
         succeed(tests.args(APART.map(|package| format!("--exclude={package}"))))
     })?;
-    summary.step("random kernels", || fuzz(tools, 60))?;
     summary.step("tests of cargo-legionella", || {
         succeed(
             tools
@@ -84,6 +88,7 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
                 .args(["test", "--package", "cargo-legionella"]),
         )
     })?;
+    summary.step("programs that were built meanwhile", || programs.end())?;
 
     let architectures = ptxas::ARCHITECTURES.map(str::to_owned);
     let (first, others) = architectures.split_at(1);
@@ -178,6 +183,37 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Programs that are built while others run: the suite's takes minutes of one processor.
+struct Meanwhile(thread::JoinHandle<anyhow::Result<()>>);
+
+impl Meanwhile {
+    fn build(tools: &Tools, packages: &[&str]) -> Self {
+        // One by one, as they are built where they are run: together they would have each other's features.
+        let build = |package: &&str| {
+            let mut build = tools.legionella("build");
+            build.args(["--release", "--package", package]);
+            build
+        };
+        let builds: Vec<_> = packages.iter().map(build).collect();
+        Meanwhile(thread::spawn(move || {
+            builds.into_iter().try_for_each(|mut build| {
+                let output = build.output()?;
+                let said = String::from_utf8_lossy(&output.stderr);
+                ensure!(output.status.success(), "{}: {said}", output.status);
+                Ok(())
+            })
+        }))
+    }
+
+    /// Waits until they are built.
+    fn end(self) -> anyhow::Result<()> {
+        match self.0.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
 /// Random kernels on the CPU for some time.
 pub fn fuzz(tools: &Tools, seconds: u64) -> anyhow::Result<()> {
     let mut fuzz = tools.cargo();
@@ -189,7 +225,7 @@ pub fn fuzz(tools: &Tools, seconds: u64) -> anyhow::Result<()> {
         "--lib",
     ]);
     fuzz.args(["random_kernels_mean_what_they_say", "--", "--nocapture"]);
-    succeed(fuzz.env("LEGIONELLA_FUZZ_SECONDS", seconds.to_string()))
+    succeed(fuzz.env(FUZZ_SECONDS, seconds.to_string()))
 }
 
 /// Each example in a size that takes no time; its picture must be one.
