@@ -287,6 +287,22 @@ fn lanes_that_run_several_items_access_memory_at_once() {
 }
 
 #[test]
+fn what_items_of_a_lane_read_is_read_before_any_of_them_writes() {
+    let text = assembly("raw", "gfx1100");
+    let lines = body(&text, gpu::WIDE);
+    assert_eq!(count(&lines, "global_load_b128"), 2, "{text}");
+    assert_eq!(count(&lines, "global_store_b128"), 1, "{text}");
+    assert!(!text.contains("scratch_"), "{text}");
+    // Of elements of 8 bytes, two items.
+    let text = assembly("doubles", "gfx1100");
+    let lines = body(&text, gpu::WIDE);
+    assert_eq!(count(&lines, "global_load_b128"), 1, "{text}");
+    assert_eq!(count(&lines, "global_store_b128"), 1, "{text}");
+    // Of the shorter ones; where memory isn't aligned, an item's number as well.
+    assert_eq!(count(&lines, "global_load_b64"), 2, "{text}");
+}
+
+#[test]
 fn small_groups_have_more_registers() {
     let text = assembly("bounds", "gfx90a");
     let largest = |kernel: &str| {

@@ -224,6 +224,20 @@ fn quotients_and_roots_in_a_row_are_computed_without_a_branch() {
 }
 
 #[test]
+fn results_of_quotients_are_written_once_both_are_known() {
+    let text = text("results");
+    let lines = body(&text, nvptx::KERNEL);
+    assert_eq!(count(&lines, "rcp.approx.ftz.f32"), 2, "{text}");
+    assert_eq!(count(&lines, "div.rn.f32"), 2, "{text}");
+    assert_eq!(count(&lines, "st.global.b32"), 3, "{text}");
+    let first = |what: &str| lines.iter().position(|line| line.starts_with(what));
+    let last = |what: &str| lines.iter().rposition(|line| line.starts_with(what));
+    // Who leaves does so for the check, behind all of it but the writes.
+    assert!(last("rcp.approx.ftz.f32") < last("@"), "{text}");
+    assert!(last("@") < first("st.global.b32"), "{text}");
+}
+
+#[test]
 fn threads_that_run_several_items_of_a_row_share_what_those_read() {
     let lines = body(&text("still"), nvptx::WIDE_PLANE);
     // Of three rows, and what is written; of each item one by one besides.

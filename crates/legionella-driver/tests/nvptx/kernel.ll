@@ -141,6 +141,29 @@ define void @quotients(ptr noundef nonnull readonly align 8 dereferenceable(16) 
   ret void
 }
 
+; Two quotients, of which the second is computed behind where the first is written, and another write behind that of both.
+define void @results(ptr noundef nonnull readonly align 8 dereferenceable(16) %block) {
+  %xp = load ptr, ptr %block, align 8
+  %x = call ptr @legionella.immutable(ptr %xp)
+  %yp = getelementptr i8, ptr %block, i64 8
+  %y = load ptr, ptr %yp, align 8
+  %i = call i64 @legionella.global_id(i32 0)
+  %ai = getelementptr [4 x float], ptr %x, i64 %i
+  %a = load float, ptr %ai, align 4
+  %bi = getelementptr i8, ptr %ai, i64 4
+  %b = load float, ptr %bi, align 4
+  %first = fdiv float %a, %b
+  %yi = getelementptr [4 x float], ptr %y, i64 %i
+  store float %first, ptr %yi, align 4
+  %c = fadd float %first, %b
+  %second = fdiv float %b, %c
+  %y1 = getelementptr i8, ptr %yi, i64 4
+  store float %second, ptr %y1, align 4
+  %y2 = getelementptr i8, ptr %yi, i64 12
+  store float %b, ptr %y2, align 4
+  ret void
+}
+
 define void @atomics(ptr noundef nonnull readonly align 8 dereferenceable(8) %block) {
   %p = load ptr, ptr %block, align 8
   %relaxed = atomicrmw add ptr %p, i32 1 monotonic, align 4
