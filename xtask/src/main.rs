@@ -114,6 +114,9 @@ enum Command {
         /// On one of AMD's devices in software: its processor.
         #[arg(long)]
         simulated: Option<String>,
+        /// On an NVIDIA device, beside CUDA C++, which `nvcc` compiles: it has benchmarks of its own.
+        #[arg(long, conflicts_with_all = ["list", "simulated"])]
+        nvidia: bool,
     },
     /// Compare random kernels' code for the CPU with what the kernels mean.
     Fuzz {
@@ -195,8 +198,12 @@ fn run(command: Command) -> anyhow::Result<()> {
             json,
             list,
             simulated,
+            nvidia,
         } => {
-            let mut benches = tools.benches()?;
+            let mut benches = match nvidia {
+                true => tools.nvidia_benches()?,
+                false => tools.benches()?,
+            };
             if let Some(processor) = simulated {
                 benches.env("LEGIONELLA_HSA", simulated::device(&tools, &processor)?);
                 benches.args(["--accelerator", "hsa:0"]);

@@ -1,10 +1,10 @@
 //! The repository's own tools: builds `cargo-legionella`, and gives commands that build and run
 //! a package through it. Doesn't know what the commands are for.
 
-use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 use anyhow::{Context, bail, ensure};
 
@@ -139,6 +139,26 @@ impl Tools {
         benches
             .arg("--cargo-legionella")
             .arg(self.cargo_legionella());
+        Ok(benches)
+    }
+
+    /// The benchmarks on NVIDIA's devices, with their peers in CUDA C++ built.
+    pub fn nvidia_benches(&self) -> anyhow::Result<Command> {
+        let folder = self.target.join("peer");
+        fs::create_dir_all(&folder)?;
+        let library = folder.join("libpeer_nvidia.so");
+        let mut nvcc = Command::new("nvcc");
+        nvcc.args(["-O3", "-fmad=false", "-arch=native", "-shared"]);
+        nvcc.args(["-Xcompiler", "-fPIC", "-o"]).arg(&library);
+        for entry in fs::read_dir(self.root.join("benches/src/cuda"))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "cu") {
+                nvcc.arg(path);
+            }
+        }
+        succeed(nvcc.arg("-ldl")).context("the peers are compiled by CUDA's `nvcc`, on PATH")?;
+        let mut benches = self.program("benches", Some("cuda-benches"));
+        benches.arg("--peer").arg(library);
         Ok(benches)
     }
 
