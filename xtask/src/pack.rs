@@ -51,8 +51,7 @@ pub fn run(tools: &Tools, folder: &Path, prebuild: Option<&str>) -> anyhow::Resu
 /// Builds the programs and puts them into a folder, without what only debuggers need.
 fn programs(tools: &Tools, folder: &Path, prebuild: Option<&str>) -> anyhow::Result<()> {
     for package in PACKAGES {
-        let mut build = tools.legionella("build");
-        build.args(["--release", "--package", package]);
+        let mut build = tools.build_of(package);
         build.args(prebuild.iter().flat_map(|targets| ["--prebuild", targets]));
         succeed(&mut build)?;
     }

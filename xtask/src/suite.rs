@@ -189,12 +189,9 @@ struct Meanwhile(thread::JoinHandle<anyhow::Result<()>>);
 impl Meanwhile {
     fn build(tools: &Tools, packages: &[&str]) -> Self {
         // One by one, as they are built where they are run: together they would have each other's features.
-        let build = |package: &&str| {
-            let mut build = tools.legionella("build");
-            build.args(["--release", "--package", package]);
-            build
-        };
-        let builds: Vec<_> = packages.iter().map(build).collect();
+        let builds: Vec<_> = (packages.iter())
+            .map(|package| tools.build_of(package))
+            .collect();
         Meanwhile(thread::spawn(move || {
             builds.into_iter().try_for_each(|mut build| {
                 let output = build.output()?;

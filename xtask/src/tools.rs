@@ -60,9 +60,15 @@ impl Tools {
 
     /// Builds a program of the workspace through the wrapper and gives its path.
     pub fn executable(&self, package: &str) -> anyhow::Result<PathBuf> {
-        let mut build = self.legionella("build");
-        succeed(build.args(["--release", "--package", package]))?;
+        succeed(&mut self.build_of(package))?;
         Ok(self.wrapped(package))
+    }
+
+    /// Builds the programs of a package through the wrapper.
+    pub fn build_of(&self, package: &str) -> Command {
+        let mut build = self.legionella("build");
+        build.args(["--release", "--package", package]);
+        build
     }
 
     /// Where a program that was built through the wrapper is.

@@ -209,6 +209,15 @@ impl<'m> Value<'m> {
         llvm!(c::LLVMSetOperand(self.0, index, value.0));
     }
 
+    /// Has an instruction take another value wherever an operand is this one.
+    pub(crate) fn replace_operand(self, one: Value<'m>, other: Value<'m>) {
+        for (index, operand) in (0..).zip(self.operands()) {
+            if operand == one {
+                self.set_operand(index, other);
+            }
+        }
+    }
+
     /// Operands of an instruction, constant expression or aggregate; none for other values.
     pub(crate) fn operands(self) -> Vec<Value<'m>> {
         if llvm!(c::LLVMIsAUser(self.0)).is_null() {

@@ -245,7 +245,7 @@ fn is_plain(instruction: Value<'_>) -> bool {
 }
 
 /// Whether an instruction tells LLVM something and does nothing.
-fn is_a_hint(instruction: Value<'_>) -> bool {
+pub(super) fn is_a_hint(instruction: Value<'_>) -> bool {
     instruction.is(LLVMOpcode::LLVMCall)
         && instruction.called_function().is_some_and(|called| {
             let name = called.name();

@@ -419,7 +419,7 @@ fn split<'m>(
 }
 
 /// Replaces operands by what stands for them.
-fn substitute<'m>(instruction: Value<'m>, by: &BTreeMap<Value<'m>, Value<'m>>) {
+pub(super) fn substitute<'m>(instruction: Value<'m>, by: &BTreeMap<Value<'m>, Value<'m>>) {
     let count = llvm!(c::LLVMGetNumOperands(instruction.raw())).max(0) as u32;
     for index in 0..count {
         if let Some(other) = by.get(&instruction.operand(index)) {

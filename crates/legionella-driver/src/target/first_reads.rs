@@ -7,8 +7,9 @@
 
 use llvm_sys::LLVMOpcode;
 
+use super::chain::is_a_hint;
 use super::guards::Quick;
-use crate::ir::{Block, Builder, Types, Value};
+use crate::ir::{Block, Builder, Function, Types, Value};
 
 /// Makes such reads of `width` items at the end of the block that leads into the loop, once it is settled what that assumes.
 pub(super) fn make<'m>(quick: &Quick<'m>, enter: Block<'m>, width: u64) {
@@ -74,10 +75,6 @@ fn onwards(block: Block<'_>) -> Option<Block<'_>> {
 
 /// Whether a call computes something, or tells LLVM something.
 fn is_without_effect(call: Value<'_>) -> bool {
-    call.called_function().is_some_and(|called| {
-        let name = called.name();
-        called.has_attribute("speculatable")
-            || name.starts_with("llvm.assume")
-            || name.starts_with("llvm.experimental.noalias.scope.decl")
-    })
+    let computes = |called: Function<'_>| called.has_attribute("speculatable");
+    is_a_hint(call) || call.called_function().is_some_and(computes)
 }

@@ -59,11 +59,7 @@ pub(super) fn keep_bits(module: &Module<'_>, maker: Maker) {
         }
         let as_integer = maker.as_integer(change, instruction);
         for user in other {
-            for index in 0..user.operands().len() as u32 {
-                if user.operand(index) == instruction {
-                    user.set_operand(index, as_integer);
-                }
-            }
+            user.replace_operand(instruction, as_integer);
         }
         if arithmetic.is_empty() {
             instruction.erase();

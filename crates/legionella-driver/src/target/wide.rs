@@ -18,7 +18,7 @@ use llvm_sys::{LLVMIntPredicate, LLVMOpcode};
 
 use super::first_reads;
 use super::guards::{Quick, delete_if_unused, depends_on};
-use crate::ir::{self, Block, Builder, Function, Type, Types, Value, llvm};
+use crate::ir::{self, Block, Builder, Function, Types, Value, llvm};
 
 /// The longest function of a work-item of which there is such a kernel, in instructions.
 const LONGEST: usize = 150;
@@ -106,8 +106,8 @@ pub(super) fn width(module: &Module<'_>, item: Function<'_>) -> u64 {
             && address.operand(1).constant_integer().is_none()
     };
     let fitting = |address: Value<'_>| {
-        let element = llvm!(c::LLVMGetGEPSourceElementType(address.raw()));
-        let bytes = llvm!(t::LLVMABISizeOfType(layout, element));
+        let element = address.element_type();
+        let bytes = llvm!(t::LLVMABISizeOfType(layout, element.raw()));
         WIDEST / bytes.max(1).next_power_of_two()
     };
     let all = item.instructions().into_iter().filter(is_element);
@@ -267,9 +267,8 @@ impl<'m> Wide<'m> {
         // Whether memory is aligned is then the same for all threads of a group that have the same row.
         let mut alike = true;
         for address in self.quick.neighbours() {
-            let element = llvm!(c::LLVMGetGEPSourceElementType(address.raw()));
-            let stride = llvm!(t::LLVMABISizeOfType(data.as_mut_ptr(), element));
-            let element = Type::from_raw(element);
+            let element = address.element_type();
+            let stride = llvm!(t::LLVMABISizeOfType(data.as_mut_ptr(), element.raw()));
             let bytes = stride * self.width;
             if bytes > WIDEST || !bytes.is_power_of_two() {
                 too_wide = true;

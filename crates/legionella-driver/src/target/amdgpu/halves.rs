@@ -43,11 +43,7 @@ pub(super) fn hide_loads(module: &Module<'_>) -> Result<(), Error> {
         let wide = at.zero_extend(load, types.i32);
         let hidden = at.truncate(at.call(hide, &[wide]), load.ty());
         for user in users {
-            for index in 0..user.operands().len() as u32 {
-                if user.operand(index) == load {
-                    user.set_operand(index, hidden);
-                }
-            }
+            user.replace_operand(load, hidden);
         }
     }
     Ok(())

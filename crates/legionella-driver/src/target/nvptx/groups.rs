@@ -123,7 +123,8 @@ fn bind_lanes(module: &Module<'_>) {
 /// All places where the items of a kernel meet.
 struct Meetings<'m> {
     sites: Vec<Site<'m>>,
-    /// The label that each place stands for in the code, if it is a barrier with one that is known.
+    /// The label that each place stands for in the code, if it is a barrier with one that is known; one for all if they are
+    /// `alike`.
     own: Vec<Option<u64>>,
     /// All of these, if they are few; the number of each is its place here, from 1.
     labels: Option<Vec<u64>>,
@@ -144,7 +145,9 @@ fn bits(most: usize) -> u32 {
 impl<'m> Meetings<'m> {
     fn of(module: &'m Module<'_>, entry: Function<'m>, in_warps: bool) -> Result<Self, Error> {
         let sites = meetings::sites(module, entry)?;
-        let own: Vec<_> = (0..).zip(&sites).map(label).collect();
+        let alike = together::only_ends_part(entry, &sites);
+        let own = |place: (u64, &Site<'m>)| if alike { Some(0) } else { label(place) };
+        let own: Vec<_> = (0..).zip(&sites).map(own).collect();
         let together = together::at(entry, &sites);
         let labels: Option<BTreeSet<u64>> = (own.iter().zip(&sites))
             .filter(|(_, site)| site.kind == Kind::Barrier)
@@ -152,7 +155,7 @@ impl<'m> Meetings<'m> {
             .collect();
         Ok(Meetings {
             own,
-            alike: together::only_ends_part(entry, &sites),
+            alike,
             labels: labels
                 .map(|labels| labels.into_iter().collect())
                 .filter(|labels: &Vec<u64>| labels.len() <= MOST_NUMBERED),
@@ -260,7 +263,8 @@ impl<'m> Meetings<'m> {
         meet: impl Fn(&Builder<'m>),
     ) -> Result<(), Error> {
         let types = Types::of(module);
-        if let (Some(apart), true) = (&in_warp, in_group.is_some() && bands::are_used(module)) {
+        let bands = bands::are_used(module);
+        if let (Some(apart), true) = (&in_warp, in_group.is_some() && bands) {
             meet(&Builder::at_end(apart.block));
         }
         let all = [(in_warp, OTHER_IN_WARP), (in_group, OTHER_IN_GROUP)];
@@ -268,7 +272,7 @@ impl<'m> Meetings<'m> {
             .into_iter()
             .filter_map(|(apart, other)| Some((apart?, other)));
         let all: Vec<_> = all.collect();
-        if !bands::are_used(module) {
+        if !bands {
             return all.iter().try_for_each(|(apart, other)| {
                 let panic = self.panic(module, entry, other, apart.site)?;
                 Builder::at_end(apart.block).branch(panic);
@@ -336,10 +340,6 @@ impl<'m> Meetings<'m> {
         label: Value<'m>,
     ) -> Value<'m> {
         match &self.labels {
-            _ if self.alike && label.constant_integer() == Some(NOWHERE) => {
-                crowd.count(at, crowd.types.i1.zero())
-            }
-            _ if self.alike => crowd.count_numbers(at, &[0], crowd.types.i32.zero()),
             Some(labels) => crowd.count_numbers(at, labels, label),
             None => at.call(differ, &[label, crowd.items]),
         }
@@ -378,6 +378,13 @@ fn own_of_a_stream<'m>(
 /// its own, as it has a label: lanes that are at different ones leave at once, and not one after the other.
 fn votes(together: &[bool], sites: &[Site<'_>], bands: bool) -> Vec<Option<u64>> {
     let apart = |index: &usize| !together[*index];
+    // Barriers alone know that they miss nobody.
+    if (0..sites.len())
+        .filter(apart)
+        .all(|index| sites[index].kind == Kind::Barrier)
+    {
+        return vec![None; sites.len()];
+    }
     let exchanges: BTreeSet<Kind> = (0..sites.len())
         .filter(apart)
         .map(|index| sites[index].kind)
@@ -401,10 +408,6 @@ fn votes(together: &[bool], sites: &[Site<'_>], bands: bool) -> Vec<Option<u64>>
                 last
             }
         });
-    }
-    // Barriers alone know that they miss nobody.
-    if (0..sites.len()).all(|index| votes[index].is_none() || sites[index].kind == Kind::Barrier) {
-        return vec![None; sites.len()];
     }
     votes
 }

@@ -10,7 +10,7 @@
 //! exact for exponents that leave room for whatever they need on the way, which were tried with 4 × 10¹¹ random operands and
 //! all numerators for 32,768 denominators, and reciprocals and roots with all operands.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use inkwell::module::Module;
 use llvm_sys::core as c;
@@ -18,6 +18,7 @@ use llvm_sys::{
     LLVMFastMathAllowReciprocal, LLVMFastMathApproxFunc, LLVMIntPredicate, LLVMOpcode, LLVMTypeKind,
 };
 
+use super::super::cold::substitute;
 use crate::ir::{self, Block, Builder, Types, Value, llvm};
 
 /// Most quotients and roots that are looked at together: what the others depend on is kept as long.
@@ -105,7 +106,8 @@ impl<'m> Operation<'m> {
                 };
                 let rare = [of, by].into_iter().filter(|value| !value.is_constant());
                 let rare = rare.map(|value| {
-                    let twice = bits_of(at, value, &types, 1);
+                    let bits = at.cast(LLVMOpcode::LLVMBitCast, value, types.i32);
+                    let twice = at.binary(LLVMOpcode::LLVMShl, bits, types.i32.constant(1));
                     let [first, count] = EXPONENTS.map(|exponents| exponents << 24);
                     outside(at, twice, first, count)
                 });
@@ -122,7 +124,7 @@ impl<'m> Operation<'m> {
                 let root = times(of, reciprocal);
                 let half = times(reciprocal, types.f32.float(0.5));
                 let rest = fused(at.negate_float(root), root, of);
-                let bits = bits_of(at, of, &types, 0);
+                let bits = at.cast(LLVMOpcode::LLVMBitCast, of, types.i32);
                 let rare = outside(at, bits, ROOTS[0], ROOTS[1]);
                 (fused(rest, half, root), vec![rare])
             }
@@ -138,15 +140,6 @@ fn is_usual_or_varies(value: Value<'_>) -> bool {
     let exponent = ((number as f32).to_bits() << 1) >> 24;
     let [first, count] = EXPONENTS;
     (first..first + count).contains(&exponent.into())
-}
-
-/// The bits of a float, `left` of which leave to the left.
-fn bits_of<'m>(at: &Builder<'m>, value: Value<'m>, types: &Types<'m>, left: u64) -> Value<'m> {
-    let bits = at.cast(LLVMOpcode::LLVMBitCast, value, types.i32);
-    match left {
-        0 => bits,
-        _ => at.binary(LLVMOpcode::LLVMShl, bits, types.i32.constant(left)),
-    }
 }
 
 /// Whether a number is not one of `count` from the first on.
@@ -279,17 +272,13 @@ impl<'m> Row<'m> {
     }
 
     /// Copies what there is to the end of a block, which then leads to `behind`.
-    fn repeat(&self, again: Block<'m>, behind: Block<'m>) -> HashMap<Value<'m>, Value<'m>> {
+    fn repeat(&self, again: Block<'m>, behind: Block<'m>) -> BTreeMap<Value<'m>, Value<'m>> {
         let at = Builder::at_end(again);
-        let mut copies = HashMap::new();
+        let mut copies = BTreeMap::new();
         for instruction in &self.uncertain {
             let copy = instruction.duplicate();
             at.insert(copy);
-            for (index, operand) in (0..).zip(instruction.operands()) {
-                if let Some(other) = copies.get(&operand) {
-                    copy.set_operand(index, *other);
-                }
-            }
+            substitute(copy, &copies);
             copies.insert(*instruction, copy);
         }
         at.branch(behind);
@@ -316,11 +305,7 @@ fn merge<'m>(
     }
     let phi = Builder::before(start).phi(value.ty());
     for user in users {
-        for index in 0..user.operands().len() as u32 {
-            if user.operand(index) == value {
-                user.set_operand(index, phi);
-            }
-        }
+        user.replace_operand(value, phi);
     }
     phi.add_incoming(value, block);
     phi.add_incoming(other, again);
