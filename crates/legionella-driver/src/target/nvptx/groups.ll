@@ -45,7 +45,8 @@ count:
 ; the group, come here at once: they saw the same counts.
 
 
-; A place where some items wait, and another or 0.
+; A place where some items wait, and another or 0. Items at several places write them at once: whose is last doesn't matter,
+; and by exchanges, since `compute-sanitizer` takes stores for races.
 @legionella.places = internal addrspace(3) global [2 x i32] undef, align 4
 
 define i32 @legionella.other_in_warp(i32 %place) #0 {
@@ -63,7 +64,7 @@ define i32 @legionella.other_in_warp(i32 %place) #0 {
 define i32 @legionella.other_in_group(i32 %place) #0 {
 entry:
   %second = getelementptr [2 x i32], ptr addrspace(3) @legionella.places, i64 0, i64 1
-  store atomic i32 %place, ptr addrspace(3) @legionella.places syncscope("block") monotonic, align 4
+  %before = atomicrmw xchg ptr addrspace(3) @legionella.places, i32 %place syncscope("block") monotonic, align 4
   store atomic i32 0, ptr addrspace(3) %second syncscope("block") monotonic, align 4
   call void @llvm.nvvm.bar.warp.sync(i32 -1)
   call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)
@@ -71,7 +72,7 @@ entry:
   %differs = icmp ne i32 %one, %place
   br i1 %differs, label %tell, label %ask
 tell:
-  store atomic i32 %place, ptr addrspace(3) %second syncscope("block") monotonic, align 4
+  %then = atomicrmw xchg ptr addrspace(3) %second, i32 %place syncscope("block") monotonic, align 4
   br label %ask
 ask:
   call void @llvm.nvvm.bar.warp.sync(i32 -1)

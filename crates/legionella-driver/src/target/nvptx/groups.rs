@@ -130,8 +130,8 @@ struct Meetings<'m> {
     labels: Option<Vec<u64>>,
     /// Whether labels needn't be compared: who comes to a barrier comes to the same one as all others.
     alike: bool,
-    /// For each place, what the lanes of a warp vote on there: a number, 0 for most barriers; `None` if they are
-    /// together.
+    /// For each place, what the lanes of a warp vote on there: a number, 0 for barriers of which the group counts who
+    /// comes; `None` if they are together.
     votes: Vec<Option<u64>>,
     /// For each place, whether the lanes of a warp are certainly together there.
     together: Vec<bool>,
@@ -153,16 +153,17 @@ impl<'m> Meetings<'m> {
             .filter(|(_, site)| site.kind == Kind::Barrier)
             .map(|(label, _)| *label)
             .collect();
+        let votes = match in_warps {
+            true => votes(&together, &sites, &own, bands::are_used(module)),
+            false => vec![None; sites.len()],
+        };
         Ok(Meetings {
             own,
             alike,
             labels: labels
                 .map(|labels| labels.into_iter().collect())
                 .filter(|labels: &Vec<u64>| labels.len() <= MOST_NUMBERED),
-            votes: match in_warps {
-                true => votes(&together, &sites, bands::are_used(module)),
-                false => vec![None; sites.len()],
-            },
+            votes,
             together,
             sites,
         })
@@ -374,39 +375,51 @@ fn own_of_a_stream<'m>(
     at.select(stepwise, number(STREAM | index), label)
 }
 
-/// What lanes vote on at each place, where they aren't together. With products of `bands` a barrier of a stream has a number of
-/// its own, as it has a label: lanes that are at different ones leave at once, and not one after the other.
-fn votes(together: &[bool], sites: &[Site<'_>], bands: bool) -> Vec<Option<u64>> {
-    let apart = |index: &usize| !together[*index];
+/// What lanes vote on at each place, where they aren't together. With products of `bands` a barrier has a number of its label's:
+/// lanes that are at different ones leave at once. If they found out one after the other, by the group's count, the
+/// assembler would have some wait for the warp at the end of products, and others in front of it.
+fn votes(
+    together: &[bool],
+    sites: &[Site<'_>],
+    own: &[Option<u64>],
+    bands: bool,
+) -> Vec<Option<u64>> {
+    let apart: Vec<usize> = (0..sites.len()).filter(|index| !together[*index]).collect();
+    let is_barrier = |index: &usize| sites[*index].kind == Kind::Barrier;
     // Barriers alone know that they miss nobody.
-    if (0..sites.len())
-        .filter(apart)
-        .all(|index| sites[index].kind == Kind::Barrier)
-    {
+    if !bands && apart.iter().all(is_barrier) {
         return vec![None; sites.len()];
     }
-    let exchanges: BTreeSet<Kind> = (0..sites.len())
-        .filter(apart)
-        .map(|index| sites[index].kind)
+    let exchanges: BTreeSet<Kind> = (apart.iter())
+        .map(|index| sites[*index].kind)
         .filter(|kind| matches!(kind, Kind::Shuffle | Kind::Ballot))
         .collect();
-    let mut last = exchanges.len() as u64;
+    let labels: BTreeSet<Option<u64>> = (apart.iter())
+        .filter(|index| bands && is_barrier(index))
+        .map(|index| own[*index])
+        .collect();
+    // What is known only when the kernel runs may be any, but not that of another place in a stream.
+    let has_number = |label: &u64| *label >= STREAM || !labels.contains(&None);
+    let labels: Vec<u64> = (labels.iter().flatten().copied())
+        .filter(has_number)
+        .collect();
+    let behind = exchanges.len() as u64;
+    let mut last = behind + labels.len() as u64;
     let mut votes = vec![None; sites.len()];
-    let is_of_stream = |site: &Site<'_>| {
-        let label = site.call.operand(0).constant_integer();
-        label.is_some_and(intrinsic::is_stepwise)
-    };
-    for index in (0..sites.len()).filter(apart) {
-        let exchange = exchanges
-            .iter()
-            .position(|known| *known == sites[index].kind);
-        votes[index] = Some(match (sites[index].kind, exchange) {
-            (Kind::Barrier, _) if !(bands && is_of_stream(&sites[index])) => 0,
-            (_, Some(number)) => number as u64 + 1,
-            _ => {
-                last += 1;
-                last
+    for index in apart {
+        let place = |found: Option<usize>| found.map(|place| place as u64);
+        votes[index] = Some(match sites[index].kind {
+            Kind::Barrier => {
+                let known = |label| labels.iter().position(|known| *known == label);
+                place(own[index].and_then(known)).map_or(0, |place| behind + place + 1)
             }
+            kind => match place(exchanges.iter().position(|known| *known == kind)) {
+                Some(place) => place + 1,
+                None => {
+                    last += 1;
+                    last
+                }
+            },
         });
     }
     votes

@@ -87,6 +87,28 @@ fn apart(
     out.store(&unit, [0, 0], &sum);
 }
 
+/// A product that one item comes to by way of a barrier at which it is alone: the launch fails.
+fn beside(
+    group: Group,
+    alone: usize,
+    left: &[Strip<i8>],
+    right: &[Strip<i8>],
+    left_stages: Stages<i8, LEFT, 3>,
+    right_stages: Stages<i8, RIGHT, 3>,
+    mut out: Blocks<i32, 16, 16>,
+) {
+    let subgroup = group.subgroup();
+    let Some(unit) = subgroup.matrix_unit() else {
+        return;
+    };
+    if group.rank() == alone {
+        group.barrier();
+    }
+    let panels = (Panel::new(left, WIDTH, 0), Panel::new(right, WIDTH, 0));
+    let [sum] = unit.product(panels, (left_stages, right_stages));
+    out.store(&unit, [0, 0], &sum);
+}
+
 fn matrices() -> [Vec<Strip<i8>>; 2] {
     let elements: Vec<i8> = (0..ROWS * WIDTH * 16 + 5)
         .map(|i| (i * i % 31) as i8 - 15)
@@ -202,4 +224,17 @@ pub fn add(suite: &mut Suite) {
     suite.case("panels/first_is_early", |t| differing(t, [60, WIDTH], 1));
     suite.case("panels/first_is_late", |t| differing(t, [WIDTH, 60], 1));
     suite.case("panels/half_is_early", |t| differing(t, [WIDTH, 60], 64));
+    suite.case("panels/one_is_beside", |t| {
+        let [l, r] = matrices();
+        let (left, right) = (t.accelerator.upload(&l)?, t.accelerator.upload(&r)?);
+        let mut out = t.accelerator.zeroed::<i32>(64 * 16)?;
+        let grid = Grid::over_subgroups([1, 4]).group([1, 4]);
+        let out = out.blocks::<16, 16>(16);
+        let arguments = (39, &left, &right, shared(), shared(), out);
+        refusal(
+            t.accelerator.launch(beside, grid, arguments)?.wait(),
+            "only some",
+        )?;
+        check(t, [AT_THE_START; 2])
+    });
 }
