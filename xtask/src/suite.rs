@@ -1,10 +1,10 @@
-//! `cargo xtask test`: every test of the repository, cheapest first. Takes the tools, prints what
-//! the tests print, and at the end what passed and what was left out.
+//! `cargo xtask test`: every test of the repository. Takes the tools, prints what the tests print, and at the end what passed
+//! and what was left out.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{env, fs, io, thread};
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
@@ -12,14 +12,8 @@ use serde::Deserialize;
 use crate::tools::{Tools, succeed};
 use crate::{compare, documented, ptxas, simulated};
 
-/// Packages that are tested in steps of their own, or that only run under the wrapper.
-const APART: [&str; 5] = [
-    "benches",
-    "cargo-legionella",
-    "conformance",
-    "examples",
-    "peer",
-];
+/// Packages that are tested in steps of their own.
+const APART: [&str; 3] = ["benches", "conformance", "peer"];
 
 /// Variable with the time that tests compare random kernels for.
 const FUZZ_SECONDS: &str = "LEGIONELLA_FUZZ_SECONDS";
@@ -41,11 +35,20 @@ impl Summary {
         name: impl Into<String>,
         step: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        let start = Instant::now();
         let name = name.into();
         println!("\n== {name}");
-        let start = Instant::now();
         let result = step();
-        let time = start.elapsed();
+        self.note(name, start.elapsed(), result)
+    }
+
+    /// Notes what came of a step.
+    fn note(
+        &mut self,
+        name: String,
+        time: Duration,
+        result: anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         match result {
             Ok(()) => {
                 self.passed.push((name, time));
@@ -74,55 +77,14 @@ impl Summary {
 pub fn run(tools: &Tools) -> anyhow::Result<()> {
     let mut summary = Summary::default();
 
-    let programs = Meanwhile::build(tools, &["conformance", "benches", "examples"]);
-    summary.step("unit tests, and random kernels", || {
+    let meanwhile = Meanwhile::start(code_of_all_kernels(tools, &mut summary)?);
+    // At once: by themselves some would have dependencies with other features, which are built anew.
+    summary.step("what cargo tests, and random kernels", || {
         let mut tests = tools.cargo();
-        tests.args(["test", "--workspace", "--lib", "--bins", "--tests"]);
-        tests.env(FUZZ_SECONDS, "60");
+        tests.args(["test", "--workspace", "--features=legionella/half"]);
+        tests.env(FUZZ_SECONDS, "30");
         succeed(tests.args(APART.map(|package| format!("--exclude={package}"))))
     })?;
-    summary.step("tests of cargo-legionella", || {
-        succeed(
-            tools
-                .cargo()
-                .args(["test", "--package", "cargo-legionella"]),
-        )
-    })?;
-    summary.step("programs that were built meanwhile", || programs.end())?;
-
-    let architectures = ptxas::ARCHITECTURES.map(str::to_owned);
-    let (first, others) = architectures.split_at(1);
-    match legionella_driver::ptxas::find_for(&first[0]) {
-        Ok(_) => {
-            summary.step("code of all kernels for one of NVIDIA's devices", || {
-                ptxas::run(tools, "", first)
-            })?;
-            // All kernels for all of them take some ten minutes more: `cargo xtask ptxas`.
-            let mut others = others.to_vec();
-            match legionella_driver::ptxas::find_for(ptxas::OLDEST) {
-                Ok(_) => others.push(ptxas::OLDEST.to_owned()),
-                Err(advice) => summary.skipped.push(format!(
-                    "code of the benchmarks for {}: {advice}",
-                    ptxas::OLDEST
-                )),
-            }
-            summary.step("code of the benchmarks for others of them", || {
-                ptxas::run(tools, "benches::", &others)
-            })?;
-        }
-        Err(advice) => summary.skipped.push(format!(
-            "code of all kernels for NVIDIA's devices: {advice}"
-        )),
-    }
-    match compare::is_possible() {
-        Ok(()) => summary.step(
-            "code of the benchmarks for AMD's devices beside clang's",
-            || compare::run(tools, "", &simulated::PROCESSORS.map(str::to_owned)),
-        )?,
-        Err(advice) => summary.skipped.push(format!(
-            "code of the benchmarks for AMD's devices beside clang's: {advice}"
-        )),
-    }
 
     let accelerators = tools.accelerators()?;
     ensure!(!accelerators.is_empty(), "no accelerator, not even the CPU");
@@ -135,8 +97,7 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
     }
     for name in &accelerators {
         summary.step(format!("conformance on {name}"), || {
-            let mut suite = tools.program("conformance", None);
-            succeed(suite.args(["--accelerator", name]))
+            conformance(tools, name)
         })?;
     }
     for processor in simulated::PROCESSORS {
@@ -174,41 +135,148 @@ pub fn run(tools: &Tools) -> anyhow::Result<()> {
     })?;
     summary.step("programs in the documents", || documented::run(tools))?;
     summary.step("a benchmark and its report", || report(tools))?;
-    summary.step("documentation tests", || {
-        let mut tests = tools.cargo();
-        tests.args(["test", "--doc", "--workspace"]);
-        succeed(tests.args(["--exclude", "peer"]))
-    })?;
+    meanwhile.end(&mut summary)?;
     summary.print();
     Ok(())
 }
 
-/// Programs that are built while others run: the suite's takes minutes of one processor.
-struct Meanwhile(thread::JoinHandle<anyhow::Result<()>>);
+/// What is done beside all else: the programs are built, and the code of their kernels is checked for devices that needn't be
+/// here.
+fn code_of_all_kernels(
+    tools: &Tools,
+    summary: &mut Summary,
+) -> anyhow::Result<Vec<(String, Command)>> {
+    // One by one, as they are built where they are run: together they would have each other's features.
+    let mut steps: Vec<_> = (["conformance", "benches", "examples"].iter())
+        .map(|package| (format!("build of {package}"), tools.build_of(package)))
+        .collect();
+    let this = env::current_exe()?;
+    let mut step = |name: &str, arguments: &[&str]| {
+        let mut command = Command::new(&this);
+        command.args(arguments);
+        steps.push((name.to_owned(), command));
+    };
+    let [first, others @ ..] = ptxas::ARCHITECTURES;
+    match legionella_driver::ptxas::find_for(first) {
+        Ok(_) => {
+            step(
+                "code of all kernels for one of NVIDIA's devices",
+                &["ptxas", "--architectures", first],
+            );
+            // All kernels for all of them take some ten minutes more: `cargo xtask ptxas`.
+            let mut others = others.to_vec();
+            match legionella_driver::ptxas::find_for(ptxas::OLDEST) {
+                Ok(_) => others.push(ptxas::OLDEST),
+                Err(advice) => summary.skipped.push(format!(
+                    "code of the benchmarks for {}: {advice}",
+                    ptxas::OLDEST
+                )),
+            }
+            let others = others.join(",");
+            step(
+                "code of the benchmarks for others of them",
+                &["ptxas", "--filter", "benches::", "--architectures", &others],
+            );
+        }
+        Err(advice) => summary.skipped.push(format!(
+            "code of all kernels for NVIDIA's devices: {advice}"
+        )),
+    }
+    let processors = simulated::PROCESSORS.join(",");
+    match compare::is_possible() {
+        Ok(()) => step(
+            "code of the benchmarks for AMD's devices beside clang's",
+            &["amdgpu", "--compare", "--processors", &processors],
+        ),
+        Err(advice) => summary.skipped.push(format!(
+            "code of the benchmarks for AMD's devices beside clang's: {advice}"
+        )),
+    }
+    Ok(steps)
+}
+
+/// Steps that are commands, one after the other, while others run: neither keeps all processors busy by itself.
+struct Meanwhile(thread::JoinHandle<Vec<Done>>);
+
+/// A command that has been run.
+struct Done {
+    name: String,
+    output: io::Result<Output>,
+    time: Duration,
+}
+
+impl Done {
+    fn succeeded(&self) -> bool {
+        (self.output.as_ref()).is_ok_and(|output| output.status.success())
+    }
+}
 
 impl Meanwhile {
-    fn build(tools: &Tools, packages: &[&str]) -> Self {
-        // One by one, as they are built where they are run: together they would have each other's features.
-        let builds: Vec<_> = (packages.iter())
-            .map(|package| tools.build_of(package))
-            .collect();
+    /// Runs commands up to the first that fails.
+    fn start(steps: Vec<(String, Command)>) -> Self {
         Meanwhile(thread::spawn(move || {
-            builds.into_iter().try_for_each(|mut build| {
-                let output = build.output()?;
-                let said = String::from_utf8_lossy(&output.stderr);
-                ensure!(output.status.success(), "{}: {said}", output.status);
-                Ok(())
-            })
+            let mut all = Vec::new();
+            for (name, mut command) in steps {
+                let start = Instant::now();
+                let output = command.output();
+                let time = start.elapsed();
+                all.push(Done { name, output, time });
+                if !all.last().is_some_and(Done::succeeded) {
+                    break;
+                }
+            }
+            all
         }))
     }
 
-    /// Waits until they are built.
-    fn end(self) -> anyhow::Result<()> {
-        match self.0.join() {
-            Ok(result) => result,
+    /// Waits for them all, and prints what they printed.
+    fn end(self, summary: &mut Summary) -> anyhow::Result<()> {
+        let all = match self.0.join() {
+            Ok(all) => all,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        for Done { name, output, time } in all {
+            println!("\n== {name}");
+            let result = printed(output);
+            summary.note(name, time, result)?;
+        }
+        Ok(())
+    }
+}
+
+/// Prints what a command printed; fails if it has.
+fn printed(output: io::Result<Output>) -> anyhow::Result<()> {
+    let output = output?;
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {said}", output.status);
+    Ok(())
+}
+
+/// The whole conformance suite on an accelerator. One process at a time generates code; on the CPU there are two, where it is
+/// most of the work.
+fn conformance(tools: &Tools, accelerator: &str) -> anyhow::Result<()> {
+    let parts = if accelerator == "cpu" { 2 } else { 1 };
+    let suite = tools.executable("conformance")?;
+    let started: Vec<_> = (1..=parts)
+        .map(|part| {
+            let mut suite = Command::new(&suite);
+            suite.args(["--accelerator", accelerator]);
+            suite.args(["--part", &format!("{part}/{parts}")]);
+            suite.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+        })
+        .collect::<Result<_, _>>()?;
+    // Each is read while it runs: one that nobody reads waits.
+    let readers: Vec<_> = (started.into_iter())
+        .map(|suite| thread::spawn(|| suite.wait_with_output()))
+        .collect();
+    for reader in readers {
+        match reader.join() {
+            Ok(output) => printed(output)?,
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
+    Ok(())
 }
 
 /// Random kernels on the CPU for some time.

@@ -1,8 +1,9 @@
 //! The conformance suite: one set of kernels for every accelerator, each compared bit for bit with
 //! the same function called on the host.
 //!
-//! `conformance --accelerator NAME [--filter TEXT] [--exact] [--list] [--json]` runs all cases whose name
+//! `conformance --accelerator NAME [--filter TEXT] [--exact] [--part K/N] [--list] [--json]` runs all cases whose name
 //! contains the text, or is it, says first what the accelerator is, and closes with `N passed, N failed, N skipped`.
+//! Several processes run it together if each is given another part.
 
 // Kernels are written in every way that people write, also in those that clippy would not.
 #![allow(
@@ -27,13 +28,14 @@ use std::time::Instant;
 
 use legionella::Accelerator;
 
-use suite::{Outcome, Suite};
+use suite::{Case, Outcome, Suite};
 
-const USAGE: &str = "usage: conformance --accelerator NAME [--filter TEXT] [--exact] [--list] [--json]\n\
+const USAGE: &str = "usage: conformance --accelerator NAME [--filter TEXT] [--exact] [--part K/N] [--list] [--json]\n\
      \n\
      --accelerator NAME  where kernels run; `cpu` is always there\n\
      --filter TEXT       only the cases whose name contains TEXT\n\
      --exact             only the case whose name is TEXT\n\
+     --part K/N          of these every Nth, from the Kth\n\
      --list              print the names of the cases and run none\n\
      --json              one JSON object a case";
 
@@ -43,8 +45,36 @@ struct Options {
     accelerator: Option<String>,
     filter: String,
     exact: bool,
+    part: Option<Part>,
     list: bool,
     json: bool,
+}
+
+/// Every so many-th case.
+#[derive(Clone, Copy)]
+struct Part {
+    /// The first one, from 0.
+    first: usize,
+    of: usize,
+}
+
+impl Part {
+    /// From `K/N`, where K goes from 1 to N.
+    fn parse(text: &str) -> Option<Self> {
+        let (number, of) = text.split_once('/')?;
+        let (number, of): (usize, usize) = (number.parse().ok()?, of.parse().ok()?);
+        let first = number.checked_sub(1).filter(|first| *first < of)?;
+        Some(Part { first, of })
+    }
+}
+
+impl Options {
+    /// The cases that are asked for.
+    fn cases<'a>(&'a self, suite: &'a Suite) -> impl Iterator<Item = &'a Case> {
+        let Part { first, of } = self.part.unwrap_or(Part { first: 0, of: 1 });
+        let all = suite.matching(&self.filter, self.exact);
+        all.skip(first).step_by(of)
+    }
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
@@ -59,6 +89,11 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             "--accelerator" => options.accelerator = Some(value()?),
             "--filter" => options.filter = value()?,
             "--exact" => options.exact = true,
+            "--part" => {
+                let part = value()?;
+                let bad = || format!("{part} is no part: write 1/2 or 2/2, for example");
+                options.part = Some(Part::parse(&part).ok_or_else(bad)?);
+            }
             "--list" => options.list = true,
             "--json" => options.json = true,
             other => return Err(format!("unknown argument {other}")),
@@ -80,16 +115,12 @@ fn main() -> ExitCode {
         eprintln!("two cases are called {name}");
         return ExitCode::from(2);
     }
-    if suite
-        .matching(&options.filter, options.exact)
-        .next()
-        .is_none()
-    {
+    if options.cases(&suite).next().is_none() {
         eprintln!("no case is called so: {}", options.filter);
         return ExitCode::from(2);
     }
     if options.list {
-        for case in suite.matching(&options.filter, options.exact) {
+        for case in options.cases(&suite) {
             println!("{}", case.name);
         }
         return ExitCode::SUCCESS;
@@ -114,7 +145,7 @@ fn main() -> ExitCode {
 fn run(suite: &Suite, accelerator: &str, options: &Options) -> ExitCode {
     panics::keep_quiet();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for case in suite.matching(&options.filter, options.exact) {
+    for case in options.cases(suite) {
         let start = Instant::now();
         // Anew for each case: one that loses the accelerator fails alone.
         let outcome = match Accelerator::by_name(accelerator) {
