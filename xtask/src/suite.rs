@@ -231,16 +231,20 @@ impl Meanwhile {
 
     /// Waits for them all, and prints what they printed.
     fn end(self, summary: &mut Summary) -> anyhow::Result<()> {
-        let all = match self.0.join() {
-            Ok(all) => all,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        for Done { name, output, time } in all {
+        for Done { name, output, time } in joined(self.0) {
             println!("\n== {name}");
             let result = printed(output);
             summary.note(name, time, result)?;
         }
         Ok(())
+    }
+}
+
+/// What a thread gives, or its panic.
+fn joined<T>(thread: thread::JoinHandle<T>) -> T {
+    match thread.join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 
@@ -263,18 +267,11 @@ fn conformance(tools: &Tools, accelerator: &str) -> anyhow::Result<()> {
             let mut suite = Command::new(&suite);
             suite.args(["--accelerator", accelerator]);
             suite.args(["--part", &format!("{part}/{parts}")]);
-            suite.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+            thread::spawn(move || suite.output())
         })
-        .collect::<Result<_, _>>()?;
-    // Each is read while it runs: one that nobody reads waits.
-    let readers: Vec<_> = (started.into_iter())
-        .map(|suite| thread::spawn(|| suite.wait_with_output()))
         .collect();
-    for reader in readers {
-        match reader.join() {
-            Ok(output) => printed(output)?,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+    for suite in started {
+        printed(joined(suite))?;
     }
     Ok(())
 }

@@ -375,6 +375,15 @@ fn own_of_a_stream<'m>(
     at.select(stepwise, number(STREAM | index), label)
 }
 
+/// What lanes come for, if it has a number of its own in their votes: one for all exchanges of a kind, and for all barriers with
+/// a label, but one for each operation on matrices.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+enum Purpose {
+    Exchange(Kind),
+    Barrier(u64),
+    Matrix(usize),
+}
+
 /// What lanes vote on at each place, where they aren't together. With products of `bands` a barrier has a number of its label's:
 /// lanes that are at different ones leave at once. If they found out one after the other, by the group's count, the
 /// assembler would have some wait for the warp at the end of products, and others in front of it.
@@ -390,37 +399,19 @@ fn votes(
     if !bands && apart.iter().all(is_barrier) {
         return vec![None; sites.len()];
     }
-    let exchanges: BTreeSet<Kind> = (apart.iter())
-        .map(|index| sites[*index].kind)
-        .filter(|kind| matches!(kind, Kind::Shuffle | Kind::Ballot))
-        .collect();
-    let labels: BTreeSet<Option<u64>> = (apart.iter())
-        .filter(|index| bands && is_barrier(index))
-        .map(|index| own[*index])
-        .collect();
     // What is known only when the kernel runs may be any, but not that of another place in a stream.
-    let has_number = |label: &u64| *label >= STREAM || !labels.contains(&None);
-    let labels: Vec<u64> = (labels.iter().flatten().copied())
-        .filter(has_number)
-        .collect();
-    let behind = exchanges.len() as u64;
-    let mut last = behind + labels.len() as u64;
+    let all_are_known = !(apart.iter()).any(|index| is_barrier(index) && own[*index].is_none());
+    let has_number = |label: &u64| bands && (*label >= STREAM || all_are_known);
+    let purpose = |index: usize| match sites[index].kind {
+        Kind::Barrier => own[index].filter(has_number).map(Purpose::Barrier),
+        Kind::Matrix => Some(Purpose::Matrix(index)),
+        kind => Some(Purpose::Exchange(kind)),
+    };
+    let all: BTreeSet<Purpose> = apart.iter().copied().filter_map(purpose).collect();
+    let number = |purpose| all.iter().take_while(|other| **other < purpose).count() as u64 + 1;
     let mut votes = vec![None; sites.len()];
     for index in apart {
-        let place = |found: Option<usize>| found.map(|place| place as u64);
-        votes[index] = Some(match sites[index].kind {
-            Kind::Barrier => {
-                let known = |label| labels.iter().position(|known| *known == label);
-                place(own[index].and_then(known)).map_or(0, |place| behind + place + 1)
-            }
-            kind => match place(exchanges.iter().position(|known| *known == kind)) {
-                Some(place) => place + 1,
-                None => {
-                    last += 1;
-                    last
-                }
-            },
-        });
+        votes[index] = Some(purpose(index).map_or(0, number));
     }
     votes
 }
